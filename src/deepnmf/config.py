@@ -1,0 +1,214 @@
+"""Settings of every stage as frozen dataclasses; a TOML file holds only what differs from the defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from .errors import DeepnmfError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StftSpec:
+    """Short-time Fourier transform with square-root Hann windows at both ends."""
+
+    rate_hz: int = 16000
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    fft_size: int = 512
+
+    @property
+    def window(self) -> int:
+        """Window length in samples."""
+        return round(self.rate_hz * self.window_ms / 1000)
+
+    @property
+    def hop(self) -> int:
+        """Hop in samples."""
+        return round(self.rate_hz * self.hop_ms / 1000)
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins of a frame, F."""
+        return self.fft_size // 2 + 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop <= self.window <= self.fft_size:
+            raise DeepnmfError(
+                f"STFT: hop {self.hop} ≤ window {self.window} ≤ fft_size {self.fft_size} samples must hold; "
+                "change window_ms, hop_ms or fft_size"
+            )
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Magnitudes that the model sees."""
+
+    stft: StftSpec = field(default_factory=StftSpec)
+    level_seconds: float = 3.0
+    """Time constant of the causal level that magnitudes are divided by."""
+    copies: int = 2
+    """Mixtures made of each training utterance."""
+    snr_db_low: float = -6.0
+    snr_db_high: float = 9.0
+    """Bounds of the uniformly drawn SNR of training and dev mixtures, in dB."""
+
+
+@dataclass(frozen=True)
+class SnmfConfig:
+    """Sparse NMF dictionaries, trained apart on speech and on noise."""
+
+    speech_atoms: int = 100
+    noise_atoms: int = 100
+    context: int = 1
+    """T: frames stacked into one observation, the current one last."""
+    beta: float = 1.0
+    sparsity: float = 0.1
+    """μ, in units of the level-normalised magnitude."""
+    iterations: int = 100
+    max_frames: int = 40000
+    """Active frames drawn from the corpus for each dictionary; bounds memory."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Deep NMF: K unfolded iterations and an output layer, of which the last C layers are trained."""
+
+    layers: int = 4
+    """K."""
+    trained: int = 5
+    """C, counted from the output backwards: 0 is SNMF, 1 is DNMF, K + 1 trains all."""
+    tied: bool = False
+    """Whether the trained layers before the output share one dictionary."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Discriminative training of the network."""
+
+    optimiser: Literal["multiplicative", "adam"] = "multiplicative"
+    epochs: int = 20
+    batch_frames: int = 4096
+    """Frames of a mini-batch; 0 takes the whole corpus as one batch."""
+    target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
+    error_beta: float = 2.0
+    """β-divergence between the target and the estimate (β₂ in the paper)."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a training run gives."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    snmf: SnmfConfig = field(default_factory=SnmfConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration dataclass as nested plain dictionaries."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "config") -> T:
+    """Build the dataclass `cls` from nested dictionaries; missing keys keep their defaults.
+
+    Raises
+    ------
+    DeepnmfError
+        If a key is unknown or a value has the wrong type; the message names the key.
+
+    Examples
+    --------
+    >>> from_dict(Config, {"network": {"layers": 25}}).network.layers
+    25
+    >>> from_dict(Config, {"network": {"depth": 25}})
+    Traceback (most recent call last):
+    deepnmf.errors.DeepnmfError: config: unknown key network.depth; known: layers, trained, tied
+    """
+    return _build(cls, values, where, "")
+
+
+def _build(cls: Any, values: dict[str, Any], where: str, prefix: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls)]
+    built = {}
+    for key, value in values.items():
+        path = prefix + key
+        if key not in known:
+            raise DeepnmfError(f"{where}: unknown key {path}; known: {', '.join(known)}")
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise DeepnmfError(f"{where}: {path} is a table, not {value!r}")
+            built[key] = _build(hints[key], value, where, path + ".")
+        else:
+            built[key] = _check(hints[key], value, where, path)
+    return cls(**built)
+
+
+def _check(hint: Any, value: Any, where: str, path: str) -> Any:
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise DeepnmfError(f"{where}: {path} must be one of {', '.join(typing.get_args(hint))}, not {value!r}")
+        return value
+    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise DeepnmfError(f"{where}: {path} must be {getattr(hint, '__name__', hint)}, not {value!r}")
+    return value
+
+
+def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a TOML file of differences and lay `overrides` (nested, ``None`` left out) over it."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise DeepnmfError(f"{path}: cannot read the configuration ({error})") from None
+        except tomllib.TOMLDecodeError as error:
+            raise DeepnmfError(f"{path}: not valid TOML ({error})") from None
+    for section, entries in (overrides or {}).items():
+        table = values.setdefault(section, {})
+        table.update({key: value for key, value in entries.items() if value is not None})
+    return from_dict(Config, values, str(path) if path else "config")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a short hash of dataclasses, dictionaries and strings, equal on every machine."""
+    plain = [dataclasses.asdict(p) if dataclasses.is_dataclass(p) and not isinstance(p, type) else p for p in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def difference(expected: dict[str, Any], found: dict[str, Any], prefix: str = "") -> str | None:
+    """Return ``"path: found X, expected Y"`` for the first field in which two nested dictionaries differ, else None.
+
+    Examples
+    --------
+    >>> difference({"stft": {"hop_ms": 10.0}}, {"stft": {"hop_ms": 8.0}})
+    'stft.hop_ms: found 8.0, expected 10.0'
+    """
+    for key in sorted(expected.keys() | found.keys()):
+        a, b = expected.get(key), found.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            if inner := difference(a, b, f"{prefix}{key}."):
+                return inner
+        elif a != b:
+            return f"{prefix}{key}: found {b!r}, expected {a!r}"
+    return None

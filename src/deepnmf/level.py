@@ -1,0 +1,44 @@
+"""Causal level of a recording: magnitudes are divided by it so that μ and the floors mean the same everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LEVEL_FLOOR = 1e-6
+"""Least level, in STFT magnitude of full-scale-one samples; it is below the last bit of 16-bit audio."""
+
+
+class LevelTracker:
+    """Track the root-mean-square magnitude of past and present frames.
+
+    A plain mean until `seconds` of sound have been heard, an exponential one afterwards, so that the first frames are
+    already at unit level. Frames of digital silence are not counted.
+
+    Parameters
+    ----------
+    seconds : float
+        Time constant.
+    frame_seconds : float
+        Hop.
+    """
+
+    def __init__(self, seconds: float, frame_seconds: float) -> None:
+        self._least_weight = min(1.0, frame_seconds / seconds)
+        self._power = 0.0
+        self._counted = 0
+
+    def push(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the level at each of the frames ``(F, N)``, shape ``(N,)``, float32, at least `LEVEL_FLOOR`.
+
+        Examples
+        --------
+        >>> LevelTracker(3.0, 0.01).push(np.full((4, 2), 0.5)).tolist()
+        [0.5, 0.5]
+        """
+        levels = np.empty(magnitudes.shape[1], np.float32)
+        for index, power in enumerate(np.square(magnitudes).mean(axis=0, dtype=np.float64).tolist()):
+            if power > LEVEL_FLOOR**2:
+                self._counted += 1
+                self._power += max(1 / self._counted, self._least_weight) * (power - self._power)
+            levels[index] = self._power**0.5
+        return np.maximum(levels, np.float32(LEVEL_FLOOR))

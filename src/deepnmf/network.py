@@ -1,0 +1,113 @@
+"""The parameters of a deep NMF network: which dictionary each layer uses, and which of them are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from .config import NetworkConfig
+from .errors import DeepnmfError
+from .numerics import Array
+from .unfolding.nmf import unfold, wiener_mask
+
+
+@dataclass(frozen=True)
+class DeepNMF:
+    """A deep NMF network: K inference layers and an output layer.
+
+    Attributes
+    ----------
+    dictionaries : tuple of Array
+        The distinct inference dictionaries, each ``(T·F, R)``.
+    layers : tuple of int
+        For each of the K layers, the index of its dictionary. Tied layers share one.
+    output : Array
+        Reconstruction dictionary ``(F, R)``: the rows of the current frame.
+    speech_atoms : int
+        R_s; the first R_s atoms are speech.
+    sparsity : float
+        μ.
+    beta : float
+        β of the inference.
+    """
+
+    dictionaries: tuple[Array, ...]
+    layers: tuple[int, ...]
+    output: Array
+    speech_atoms: int
+    sparsity: float
+    beta: float
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights: distinct dictionaries, tied ones counted once."""
+        sizes = [W.shape[0] * W.shape[1] for W in (*self.dictionaries, self.output)]
+        return sum(sizes)
+
+    @property
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+        per_layer = [self.dictionaries[index].shape for index in self.layers]
+        factor = 2 if self.beta == 1 else 3
+        return sum(factor * rows * atoms for rows, atoms in per_layer) + self.output.shape[0] * self.output.shape[1]
+
+    def activations(self, m: Array) -> Array:
+        """Return the last layer's activations ``(R, N)`` for stacked magnitudes ``(T·F, N)``."""
+        dictionaries = [self.dictionaries[index] for index in self.layers]
+        return unfold(m, dictionaries, starting_activations(m, self), self.sparsity, self.beta)
+
+    def mask(self, m: Array) -> Array:
+        """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""
+        return wiener_mask(self.output, self.activations(m), self.speech_atoms)
+
+    def replaced(self, dictionaries: tuple[Array, ...], output: Array) -> DeepNMF:
+        """Return the same network with other weights."""
+        return dataclasses.replace(self, dictionaries=tuple(dictionaries), output=output)
+
+
+def starting_activations(m: Array, network: DeepNMF) -> Array:
+    """Return h⁰, the same for every atom and frame: with β = 1 its scale cancels in the first layer."""
+    atoms = network.output.shape[1]
+    return 0 * (network.output[:1].T @ m[:1]) + 1 / atoms
+
+
+def from_snmf(
+    speech: np.ndarray, noise: np.ndarray, bins: int, sparsity: float, beta: float, config: NetworkConfig
+) -> DeepNMF:
+    """Unfold a sparse NMF model: every layer starts as the pretrained dictionary.
+
+    Parameters
+    ----------
+    speech, noise : ndarray
+        Dictionaries ``(T·F, R_s)`` and ``(T·F, R_n)``.
+    bins : int
+        F.
+    sparsity, beta : float
+        μ and β of the inference.
+    config : NetworkConfig
+        K, C and tying. The layers that are not trained share the pretrained dictionary; trained ones get their own,
+        or one between them if tied.
+    """
+    K, C = config.layers, config.trained
+    if K < 1 or not 0 <= C <= K + 1:
+        raise DeepnmfError(f"network: layers ≥ 1 and 0 ≤ trained ≤ layers + 1 must hold, not {K} and {C}")
+    W = np.concatenate([speech, noise], axis=1)
+    trained = max(0, C - 1)
+    own = [1] * trained if config.tied else list(range(1, trained + 1))
+    layers = [0] * (K - trained) + own
+    used = sorted(set(layers))
+    return DeepNMF(
+        dictionaries=tuple(W for _ in used),
+        layers=tuple(used.index(index) for index in layers),
+        output=W[-bins:],
+        speech_atoms=speech.shape[1],
+        sparsity=sparsity,
+        beta=beta,
+    )
+
+
+def trained_dictionaries(network: DeepNMF, trained: int) -> list[int]:
+    """Return the indices of the inference dictionaries that training changes when the last C layers are trained."""
+    return sorted(set(network.layers[len(network.layers) - max(0, trained - 1) :]))

@@ -1,0 +1,1 @@
+"""Inference algorithms unfolded into networks."""
