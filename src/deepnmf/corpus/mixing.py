@@ -13,7 +13,7 @@ from .manifest import Row
 
 PEAK = 0.99
 """Mixtures that would clip are scaled down to this peak, their parts with them."""
-ACTIVE_BELOW_PEAK_DB = 50.0
+ACTIVE_BELOW_PEAK_DB = 60.0
 ACTIVE_BLOCK_SECONDS = 0.02
 
 

@@ -1,0 +1,5 @@
+"""``python -m deepnmf``."""
+
+from .cli import main
+
+main()
