@@ -112,8 +112,8 @@ def save_tensors(path: Path, tensors: dict[str, np.ndarray], kind: str, metadata
     from safetensors.numpy import save
 
     tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
-    record = {**metadata, "kind": kind, "format_version": FORMAT_VERSION, "sha256": _digest(tensors)}
-    text = json.dumps(record, sort_keys=True, ensure_ascii=False)
+    record = json.loads(json.dumps({**metadata, "kind": kind, "format_version": FORMAT_VERSION}))
+    text = _canonical({**record, "sha256": _digest(tensors, record)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, {"deepnmf": text}))  # one key: safetensors does not order several
 
@@ -139,18 +139,32 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str
         raise DeepnmfError(f"{path}: not a readable safetensors file ({error})") from None
     if text is None:
         raise DeepnmfError(f"{path}: a safetensors file, but not one that deepnmf wrote")
-    metadata = json.loads(text)
+    metadata = _parsed(text)
+    if metadata.get("format_version", 0) > FORMAT_VERSION:
+        raise DeepnmfError(f"{path}: written by a newer deepnmf (format {metadata['format_version']}); upgrade deepnmf")
+    if metadata.get("sha256") != _digest(tensors, {k: v for k, v in metadata.items() if k != "sha256"}):
+        raise DeepnmfError(f"{path}: checksum mismatch, the file is damaged; fetch or train it again")
     if metadata["kind"] != kind:
         raise DeepnmfError(f"{path}: this is a {metadata['kind']} file; a {kind} file is needed here")
-    if metadata["format_version"] > FORMAT_VERSION:
-        raise DeepnmfError(f"{path}: written by a newer deepnmf (format {metadata['format_version']}); upgrade deepnmf")
-    if metadata["sha256"] != _digest(tensors):
-        raise DeepnmfError(f"{path}: checksum mismatch, the file is damaged; fetch or train it again")
     return tensors, metadata
 
 
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse metadata; what damage has left unreadable becomes empty, which no checksum fits."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _digest(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> str:
+    """Hash arrays and metadata alike: a changed μ spoils a model as much as a changed weight."""
+    digest = hashlib.sha256(_canonical(metadata).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {value.shape}".encode())
         digest.update(value.tobytes())

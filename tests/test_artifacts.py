@@ -1,0 +1,178 @@
+"""Artifacts: whole or absent, equal for equal content, and damage is noticed wherever it is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from deepnmf.artifacts import (
+    atomic_path,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_csv,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+from deepnmf.errors import DeepnmfError
+
+TENSORS = {"w": np.arange(6.0, dtype=np.float32).reshape(2, 3), "b": np.ones(2)}
+METADATA: dict[str, Any] = {"beta": 1.0, "history": [3, 2.5], "note": "μ = ½", "nested": {"seed": 7}}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, TENSORS, "model", METADATA)
+    return path
+
+
+def test_what_is_saved_comes_back(saved: Path) -> None:
+    tensors, metadata = load_tensors(saved, "model")
+    assert {name: value.dtype for name, value in tensors.items()} == {"w": np.float32, "b": np.float64}
+    assert all(np.array_equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert {key: metadata[key] for key in METADATA} == METADATA
+
+
+def test_equal_content_gives_equal_bytes_in_any_order(saved: Path, tmp_path: Path) -> None:
+    again = tmp_path / "b.safetensors"
+    save_tensors(again, dict(reversed(TENSORS.items())), "model", dict(reversed(METADATA.items())))
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_a_view_is_saved_as_its_contents(tmp_path: Path) -> None:
+    base = np.arange(12.0).reshape(3, 4)
+    save_tensors(tmp_path / "v", {"x": base.T[::2]}, "k", {})
+    assert np.array_equal(load_tensors(tmp_path / "v", "k")[0]["x"], base.T[::2])
+
+
+def test_metadata_with_integer_keys_and_tuples_survive_the_checksum(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "v", TENSORS, "k", {"by_layer": {10: 1, 2: 2}, "t": (1, 2)})
+    assert load_tensors(tmp_path / "v", "k")[1]["by_layer"] == {"10": 1, "2": 2}
+
+
+@pytest.mark.parametrize("bit", [0, 2, 6])
+def test_a_damaged_bit_anywhere_is_refused(saved: Path, bit: int) -> None:
+    whole = saved.read_bytes()
+    for index in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[index] ^= 1 << bit
+        saved.write_bytes(damaged)
+        with pytest.raises(DeepnmfError, match=r"a\.safetensors"):
+            load_tensors(saved, "model")
+
+
+def test_a_damaged_weight_is_a_checksum_mismatch(saved: Path) -> None:
+    damaged = bytearray(saved.read_bytes())
+    damaged[-1] ^= 1
+    saved.write_bytes(damaged)
+    with pytest.raises(DeepnmfError, match="checksum mismatch"):
+        load_tensors(saved, "model")
+
+
+@pytest.mark.parametrize("keep", [0, 1, 8, 100, -1])
+def test_a_truncated_file_is_refused(saved: Path, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(DeepnmfError, match="not a readable safetensors file"):
+        load_tensors(saved, "model")
+
+
+def test_another_kind_is_refused_by_name(saved: Path) -> None:
+    with pytest.raises(DeepnmfError, match="this is a model file; a dictionary file is needed"):
+        load_tensors(saved, "dictionary")
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_a_foreign_safetensors_file_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    save_file({"w": np.ones(2)}, tmp_path / "f.safetensors", metadata)
+    with pytest.raises(DeepnmfError, match="not one that deepnmf wrote"):
+        load_tensors(tmp_path / "f.safetensors", "model")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "{}", '"x"'])
+def test_foreign_metadata_under_our_key_is_refused(tmp_path: Path, text: str) -> None:
+    save_file({"w": np.ones(2)}, tmp_path / "f.safetensors", {"deepnmf": text})
+    with pytest.raises(DeepnmfError, match="checksum"):
+        load_tensors(tmp_path / "f.safetensors", "model")
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("deepnmf.artifacts.FORMAT_VERSION", 2)
+        save_tensors(tmp_path / "f", TENSORS, "model", {})
+    with pytest.raises(DeepnmfError, match="upgrade deepnmf"):
+        load_tensors(tmp_path / "f", "model")
+
+
+def test_a_missing_file_or_a_folder_is_one_clear_line(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(DeepnmfError, match="no such model file") as caught:
+            load_tensors(path, "model")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_crash_mid_write_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), atomic_path(tmp_path / "new" / "a.txt") as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_crash_mid_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        assert path.read_text() == "old"
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_keeps_the_suffix_and_the_folder(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.flac") as temporary:
+        assert (temporary.suffix, temporary.parent) == (".flac", tmp_path)
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    previous = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a", "")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeepnmfError, match="cannot write"):
+        write_text(tmp_path / "file" / "below.txt", "x")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_damaged_json_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DeepnmfError, match="not a JSON file"):
+        read_json(tmp_path / "a.json")
+
+
+def test_missing_json_says_what_writes_it(tmp_path: Path) -> None:
+    with pytest.raises(DeepnmfError, match="run the stage that writes it"):
+        read_json(tmp_path / "none.json")
+
+
+def test_text_artifacts_are_plain_and_ordered(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": "μ"})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "a": "μ",\n  "b": 1\n}\n'
+    write_jsonl(tmp_path / "a.jsonl", [{"b": 1}, {"a": 2}])
+    assert (tmp_path / "a.jsonl").read_text() == '{"b": 1}\n{"a": 2}\n'
+    write_csv(tmp_path / "a.csv", [{"x": 1, "y": "a,b"}])
+    assert (tmp_path / "a.csv").read_text() == 'x,y\n1,"a,b"\n'
