@@ -1,3 +1,35 @@
 """Speech enhancement with deep unfolded non-negative matrix factorisation."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .enhancement import Enhancer
+    from .enhancement import enhance_array as enhance
+    from .errors import DeepnmfError
+    from .model import Model, load_model
+
 __version__ = "0.1.0"
+__all__ = ["DeepnmfError", "Enhancer", "Model", "enhance", "load_model"]
+
+_HOMES = {
+    "DeepnmfError": ("errors", "DeepnmfError"),
+    "Enhancer": ("enhancement", "Enhancer"),
+    "Model": ("model", "Model"),
+    "enhance": ("enhancement", "enhance_array"),
+    "load_model": ("model", "load_model"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `deepnmf --help` need not wait for NumPy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deepnmf' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(f".{module}", __name__), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

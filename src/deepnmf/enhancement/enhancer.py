@@ -1,0 +1,228 @@
+"""The stateful enhancer: a file, a folder, a pipe and a microphone are all blocks of samples to it.
+
+Every rate is served without resampling. The transform runs at the recording's own rate with the model's window and hop
+in milliseconds and the model's spacing of bins in hertz, so bin f of a 48 kHz transform is bin f of the 16 kHz model:
+the mask is estimated on the bins that the two share, and the bins above the model's band get a gain extrapolated from
+the top of it. Nothing is cut off, a mask of ones returns the input at any rate, and the delay is one window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import StftSpec
+from ..errors import DeepnmfError
+from ..level import LevelTracker
+from ..stft import Analyser, Synthesiser, padding
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+CHUNK_SECONDS = 2.0
+"""A longer block is worked through in pieces of this length, so that memory does not grow with the block."""
+RATE_RANGE_HZ = (2000, 768000)
+LARGEST_SAMPLE = 1e6
+"""Samples beyond this are no audio of full scale 1, and their squares would near the limit of float32."""
+TOP_BAND = (0.6, 0.94)
+"""Part of the model's band, as shares of its upper edge, whose gain is carried upwards: 4.8 to 7.5 kHz at 16 kHz. The
+last bins are left out because resamplers roll off there, in training material and in recordings."""
+
+Observer = Callable[[np.ndarray, np.ndarray], None]
+"""Called for each piece with its spectrum ``(channels, F, N)`` and its gains ``(channels or 1, F, N)``."""
+
+
+class Enhancer:
+    """Enhance a stream of blocks of any size; the same samples in blocks of other sizes give the same output.
+
+    Parameters
+    ----------
+    model : Model
+        Estimates the masks.
+    rate_hz : int
+        Sampling rate of the stream, 2 to 768 kHz.
+    channels : int
+        Channels of every block.
+    max_attenuation_db : float, optional
+        Nothing is turned down by more than this; 6 is gentle, ``None`` sets no limit.
+    independent : bool
+        Whether each channel has its own mask. By default one mask, estimated from the mean power of the channels, is
+        applied to all, so that the stereo image holds.
+    observer : callable, optional
+        Called with the spectrum ``(channels, F, N)`` and the gains ``(channels or 1, F, N)`` of each piece.
+
+    Raises
+    ------
+    DeepnmfError
+        If the rate, the number of channels or the attenuation makes no sense.
+
+    Examples
+    --------
+    >>> from deepnmf import load_model
+    >>> enhancer = Enhancer(load_model(), rate_hz=48000, channels=2)  # doctest: +SKIP
+    >>> for block in microphone:  # doctest: +SKIP
+    ...     play(enhancer.process(block))
+    >>> play(enhancer.flush())  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        rate_hz: int,
+        channels: int = 1,
+        *,
+        max_attenuation_db: float | None = None,
+        independent: bool = False,
+        observer: Observer | None = None,
+    ) -> None:
+        if channels < 1:
+            raise DeepnmfError(f"channels must be at least 1, not {channels}")
+        if max_attenuation_db is not None and not max_attenuation_db >= 0:
+            raise DeepnmfError(f"max_attenuation_db must be at least 0 dB, not {max_attenuation_db}")
+        self.model = model
+        self.channels = channels
+        self.spec = spec_at_rate(model.features.stft, rate_hz)
+        self._least_gain = 0.0 if max_attenuation_db is None else 10 ** (-max_attenuation_db / 20)
+        self._masks = channels if independent else 1
+        self._observer = observer
+        self._reset()
+
+    @property
+    def rate_hz(self) -> int:
+        """Sampling rate of the stream."""
+        return self.spec.rate_hz
+
+    @property
+    def latency_samples(self) -> int:
+        """Samples that must follow a sample before it comes out: one window."""
+        return self.spec.window
+
+    @property
+    def latency_ms(self) -> float:
+        """Algorithmic latency in milliseconds."""
+        return 1000 * self.latency_samples / self.rate_hz
+
+    def process(self, block: np.ndarray) -> np.ndarray:
+        """Take the next samples and return those that are ready.
+
+        Parameters
+        ----------
+        block : ndarray
+            Shape ``(channels, n)``, float, full scale 1; n ≥ 0.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(channels, k)``, float32, the continuation of what was returned before.
+
+        Raises
+        ------
+        DeepnmfError
+            If the shape is wrong or a sample is NaN, infinite or absurdly large.
+        """
+        block = self._checked(block)
+        step = max(1, int(CHUNK_SECONDS * self.rate_hz))
+        pieces = [self._piece(block[:, at : at + step]) for at in range(0, block.shape[1], step)]
+        ready = np.concatenate(pieces, axis=1) if pieces else np.zeros((self.channels, 0), np.float32)
+        self._received += block.shape[1]
+        self._returned += ready.shape[1]
+        return ready
+
+    def flush(self) -> np.ndarray:
+        """Return the samples still due, ``(channels, k)``, so that as many came out as went in; start afresh."""
+        due = self._received - self._returned
+        silence = np.zeros((self.channels, padding(self.spec, self._received)), np.float32)
+        rest = self._piece(silence)[:, :due]
+        self._reset()
+        return rest
+
+    def _reset(self) -> None:
+        self._analyser = Analyser(self.spec, self.channels)
+        self._synthesiser = Synthesiser(self.spec, self.channels)
+        self._tracks = [_MaskTrack(self.model, self.spec) for _ in range(self._masks)]
+        self._received = self._returned = 0
+
+    def _checked(self, block: np.ndarray) -> np.ndarray:
+        if block.ndim != 2 or len(block) != self.channels:
+            raise DeepnmfError(f"a block must have shape ({self.channels}, samples), not {block.shape}")
+        if not np.issubdtype(block.dtype, np.floating):
+            raise DeepnmfError(f"a block must hold floats of full scale 1, not {block.dtype}")
+        if block.size and not np.abs(block).max() <= LARGEST_SAMPLE:
+            raise DeepnmfError(f"a block holds samples that are NaN, infinite or beyond {LARGEST_SAMPLE:.0e}")
+        return block.astype(np.float32, copy=False)
+
+    def _piece(self, samples: np.ndarray) -> np.ndarray:
+        spectrum = self._analyser.push(samples)
+        if not spectrum.shape[2]:
+            return np.zeros((self.channels, 0), np.float32)
+        gains = self._gains(spectrum)
+        if self._observer is not None:
+            self._observer(spectrum, gains)
+        return self._synthesiser.push(spectrum * gains)
+
+    def _gains(self, spectrum: np.ndarray) -> np.ndarray:
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        if self._masks == 1:
+            power = power.mean(axis=0, keepdims=True)
+        magnitudes = np.sqrt(power)
+        gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
+        return np.maximum(gains, np.float32(self._least_gain))
+
+
+class _MaskTrack:
+    """Gains of one magnitude stream at the recording's rate: level, the model's mask, and the band above it."""
+
+    def __init__(self, model: Model, spec: StftSpec) -> None:
+        features = model.features
+        self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
+        self._estimator = model.estimator()
+        self._bins = spec.bins
+        self._model_bins = features.stft.bins
+        # A longer window sums more samples: bring magnitudes to the scale that they would have at the model's rate.
+        self._scale = np.float32(features.stft.window / spec.window)
+        self._top = slice(*(int(share * features.stft.bins) for share in TOP_BAND))
+
+    def push(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the gains ``(F, N)`` of magnitudes ``(F, N)`` at the recording's rate."""
+        inside = magnitudes[: self._model_bins] * self._scale
+        if len(inside) < self._model_bins:
+            inside = np.pad(inside, ((0, self._model_bins - len(inside)), (0, 0)))
+        inside = inside / self._level.push(inside)
+        mask = self._estimator.push(inside)
+        if self._bins <= self._model_bins:
+            return mask[: self._bins]
+        above = _carried_gain(mask[self._top], inside[self._top])
+        return np.concatenate([mask, np.broadcast_to(above, (self._bins - len(mask), mask.shape[1]))])
+
+
+def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
+    """Return for each frame the share of the magnitude in a band that its mask lets through, shape ``(N,)``."""
+    weights = magnitudes + np.finfo(np.float32).tiny**0.5  # in silence, a plain mean
+    return (mask * weights).sum(axis=0) / weights.sum(axis=0)
+
+
+def spec_at_rate(spec: StftSpec, rate_hz: int) -> StftSpec:
+    """Return the transform at another rate with the same window and hop in ms and the same bin spacing in Hz.
+
+    At rates where these are not whole numbers of samples they are rounded; at 44.1 kHz that shifts the bin at 8 kHz by
+    1 Hz.
+
+    Raises
+    ------
+    DeepnmfError
+        If the rate is outside 2 to 768 kHz.
+
+    Examples
+    --------
+    >>> spec = spec_at_rate(StftSpec(), 48000)
+    >>> spec.window, spec.hop, spec.fft_size
+    (1200, 480, 1536)
+    """
+    lowest, highest = RATE_RANGE_HZ
+    if not lowest <= rate_hz <= highest:
+        raise DeepnmfError(f"a sampling rate of {rate_hz} Hz is outside {lowest} to {highest} Hz; resample first")
+    fft_size = round(spec.fft_size * rate_hz / spec.rate_hz)
+    window = round(rate_hz * spec.window_ms / 1000)
+    return StftSpec(rate_hz, spec.window_ms, spec.hop_ms, max(fft_size, window))

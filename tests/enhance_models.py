@@ -1,0 +1,35 @@
+"""Models for the tests of enhancement: made in place, small, and good enough to tell tones from hiss."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from deepnmf.config import FeatureConfig, NetworkConfig
+from deepnmf.model import Model
+from deepnmf.network import DeepNMF, from_snmf
+from deepnmf.snmf import normalised_atoms
+
+
+def small_model(context: int = 1, layers: int = 4) -> Model:
+    """Speech atoms are peaky, noise atoms are flat, so a harmonic sound passes and white noise does not."""
+    rng = np.random.default_rng(0)
+    features = FeatureConfig()
+    bins = features.stft.bins
+    speech = normalised_atoms(rng.random((bins * context, 20)).astype(np.float32) ** 12)
+    noise = normalised_atoms(1 + 0.2 * rng.random((bins * context, 6)).astype(np.float32))
+    return Model(from_snmf(speech, noise, bins, 0.1, 1.0, NetworkConfig(layers=layers, trained=0)), features)
+
+
+class _Constant(DeepNMF):
+    def mask(self, m: Any) -> Any:
+        return np.full((self.output.shape[0], m.shape[1]), self.sparsity, np.float32)
+
+
+def constant_model(gain: float) -> Model:
+    """Its mask is `gain` everywhere."""
+    model = small_model()
+    network = _Constant(**{**vars(model.network), "sparsity": gain})
+    return dataclasses.replace(model, network=network)
