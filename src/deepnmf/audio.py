@@ -1,4 +1,4 @@
-"""Reading, writing and resampling of audio. One convention: ``(channels, samples)``, float32, full scale 1."""
+"""Reading, writing and resampling of audio files. One convention: ``(channels, samples)``, float32, full scale 1."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from .artifacts import atomic_path
+from .audio_streams import BLOCK_SECONDS, AudioReader, AudioWriter, encoding_for, unreadable
 from .errors import DeepnmfError
+
+__all__ = ["EXTENSIONS", "duration_seconds", "find_audio", "read", "read_mono", "resample", "unreadable", "write"]
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
 
 
 def find_audio(folder: Path) -> list[Path]:
-    """Return the audio files under `folder`, sorted.
+    """Return the audio files under `folder`, sorted; hidden files (of the system, or half-written) are left out.
 
     Raises
     ------
@@ -22,7 +25,11 @@ def find_audio(folder: Path) -> list[Path]:
     """
     if not Path(folder).is_dir():
         raise DeepnmfError(f"{folder}: no such folder")
-    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    found = sorted(
+        p
+        for p in Path(folder).rglob("*")
+        if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".") and p.is_file()
+    )
     if not found:
         raise DeepnmfError(f"{folder}: no audio files in it ({', '.join(EXTENSIONS)})")
     return found
@@ -54,21 +61,8 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     DeepnmfError
         If the file is missing, not audio, empty, truncated or holds NaN or infinite samples.
     """
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            samples = file.read(dtype="float32", always_2d=True).T
-            rate_hz, promised = file.samplerate, file.frames
-    except (soundfile.SoundFileError, OSError) as error:
-        raise unreadable(path, error) from None
-    if not samples.shape[1]:
-        raise DeepnmfError(f"{path}: no samples in it")
-    if samples.shape[1] < promised:
-        raise DeepnmfError(f"{path}: truncated, {samples.shape[1]} of {promised} samples can be read")
-    if not np.isfinite(samples).all():
-        raise DeepnmfError(f"{path}: holds NaN or infinite samples")
-    return np.ascontiguousarray(samples), rate_hz
+    with AudioReader(path) as reader:
+        return np.concatenate(list(reader.blocks(BLOCK_SECONDS)), axis=1), reader.encoding.rate_hz
 
 
 def read_mono(path: Path, rate_hz: int) -> np.ndarray:
@@ -87,21 +81,15 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
 
 
 def write(path: Path, samples: np.ndarray, rate_hz: int, subtype: str | None = None) -> None:
-    """Write ``(channels, samples)`` atomically in the format that the suffix names."""
-    import soundfile
+    """Write ``(channels, samples)`` atomically in the format that the suffix names.
 
-    with atomic_path(path) as temporary:
-        try:
-            soundfile.write(str(temporary), samples.T, rate_hz, subtype)
-        except (soundfile.SoundFileError, ValueError, TypeError) as error:
-            raise DeepnmfError(f"{path}: cannot write ({error})") from None
+    Samples above full scale are clipped unless the subtype is ``FLOAT`` or ``DOUBLE``.
 
-
-def unreadable(path: Path, error: Exception) -> DeepnmfError:
-    """Return the error to raise for a file that cannot be read as audio."""
-    if not Path(path).exists():
-        return DeepnmfError(f"{path}: no such file")
-    if Path(path).is_dir():
-        return DeepnmfError(f"{path}: a folder, not an audio file")
-    reason = "the file is empty" if Path(path).stat().st_size == 0 else str(error).rpartition(": ")[2].rstrip(".")
-    return DeepnmfError(f"{path}: not readable as audio ({reason})")
+    Raises
+    ------
+    DeepnmfError
+        If the format is unknown, cannot hold the subtype, or the file cannot be written.
+    """
+    encoding = encoding_for(path, rate_hz, len(samples), samples.shape[1], subtype=subtype)
+    with atomic_path(path) as temporary, AudioWriter(temporary, encoding, shown=path) as writer:
+        writer.write(samples)

@@ -85,8 +85,7 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
         return samples.astype(np.float32, copy=False)
     if samples.dtype.name not in INTEGER_FULL_SCALE:
         raise DeepnmfError(
-            f"samples of dtype {samples.dtype} have no agreed full scale; "
-            "pass floats of full scale 1, int16 or int32"
+            f"samples of dtype {samples.dtype} have no agreed full scale; pass floats of full scale 1, int16 or int32"
         )
     return (samples / INTEGER_FULL_SCALE[samples.dtype.name]).astype(np.float32)
 

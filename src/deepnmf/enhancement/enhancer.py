@@ -199,7 +199,7 @@ class _MaskTrack:
 
 def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
     """Return for each frame the share of the magnitude in a band that its mask lets through, shape ``(N,)``."""
-    weights = magnitudes + np.finfo(np.float32).tiny**0.5  # in silence, a plain mean
+    weights = magnitudes + np.finfo(np.float32).tiny ** 0.5  # in silence, a plain mean
     return (mask * weights).sum(axis=0) / weights.sum(axis=0)
 
 
