@@ -174,7 +174,8 @@ class SparseNMF:
 
 def normalised_atoms(W: np.ndarray) -> np.ndarray:
     """Scale each column of `W` to unit L2 norm; a column of zeros becomes flat."""
-    W = np.where(W.sum(axis=0) > 0, W, 1).astype(W.dtype)
+    peak = W.max(axis=0)
+    W = np.where(peak > 0, W / np.where(peak > 0, peak, 1), 1).astype(W.dtype)  # so that no square underflows
     return W / np.sqrt(np.square(W).sum(axis=0))
 
 
