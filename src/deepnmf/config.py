@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import sys
 import types
 import typing
@@ -47,9 +48,9 @@ class StftSpec:
         return self.fft_size // 2 + 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.hop <= self.window <= self.fft_size:
+        if not 0 < self.hop < self.window <= self.fft_size:  # a Hann window with no overlap loses its zeros for good
             raise DeepnmfError(
-                f"STFT: hop {self.hop} ≤ window {self.window} ≤ fft_size {self.fft_size} samples must hold; "
+                f"STFT: 0 < hop {self.hop} < window {self.window} ≤ fft_size {self.fft_size} samples must hold; "
                 "change window_ms, hop_ms or fft_size"
             )
 
@@ -106,7 +107,15 @@ class TrainConfig:
     """Frames of a mini-batch; 0 takes the whole corpus as one batch."""
     target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
     error_beta: float = 2.0
-    """β-divergence between the target and the estimate (β₂ in the paper)."""
+    """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
+    exponent: float = 0.5
+    """η of the multiplicative update: 1 is the paper's, less damps it."""
+    memory: float = 0.9
+    """Share of the multiplicative statistics kept from one batch to the next."""
+    resplitting: bool = True
+    """Whether the gradient's parts are split anew at every activation, which lengthens the early layers' steps."""
+    learning_rate: float = 0.01
+    """Adam's step in log W, at the start; it falls to zero along a cosine."""
     seed: int = 0
 
 
@@ -169,6 +178,8 @@ def _check(hint: Any, value: Any, where: str, path: str) -> Any:
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DeepnmfError(f"{where}: {path} must be finite, not {value!r}")
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise DeepnmfError(f"{where}: {path} must be {getattr(hint, '__name__', hint)}, not {value!r}")
     return value
@@ -184,10 +195,18 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
             raise DeepnmfError(f"{path}: cannot read the configuration ({error})") from None
         except tomllib.TOMLDecodeError as error:
             raise DeepnmfError(f"{path}: not valid TOML ({error})") from None
-    for section, entries in (overrides or {}).items():
-        table = values.setdefault(section, {})
-        table.update({key: value for key, value in entries.items() if value is not None})
-    return from_dict(Config, values, str(path) if path else "config")
+    return from_dict(Config, _merged(values, overrides or {}), str(path) if path else "config")
+
+
+def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested `overrides` over `values`, table by table; ``None`` overrides nothing."""
+    merged = dict(values)
+    for key, value in overrides.items():
+        if isinstance(value, dict) and isinstance(merged.get(key, {}), dict):
+            merged[key] = _merged(merged.get(key, {}), value)
+        elif value is not None and not isinstance(value, dict):
+            merged[key] = value
+    return merged
 
 
 def fingerprint(*parts: Any) -> str:
