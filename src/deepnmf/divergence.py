@@ -26,20 +26,18 @@ def beta_divergence(target: np.ndarray, estimate: np.ndarray, beta: float, floor
     >>> beta_divergence(np.array([1.0, 3.0]), np.array([1.0, 1.0]), 2)
     2.0
     """
-    x, y = target.astype(np.float64), estimate.astype(np.float64)
+    x, y = target, estimate
     if beta == 2:
-        return float(0.5 * np.square(x - y).sum())
-    if beta == 1:
-        positive = x > 0
-        logs = np.zeros_like(x)
-        np.log(np.divide(x, y, where=positive, out=np.ones_like(x)), where=positive, out=logs)
-        return float((x * logs - x + y).sum())
-    if beta <= 0:
-        x = x + floor
-    if beta == 0:
-        return float((x / y - np.log(x / y) - 1).sum())
-    terms = x**beta + (beta - 1) * y**beta - beta * x * y ** (beta - 1)
-    return float(terms.sum() / (beta * (beta - 1)))
+        terms = 0.5 * np.square(x - y)
+    elif beta == 1:
+        terms = x * np.log(np.maximum(x, np.finfo(x.dtype).tiny) / y) - x + y  # 0 log 0 = 0
+    elif beta == 0:
+        ratio = (x + floor) / y
+        terms = ratio - np.log(ratio) - 1
+    else:
+        x = x + floor if beta < 0 else x
+        terms = (x**beta + (beta - 1) * y**beta - beta * x * y ** (beta - 1)) / (beta * (beta - 1))
+    return float(terms.sum(dtype=np.float64))
 
 
 def gradient_parts(target: Array, estimate: Array, beta: float) -> tuple[Array, Array]:

@@ -28,15 +28,16 @@ def guard(array: Array, level: float = 1.0) -> float:
     Returns
     -------
     float
-        Machine epsilon times the level, which is 138 dB below it in float32.
+        Square root of machine epsilon times the level: 69 dB below it in float32. Squares of it and of its inverse,
+        which gradients hold, are still far from the ends of the precision's range.
 
     Examples
     --------
-    >>> guard(np.zeros(3, np.float32)) == np.finfo(np.float32).eps
-    True
+    >>> round(guard(np.zeros(3, np.float32)), 6)
+    0.000345
     """
     name = str(array.dtype).rpartition(".")[2]  # "torch.float32" and "float32" alike
-    return float(np.finfo(name).eps) * level
+    return float(np.finfo(name).eps) ** 0.5 * level
 
 
 def power(x: Array, exponent: float) -> Array | float:

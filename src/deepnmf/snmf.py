@@ -17,6 +17,10 @@ DEAD_SHARE = 1e-4
 """An atom is dead when it carries less than this share of the activation of an average atom."""
 
 
+BLOCK_FRAMES = 1024
+"""Frames worked on at a time: their model stays in the processor's cache."""
+
+
 class SparseNMF:
     """Factorise non-negative data as ``m ≈ W h`` with sparse activations and unit-L2-norm atoms.
 
@@ -87,13 +91,18 @@ class SparseNMF:
         m = active_frames(checked(m))
         self._start(m)
         h = self._starting_activations(m)
-        self.objective_ = [self._objective(m, h)]
+        blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, m.shape[1], BLOCK_FRAMES)]
+        self.objective_ = [sum(self._objective(m[:, block], h[:, block]) for block in blocks)]
         for iteration in range(self.iterations):
-            h = self._update_activations(m, h)
-            self._step(*self._sums(m, h))
+            sums = [np.zeros_like(self.components_), np.zeros_like(self.components_)]
+            for block in blocks:
+                h[:, block] = self._update_activations(m[:, block], h[:, block])
+                for total, part in zip(sums, self._sums(m[:, block], h[:, block]), strict=True):
+                    total += part
+            self._step(sums[0], sums[1])
             if iteration % REVIVAL_PERIOD == REVIVAL_PERIOD - 1 and iteration < self.iterations - REVIVAL_PERIOD:
                 self._revive(m, h)
-            self.objective_.append(self._objective(m, h))
+            self.objective_.append(sum(self._objective(m[:, block], h[:, block]) for block in blocks))
             if progress is not None:
                 progress(iteration, self.objective_[-1])
         self.activations_ = h
@@ -143,9 +152,7 @@ class SparseNMF:
     def _sums(self, m: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         model = self.components_ @ h + self._floor
         above = (m * power(model, self.beta - 2)) @ h.T
-        below = (
-            np.broadcast_to(h.sum(axis=1), above.shape) if self.beta == 1 else power(model, self.beta - 1) @ h.T
-        )
+        below = np.broadcast_to(h.sum(axis=1), above.shape) if self.beta == 1 else power(model, self.beta - 1) @ h.T
         return above, below
 
     def _step(self, above: np.ndarray, below: np.ndarray) -> None:

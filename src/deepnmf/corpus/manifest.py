@@ -48,9 +48,7 @@ class Row:
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
     """Write a manifest; fields that hold their default are left out."""
     defaults = {f.name: f.default for f in dataclasses.fields(Row)}
-    write_jsonl(
-        path, ({k: v for k, v in dataclasses.asdict(row).items() if v != defaults[k]} for row in rows)
-    )
+    write_jsonl(path, ({k: v for k, v in dataclasses.asdict(row).items() if v != defaults[k]} for row in rows))
 
 
 def read_manifest(path: Path, split: str | None = None) -> list[Row]:

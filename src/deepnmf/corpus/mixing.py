@@ -39,11 +39,10 @@ def load_mixture(row: Row, rate_hz: int) -> Mixture:
     if row.noisy is not None:
         noisy = read_mono(Path(row.noisy), rate_hz)
         if len(noisy) != len(speech):
-            raise DeepnmfError(
-                f"{row.noisy}: {len(noisy)} samples, but its clean file {row.speech} has {len(speech)}"
-            )
+            raise DeepnmfError(f"{row.noisy}: {len(noisy)} samples, but its clean file {row.speech} has {len(speech)}")
         return Mixture(noisy, speech, noisy - speech, rate_hz)
-    assert row.noise is not None and row.snr_db is not None
+    assert row.noise is not None
+    assert row.snr_db is not None
     noise = without_silence(read_mono(Path(row.noise), rate_hz), rate_hz)
     if not noise.size:
         raise DeepnmfError(f"{row.noise}: the noise is silent")

@@ -1,0 +1,173 @@
+"""The two ways to train a deep NMF network: multiplicative updates, and the additive rival, Adam on log W.
+
+Both take the gradient's statistics as sums over frames: :meth:`accumulate` them over any number of chunks (or
+processes), then :meth:`update` once.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .config import TrainConfig
+from .multiplicative import Parts, backpropagate
+from .network import DeepNMF, trained_dictionaries
+from .numerics import guard
+
+OUTPUT = -1
+"""Key of the reconstruction dictionary among the trained ones; inference dictionaries have their index."""
+
+
+class Optimiser(Protocol):
+    """What the training loop needs of an optimiser."""
+
+    @property
+    def network(self) -> DeepNMF:
+        """The network with the present weights."""
+
+    def accumulate(self, m: Tensor, target: Tensor) -> float:
+        """Add the statistics of frames ``m`` (T·F, N) with targets ``(F, N)``; return their summed error."""
+
+    def update(self) -> None:
+        """Change the weights by what was accumulated, and forget it."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that a resumed run needs, the trained weights included."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+
+
+def make_optimiser(network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> Optimiser:
+    """Return the optimiser that `config` names, for the last `trained` layers and a run of `updates` updates."""
+    if config.optimiser == "adam":
+        return Adam(network, trained, config, updates)
+    return Multiplicative(network, trained, config)
+
+
+def weights(network: DeepNMF, trained: int) -> dict[int, Tensor]:
+    """Return the trained dictionaries by key; none if `trained` is 0."""
+    if not trained:
+        return {}
+    return {index: network.dictionaries[index] for index in trained_dictionaries(network, trained)} | {
+        OUTPUT: network.output
+    }
+
+
+def with_weights(network: DeepNMF, changed: dict[int, Tensor]) -> DeepNMF:
+    """Return the network with some dictionaries replaced."""
+    kept = enumerate(network.dictionaries)
+    return network.replaced(tuple(changed.get(index, W) for index, W in kept), changed.get(OUTPUT, network.output))
+
+
+class Multiplicative:
+    """Multiplicative backpropagation: ``W ← W ∘ (₋ / ₊)^η`` (paper §4.2; MODEL.md §3).
+
+    With mini-batches the parts are averaged over past batches, faded by `config.memory`.
+    """
+
+    def __init__(self, network: DeepNMF, trained: int, config: TrainConfig) -> None:
+        self.network = network
+        self._trained = trained
+        self._config = config
+        self._batch: dict[int, Parts] = {}
+        self._kept: dict[int, Parts] = {}
+
+    def accumulate(self, m: Tensor, target: Tensor) -> float:
+        """Add the parts of the gradient over these frames; return their summed error."""
+        config = self._config
+        found = backpropagate(self.network, m, target, self._trained, config.error_beta, config.resplitting)
+        for key, (plus, minus) in {**found.dictionaries, OUTPUT: found.output}.items():
+            before = self._batch.get(key, (0.0, 0.0))
+            self._batch[key] = plus + before[0], minus + before[1]
+        return float(error_sum(target, found.estimate, config.error_beta))
+
+    def update(self) -> None:
+        """Multiply each trained weight by the ratio of its parts."""
+        changed = {}
+        for key, W in weights(self.network, self._trained).items():
+            kept = self._kept.get(key, (0.0, 0.0))
+            memory = self._config.memory if self._config.batch_frames else 0.0
+            plus, minus = (new + memory * old for new, old in zip(self._batch[key], kept, strict=True))
+            self._kept[key] = plus, minus
+            floor = guard(W, float(plus.mean()) + float(minus.mean()))
+            changed[key] = W * ((minus + floor) / (plus + floor)) ** self._config.exponent
+        self.network = with_weights(self.network, changed)
+        self._batch = {}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the weights and the parts kept from past batches."""
+        parts = {
+            f"{side}.{key}": part for key, kept in self._kept.items() for side, part in zip("+-", kept, strict=True)
+        }
+        return parts | {f"W.{key}": W for key, W in weights(self.network, self._trained).items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        changed = {key: state[f"W.{key}"] for key in weights(self.network, self._trained)}
+        self.network = with_weights(self.network, changed)
+        self._kept = {key: (state[f"+.{key}"], state[f"-.{key}"]) for key in changed if f"+.{key}" in state}
+
+
+class Adam:
+    """The additive rival: Adam on ``log W``, by automatic differentiation, with a cosine schedule."""
+
+    def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
+        self._config = config
+        self._start = network
+        self._logs = {key: (W + guard(W)).log().requires_grad_() for key, W in weights(network, trained).items()}
+        self._adam = torch.optim.Adam(list(self._logs.values()), lr=config.learning_rate)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._adam, updates)
+
+    @property
+    def network(self) -> DeepNMF:
+        """The network with the present weights."""
+        return with_weights(self._start, {key: log.detach().exp() for key, log in self._logs.items()})
+
+    def accumulate(self, m: Tensor, target: Tensor) -> float:
+        """Add the gradient over these frames; return their summed error."""
+        network = with_weights(self._start, {key: log.exp() for key, log in self._logs.items()})
+        estimate = network.mask(m) * m[-target.shape[0] :]
+        error = error_sum(target, estimate, self._config.error_beta)
+        error.backward()
+        return float(error.detach())
+
+    def update(self) -> None:
+        """Take one step; the gradient's scale does not matter to Adam."""
+        self._adam.step()
+        self._schedule.step()
+        self._adam.zero_grad()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return log W, the moments and the step count."""
+        moments = self._adam.state_dict()["state"]
+        tensors = {f"log.{key}": log.detach() for key, log in self._logs.items()}
+        return tensors | {f"{name}.{i}": value for i, entry in moments.items() for name, value in entry.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state` returned."""
+        for key, log in self._logs.items():
+            log.data.copy_(state[f"log.{key}"])
+        loaded = self._adam.state_dict()
+        names = ("step", "exp_avg", "exp_avg_sq")
+        if "step.0" in state:
+            loaded["state"] = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(len(self._logs))}
+            self._adam.load_state_dict(loaded)
+            for _ in range(int(state["step.0"])):
+                self._schedule.step()
+
+
+def error_sum(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
+    """Return the β-divergence summed over all entries, differentiable (:func:`deepnmf.divergence.beta_divergence`)."""
+    if beta == 2:
+        return 0.5 * (target - estimate).square().sum()
+    y = estimate + guard(estimate)
+    if beta == 1:
+        return (torch.xlogy(target, target / y) - target + y).sum()
+    if beta == 0:
+        ratio = (target + guard(target)) / y
+        return (ratio - ratio.log() - 1).sum()
+    terms = target**beta + (beta - 1) * y**beta - beta * target * y ** (beta - 1)
+    return terms.sum() / (beta * (beta - 1))
