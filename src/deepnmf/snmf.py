@@ -68,7 +68,7 @@ class SparseNMF:
         self.iterations = iterations
         self._rng = np.random.default_rng(seed)
         self._statistics: tuple[np.ndarray, np.ndarray] | None = None
-        self._floor = 0.0
+        self._level = 1.0
         self.components_: np.ndarray
         self.activations_: np.ndarray
         self.objective_: list[float] = []
@@ -89,6 +89,8 @@ class SparseNMF:
             If the data is negative, not finite or all silent.
         """
         m = active_frames(checked(m))
+        self._level = float(m.mean())
+        m = m / self._level
         self._start(m)
         h = self._starting_activations(m)
         blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, m.shape[1], BLOCK_FRAMES)]
@@ -105,7 +107,7 @@ class SparseNMF:
             self.objective_.append(sum(self._objective(m[:, block], h[:, block]) for block in blocks))
             if progress is not None:
                 progress(iteration, self.objective_[-1])
-        self.activations_ = h
+        self.activations_ = h * self._level
         return self
 
     def partial_fit(self, m: np.ndarray, memory: float = 0.9, inner_iterations: int = 10) -> SparseNMF:
@@ -115,7 +117,9 @@ class SparseNMF:
         """
         m = active_frames(checked(m))
         if not hasattr(self, "components_"):
-            self._start(m)
+            self._level = float(m.mean())
+            self._start(m / self._level)
+        m = m / self._level
         h = self._starting_activations(m)
         for _ in range(inner_iterations):
             h = self._update_activations(m, h)
@@ -128,14 +132,13 @@ class SparseNMF:
 
     def transform(self, m: np.ndarray) -> np.ndarray:
         """Return the activations ``(R, N)`` of magnitudes ``(F, N)`` with the dictionary fixed."""
-        m = checked(m)
+        m = checked(m) / self._level
         h = self._starting_activations(m)
         for _ in range(self.iterations):
             h = self._update_activations(m, h)
-        return h
+        return h * self._level
 
     def _start(self, m: np.ndarray) -> None:
-        self._floor = guard(m, float(m.mean()))
         # Atoms start as frames of the data, blurred so that none is locked to zeros of that frame.
         chosen = m[:, self._rng.integers(m.shape[1], size=self.atoms)]
         blur = self._rng.uniform(0.5, 1.5, chosen.shape) * m.mean(axis=1, keepdims=True)
@@ -146,11 +149,16 @@ class SparseNMF:
         share = m.sum(axis=0) / self.components_.sum()
         return np.broadcast_to(share, (self.atoms, m.shape[1])).copy()
 
+    @property
+    def _unit_sparsity(self) -> float:
+        """μ for data at unit level: D_β(m/l | W h/l) = D_β(m | W h) / l^β, so the same minimum needs μ l^(1−β)."""
+        return self.sparsity * self._level ** (1 - self.beta)
+
     def _update_activations(self, m: np.ndarray, h: np.ndarray) -> np.ndarray:
-        return update_activations(m, self.components_, h, self.sparsity, self.beta, self._floor)
+        return update_activations(m, self.components_, h, self._unit_sparsity, self.beta)
 
     def _sums(self, m: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        model = self.components_ @ h + self._floor
+        model = self.components_ @ h + guard(m)
         above = (m * power(model, self.beta - 2)) @ h.T
         below = np.broadcast_to(h.sum(axis=1), above.shape) if self.beta == 1 else power(model, self.beta - 1) @ h.T
         return above, below
@@ -158,25 +166,29 @@ class SparseNMF:
     def _step(self, above: np.ndarray, below: np.ndarray) -> None:
         """Update the dictionary by the normalised objective's two gradient parts, A = `above` and B = `below`."""
         W = self.components_
-        floor = self._floor * W.shape[0]
+        floor = guard(W) * W.shape[0]
         numerator = above + W * (W * below).sum(axis=0)
         denominator = below + W * (W * above).sum(axis=0) + floor
         self.components_ = normalised_atoms(W * power(numerator / denominator, mu_exponent(self.beta)))
 
     def _revive(self, m: np.ndarray, h: np.ndarray) -> None:
-        """Point dead atoms at the frames that are modelled worst, with activations too small to raise the objective."""
+        """Point dead atoms at the frames that are modelled worst, unless that raises the objective."""
         usage = h.sum(axis=1)
         dead = np.flatnonzero(usage < DEAD_SHARE * usage.mean())
         if not len(dead):
             return
+        before, components, activations = self._objective(m, h), self.components_.copy(), h[dead]
         residual = np.square(m - self.components_ @ h).sum(axis=0)
         worst = np.argsort(residual)[-len(dead) :]
-        self.components_[:, dead[: len(worst)]] = normalised_atoms(m[:, worst] + self._floor)
+        self.components_[:, dead[: len(worst)]] = normalised_atoms(m[:, worst] + guard(m))
         h[dead] = DEAD_SHARE * h.mean()
+        if self._objective(m, h) > before:  # what sparsity has killed stays dead
+            self.components_, h[dead] = components, activations
 
     def _objective(self, m: np.ndarray, h: np.ndarray) -> float:
-        estimate = self.components_ @ h + self._floor
-        return beta_divergence(m, estimate, self.beta, self._floor) + self.sparsity * float(h.sum(dtype=np.float64))
+        floor = guard(m)
+        divergence = beta_divergence(m, self.components_ @ h + floor, self.beta, floor)
+        return (divergence + self._unit_sparsity * float(h.sum(dtype=np.float64))) * self._level**self.beta
 
 
 def normalised_atoms(W: np.ndarray) -> np.ndarray:
@@ -194,9 +206,10 @@ def active_frames(m: np.ndarray, below_peak_db: float = 60.0) -> np.ndarray:
     DeepnmfError
         If every frame is silent.
     """
-    energy = np.square(m).sum(axis=0, dtype=np.float64)
-    if not energy.size or energy.max() == 0:
+    peak = m.max(initial=0)
+    if peak == 0:
         raise DeepnmfError("cannot learn a dictionary from silence: no frame has any energy")
+    energy = np.square(m / peak).sum(axis=0, dtype=np.float64)
     return m[:, energy > energy.max() * 10 ** (-below_peak_db / 10)]
 
 
