@@ -178,29 +178,32 @@ class _MaskTrack:
         features = model.features
         self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
         self._estimator = model.estimator()
-        self._bins = spec.bins
-        self._model_bins = features.stft.bins
-        # A longer window sums more samples: bring magnitudes to the scale that they would have at the model's rate.
-        self._scale = np.float32(features.stft.window / spec.window)
+        self._model_spec, self._spec = features.stft, spec
         self._top = slice(*(int(share * features.stft.bins) for share in TOP_BAND))
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the gains ``(F, N)`` of magnitudes ``(F, N)`` at the recording's rate."""
-        inside = magnitudes[: self._model_bins] * self._scale
-        if len(inside) < self._model_bins:
-            inside = np.pad(inside, ((0, self._model_bins - len(inside)), (0, 0)))
+        bins = self._spec.bins
+        inside = model_band(magnitudes, self._model_spec, self._spec)
         inside = inside / self._level.push(inside)
         mask = self._estimator.push(inside)
-        if self._bins <= self._model_bins:
-            return mask[: self._bins]
+        if bins <= len(mask):
+            return mask[:bins]
         above = _carried_gain(mask[self._top], inside[self._top])
-        return np.concatenate([mask, np.broadcast_to(above, (self._bins - len(mask), mask.shape[1]))])
+        return np.concatenate([mask, np.broadcast_to(above, (bins - len(mask), mask.shape[1]))])
 
 
 def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
     """Return for each frame the share of the magnitude in a band that its mask lets through, shape ``(N,)``."""
     weights = magnitudes + np.finfo(np.float32).tiny ** 0.5  # in silence, a plain mean
     return (mask * weights).sum(axis=0) / weights.sum(axis=0)
+
+
+def model_band(magnitudes: np.ndarray, model_spec: StftSpec, spec: StftSpec) -> np.ndarray:
+    """Return magnitudes ``(F, N)`` of the transform `spec` as the bins and scale of the model's; unheard bins are 0."""
+    # A longer window sums more samples: bring magnitudes to the scale that they would have at the model's rate.
+    inside = magnitudes[: model_spec.bins] * np.float32(model_spec.window / spec.window)
+    return np.pad(inside, ((0, model_spec.bins - len(inside)), (0, 0)))
 
 
 def spec_at_rate(spec: StftSpec, rate_hz: int) -> StftSpec:

@@ -1,0 +1,152 @@
+"""Enhancement of one audio file into another, in bounded memory, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..artifacts import atomic_path
+from ..audio_streams import AudioReader, AudioWriter, Encoding, encoding_for
+from ..errors import DeepnmfError
+from ..model import Model
+from .enhancer import Enhancer, Observer
+from .masks import MaskFile
+from .plot import Picture
+from .streams import Progress, Source, enhance_stream
+
+
+class ClipCounter(Protocol):
+    """A writer that counts what it clips."""
+
+    clipped: int
+    peak: float
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What to do with each file.
+
+    Attributes
+    ----------
+    max_attenuation_db : float or None
+        Nothing is turned down by more than this.
+    independent : bool
+        Whether each channel has its own mask.
+    subtype : str or None
+        libsndfile subtype of the output, such as ``"PCM_24"``; that of the input by default.
+    noise, mask, picture : Path or None
+        Where to write what was removed (audio), the gains (``.npy``), and the plot (``.png``).
+    """
+
+    max_attenuation_db: float | None = None
+    independent: bool = False
+    subtype: str | None = None
+    noise: Path | None = None
+    mask: Path | None = None
+    picture: Path | None = None
+
+
+def enhance_file(
+    source: Path, target: Path, model: Model, options: FileOptions | None = None, progress: Progress | None = None
+) -> list[str]:
+    """Enhance `source` into `target`, keeping rate, channels, length and, where the format allows, subtype and tags.
+
+    Parameters
+    ----------
+    source, target : Path
+        Audio files; the suffix of `target` gives its format.
+    model : Model
+        Estimates the masks.
+    options : FileOptions, optional
+        Everything else.
+    progress : callable, optional
+        Called after each block with its length in seconds; may raise to stop, which leaves no file behind.
+
+    Returns
+    -------
+    list of str
+        Warnings, one line each.
+
+    Raises
+    ------
+    DeepnmfError
+        If the input is damaged, an output cannot be written, or an output is the input.
+    """
+    options = options or FileOptions()
+    refuse_overwriting(source, target, options.noise, options.mask, options.picture)
+    with AudioReader(source) as reader:
+        return enhance_into_file(reader, target, model, options, progress)
+
+
+def enhance_into_file(
+    source: Source, target: Path, model: Model, options: FileOptions, progress: Progress | None = None
+) -> list[str]:
+    """Enhance an open source of blocks into `target`; see :func:`enhance_file`."""
+    encoding = source.encoding
+    with contextlib.ExitStack() as stack:
+        enhancer = open_enhancer(stack, encoding, model, options)
+        writers = {
+            path: open_writer(stack, path, encoding, options.subtype, source.tags)
+            for path in (target, options.noise)
+            if path is not None
+        }
+        noise = writers[options.noise] if options.noise is not None else None
+        enhance_stream(source.blocks(), enhancer, writers[target], noise, progress)
+    return [line for path, writer in writers.items() for line in clipping(path, writer)]
+
+
+def open_enhancer(stack: contextlib.ExitStack, encoding: Encoding, model: Model, options: FileOptions) -> Enhancer:
+    """Return an enhancer for a stream; the mask file and the picture that it feeds are finished with `stack`."""
+    observers: list[Observer] = []
+    if options.mask is not None:
+        observers.append(stack.enter_context(MaskFile(options.mask)).push)
+    if options.picture is not None:
+        picture = stack.enter_context(Picture(options.picture, encoding.rate_hz, model.features.stft.hop_ms / 1000))
+        observers.append(picture.push)
+
+    def observe(spectrum: np.ndarray, gains: np.ndarray) -> None:
+        for observer in observers:
+            observer(spectrum, gains)
+
+    return Enhancer(
+        model,
+        encoding.rate_hz,
+        encoding.channels,
+        max_attenuation_db=options.max_attenuation_db,
+        independent=options.independent,
+        observer=observe if observers else None,
+    )
+
+
+def open_writer(
+    stack: contextlib.ExitStack, path: Path, like: Encoding, subtype: str | None, tags: dict[str, str]
+) -> AudioWriter:
+    """Return a writer whose file gets its name when `stack` ends without an error."""
+    encoding = encoding_for(path, like.rate_hz, like.channels, like.frames, like=like, subtype=subtype)
+    temporary = stack.enter_context(atomic_path(path))
+    return stack.enter_context(AudioWriter(temporary, encoding, tags, shown=path))
+
+
+def clipping(path: Path | str, writer: ClipCounter) -> list[str]:
+    """Return the warning that a file with clipped samples deserves, else none."""
+    if not writer.clipped:
+        return []
+    peak_db = 20 * np.log10(writer.peak)
+    return [
+        f"{path}: {writer.clipped} samples above full scale were clipped, the highest at {peak_db:+.1f} dB; "
+        "--output-subtype FLOAT (WAV) keeps them"
+    ]
+
+
+def refuse_overwriting(source: Path, *outputs: Path | None) -> None:
+    """Raise if an output is the input, or two outputs are one file."""
+    given = [path for path in outputs if path is not None]
+    for path in given:
+        if path.exists() and path.samefile(source):
+            raise DeepnmfError(f"{path}: the output is the input; choose another name")
+    if len({path.resolve() for path in given}) < len(given):
+        raise DeepnmfError(f"{given[0]}: named for two outputs; choose another name")
