@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ..artifacts import write_jsonl
 from ..errors import DeepnmfError
@@ -39,6 +39,10 @@ class Row:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.split not in get_args(Split):
+            raise DeepnmfError(
+                f"manifest row {self.id}: split must be {', '.join(get_args(Split))}, not {self.split!r}"
+            )
         if (self.noise is None) == (self.noisy is None):
             raise DeepnmfError(f"manifest row {self.id}: exactly one of noise and noisy must be given")
         if self.noise is not None and self.snr_db is None:
