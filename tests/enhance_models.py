@@ -14,11 +14,13 @@ from deepnmf.snmf import normalised_atoms
 
 
 def small_model(context: int = 1, layers: int = 4) -> Model:
-    """Speech atoms are peaky, noise atoms are flat, so a harmonic sound passes and white noise does not."""
+    """Speech atoms are peaky and noise atoms flat, so white noise is turned down; harmonics of 500 Hz are an atom."""
     rng = np.random.default_rng(0)
     features = FeatureConfig()
     bins = features.stft.bins
     speech = normalised_atoms(rng.random((bins * context, 20)).astype(np.float32) ** 12)
+    harmonics = np.isin(np.arange(bins) % 16, (15, 0, 1)).astype(np.float32)
+    speech[:, 0] = normalised_atoms(np.tile(harmonics, context)[:, None])[:, 0]
     noise = normalised_atoms(1 + 0.2 * rng.random((bins * context, 6)).astype(np.float32))
     return Model(from_snmf(speech, noise, bins, 0.1, 1.0, NetworkConfig(layers=layers, trained=0)), features)
 

@@ -98,7 +98,7 @@ def _files(name: str) -> list[tuple[Path, Path | None]]:
 def _beside(source: Path, folder: Path | None) -> Path:
     if folder is None:
         return source.with_name(f"{source.stem}{SUFFIX}{source.suffix}")
-    name = folder.resolve()  # "." has no name of its own
+    name = folder.resolve() if folder.name in ("", "..") else folder  # "." has no name of its own
     return name.with_name(name.name + SUFFIX) / source.relative_to(folder)
 
 
