@@ -54,7 +54,7 @@ class Plan:
         from .. import __version__
 
         variants = {name: METRICS[name].variant for name in self.metrics}
-        system = self.system and [self.system.name, self.system.rate_hz, self.system.sha256, self.system.version]
+        system = self.system and [self.system.name, self.system.rate_hz, self.system.sha256]
         return fingerprint([__version__, variants, system, str(self.audio), item.stamp()])
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import fingerprint
 from ..errors import DeepnmfError
 from ..model import DEFAULT_MODEL, Model, load_model
 
@@ -31,16 +30,14 @@ class System:
         From ``(samples,)`` float32 and a rate in Hz to the enhanced ``(samples,)``. With more than one job it must be
         picklable: a function of a module, or an instance of a class of one.
     sha256 : str
-        Checksum of the model, if there is one.
-    version : str
-        Anything that changes when the results may: scores of an interrupted run are used again only for the same one.
+        Checksum of the model, if there is one. Scores of an interrupted run are used again only for the same name, rate
+        and checksum.
     """
 
     name: str
     rate_hz: int
     enhance: Enhance
     sha256: str = ""
-    version: str = ""
 
     def __call__(self, noisy: np.ndarray) -> np.ndarray:
         """Return the enhanced samples.
@@ -94,5 +91,4 @@ def model_system(name_or_path: str | Path = DEFAULT_MODEL) -> System:
         rate_hz=model.features.stft.rate_hz,
         enhance=_ModelEnhance(str(name_or_path)),
         sha256=str(model.metadata.get("sha256", "")),
-        version=fingerprint(model.metadata),
     )
