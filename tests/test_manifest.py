@@ -83,7 +83,7 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
 
 
 def test_a_missing_empty_or_binary_manifest_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(DeepnmfError, match="cannot read the manifest.*deepnmf prepare"):
+    with pytest.raises(DeepnmfError, match=r"cannot read the manifest.*deepnmf prepare"):
         read_manifest(tmp_path / "none.jsonl")
     with pytest.raises(DeepnmfError, match="no rows"):
         read_manifest(written(tmp_path, ""))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import TinyCorpus
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import TinyCorpus
 from deepnmf.audio import read_mono
 from deepnmf.corpus.manifest import Row
 from deepnmf.corpus.mixing import PEAK, Mixture, load_mixture, mix, without_silence
