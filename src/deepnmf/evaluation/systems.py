@@ -87,7 +87,7 @@ def model_system(name_or_path: str | Path = DEFAULT_MODEL) -> System:
     """
     model = load_model(name_or_path)
     return System(
-        name=Path(name_or_path).stem,
+        name="/".join(Path(name_or_path).with_suffix("").parts[-2:]),  # runs/snmf/best: "best" would not tell
         rate_hz=model.features.stft.rate_hz,
         enhance=_ModelEnhance(str(name_or_path)),
         sha256=str(model.metadata.get("sha256", "")),
