@@ -1,0 +1,29 @@
+"""`deepnmf export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(export)
+
+
+def export(
+    output: Annotated[Path, typer.Argument(help="ONNX file to write.")],
+    model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
+) -> None:
+    """Write a model as an ONNX graph for other languages: one hop of samples in, one out, states explicit."""
+    from ..export import delay, export_onnx, state_shapes
+    from ..model import load_model
+
+    loaded = load_model(model)
+    export_onnx(loaded, output)
+    spec = loaded.features.stft
+    typer.echo(f"{output}: {spec.hop} samples a call at {spec.rate_hz} Hz, delayed by {delay(spec)}; states that start")
+    shapes = (f"{name} {list(shape)}" for name, shape in state_shapes(loaded).items())
+    typer.echo(f"as zeros and come back as NAME_next: {', '.join(shapes)}")
