@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import sys
@@ -13,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -24,6 +22,7 @@ from ..config import fingerprint
 from ..errors import DeepnmfError
 from ..metrics import METRICS
 from .items import Item, Signals
+from .journal import Score, journal, read_journal
 from .systems import System
 
 DECIMALS = 6
@@ -58,14 +57,6 @@ class Plan:
         return fingerprint([__version__, variants, system, str(self.audio), item.stamp()])
 
 
-@dataclass(frozen=True)
-class Score:
-    """Scores of one recording: `row` is a line of ``scores.csv``."""
-
-    row: dict[str, Any]
-    enhance_seconds: float
-
-
 @dataclass
 class Scores:
     """What came of all recordings, in their order."""
@@ -95,16 +86,16 @@ def score_all(items: list[Item], plan: Plan, partial: Path, jobs: int = 1) -> Sc
         If `partial` cannot be written, or a process dies.
     """
     keys = [plan.key(item) for item in items]
-    known = _read_partial(partial)
+    known = read_journal(partial)
     done = {index: known[key] for index, key in enumerate(keys) if key in known}
     todo = {index: item for index, item in enumerate(items) if index not in done}
     failed: dict[int, str] = {}
     bar = tqdm(total=len(items), initial=len(done), desc="evaluate", unit="file", file=sys.stderr)
-    with bar, _appending(partial) as append:
+    with bar, journal(partial) as append:
         for index, result in _results(todo, plan, jobs):
             if isinstance(result, Score):
                 done[index] = result
-                append({"key": keys[index], "row": result.row, "enhance_seconds": result.enhance_seconds})
+                append(keys[index], result)
             else:
                 failed[index] = result
                 tqdm.write(f"deepnmf: {result}", file=sys.stderr)
@@ -204,30 +195,3 @@ def _warm_up(plan: Plan) -> None:
             plan.system(click)
     for name in plan.metrics:
         METRICS[name].score(click, click, rate_hz)
-
-
-def _read_partial(path: Path) -> dict[str, Score]:
-    known = {}
-    with contextlib.suppress(OSError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # the line that a kill cut short
-                record = json.loads(line)
-                known[record["key"]] = Score(record["row"], record["enhance_seconds"])
-    return known
-
-
-@contextlib.contextmanager
-def _appending(path: Path) -> Iterator[Any]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise DeepnmfError(f"{path}: cannot write ({error.strerror}); choose another output folder") from None
-    with file:
-
-        def append(record: dict[str, Any]) -> None:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-
-        file.write("\n")  # ends a line that a kill cut short
-        yield append
