@@ -127,10 +127,11 @@ def test_which_layers_share_and_which_are_trained(
 
 
 def test_every_layer_starts_as_the_pretrained_dictionary() -> None:
-    speech, noise = np.ones((F * T, 2)), 2 * np.ones((F * T, 3))
+    rng = np.random.default_rng(0)
+    speech, noise = rng.random((F * T, 2)), rng.random((F * T, 3))
     net = from_snmf(speech, noise, F, 0.1, 1.0, NetworkConfig(layers=3, trained=4))
     assert all(np.array_equal(W, np.concatenate([speech, noise], axis=1)) for W in net.dictionaries)
-    assert np.array_equal(net.output, net.dictionaries[0][-F:])
+    assert np.array_equal(net.output, net.dictionaries[0][-F:])  # the current frame is the last
     assert net.speech_atoms == 2
 
 

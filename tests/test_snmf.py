@@ -98,6 +98,19 @@ def test_the_objective_reported_is_that_of_the_result() -> None:
     assert snmf.objective_[-1] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("beta", BETAS)
+def test_the_step_of_the_dictionary_is_the_one_written_down(beta: float) -> None:
+    m, W, h = problem(2)
+    model = W @ h
+    A, B = (m * model ** (beta - 2)) @ h.T, model ** (beta - 1) @ h.T
+    ones = np.ones((12, 12))
+    expected = W * ((A + W * (ones @ (W * B))) / (B + W * (ones @ (W * A)))) ** mu_exponent(beta)
+    snmf = SparseNMF(5, beta)
+    snmf.components_ = W
+    snmf._step(*snmf._sums(m, h))
+    assert np.allclose(snmf.components_, expected / np.linalg.norm(expected, axis=0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
 def test_the_dictionary_step_descends_the_normalised_objective(beta: float) -> None:
     # At a small exponent the step must follow the negative gradient of E(W/‖W‖, h): check its sign by differences.
