@@ -142,7 +142,7 @@ def layer_parts(g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: float, beta
 
 
 def _through(W: Tensor, parts: Parts, coefficient: float, scale: Tensor | float) -> Parts:
-    """Carry `parts` back through ``W`` and the slope ``coefficient * scale``, whose sign decides which part is which."""
+    """Carry `parts` back through ``W`` and the slope ``coefficient * scale``, whose sign says which part is which."""
     plus, minus = parts if coefficient > 0 else parts[::-1]
     slope = abs(coefficient) * scale
     return (W @ plus) * slope, (W @ minus) * slope

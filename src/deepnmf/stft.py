@@ -81,11 +81,11 @@ class Synthesiser:
         frames = np.zeros((channels, count, segments * hop), np.float32)
         waves = np.fft.irfft(spectrum.swapaxes(1, 2), self.spec.fft_size, axis=-1)[..., : self.spec.window]
         frames[..., : self.spec.window] = waves * self._window
-        frames = frames.reshape(channels, count, segments, hop)
+        parts = frames.reshape(channels, count, segments, hop)
         summed = np.zeros((channels, count + segments - 1, hop), np.float32)
         summed[:, : segments - 1] = self._tail
         for segment in range(segments):
-            summed[:, segment : segment + count] += frames[:, :, segment]
+            summed[:, segment : segment + count] += parts[:, :, segment]
         self._tail = summed[:, count:].copy()
         samples = summed[:, :count].reshape(channels, -1)
         skipped = min(self._skip, samples.shape[1])

@@ -81,5 +81,7 @@ def read_manifest(path: Path, split: str | None = None) -> list[Row]:
 
 
 def _resolved(row: Row, folder: Path) -> Row:
-    paths = {key: str(folder / value) for key in ("speech", "noise", "noisy") if (value := getattr(row, key))}
-    return dataclasses.replace(row, **paths)
+    def path(value: str | None) -> str | None:
+        return str(folder / value) if value else None
+
+    return dataclasses.replace(row, speech=str(folder / row.speech), noise=path(row.noise), noisy=path(row.noisy))
