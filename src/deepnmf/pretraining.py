@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def pretrain(features: Path, output: Path, config: SnmfConfig | None = None, see
         frames = sample_frames(data, source, config.max_frames, seed)
         snmf = SparseNMF(count, config.beta, config.sparsity, config.iterations, seed)
         with tqdm(total=config.iterations, desc=f"dictionary of {source}", disable=None) as bar:
-            snmf.fit(frames, progress=lambda _, objective, bar=bar: _advance(bar, objective))
+            snmf.fit(frames, progress=functools.partial(_advance, bar))
         atoms[source] = snmf.components_
         objectives[source] = snmf.objective_
     metadata = {
@@ -61,7 +62,7 @@ def pretrain(features: Path, output: Path, config: SnmfConfig | None = None, see
     return load_dictionary(output)
 
 
-def _advance(bar: Any, objective: float) -> None:
+def _advance(bar: Any, _iteration: int, objective: float) -> None:
     bar.set_postfix_str(f"objective {objective:.4g}", refresh=False)
     bar.update()
 
