@@ -47,6 +47,12 @@ def test_equal_content_gives_equal_bytes_in_any_order(saved: Path, tmp_path: Pat
     assert again.read_bytes() == saved.read_bytes()
 
 
+def test_what_was_loaded_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
+    tensors, metadata = load_tensors(saved, "model")
+    save_tensors(tmp_path / "b", {**tensors, "more": np.zeros(1)}, "model", metadata)
+    assert load_tensors(tmp_path / "b", "model")[1]["nested"] == METADATA["nested"]
+
+
 def test_a_view_is_saved_as_its_contents(tmp_path: Path) -> None:
     base = np.arange(12.0).reshape(3, 4)
     save_tensors(tmp_path / "v", {"x": base.T[::2]}, "k", {})

@@ -113,6 +113,7 @@ def save_tensors(path: Path, tensors: dict[str, np.ndarray], kind: str, metadata
 
     tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
     record = json.loads(json.dumps({**metadata, "kind": kind, "format_version": FORMAT_VERSION}))
+    record.pop("sha256", None)  # of the file that these metadata were read from
     text = _canonical({**record, "sha256": _digest(tensors, record)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, {"deepnmf": text}))  # one key: safetensors does not order several
