@@ -78,7 +78,7 @@ class SnmfConfig:
     context: int = 1
     """T: frames stacked into one observation, the current one last."""
     beta: float = 1.0
-    sparsity: float = 0.1
+    sparsity: float = 3.0
     """μ, in units of the level-normalised magnitude."""
     iterations: int = 100
     max_frames: int = 40000
@@ -102,20 +102,24 @@ class TrainConfig:
     """Discriminative training of the network."""
 
     optimiser: Literal["multiplicative", "adam"] = "multiplicative"
-    epochs: int = 20
+    epochs: int = 12
+    epoch_frames: int = 200_000
+    """Frames of an epoch, drawn anew at each from the corpus; 0 takes the whole corpus."""
     batch_frames: int = 4096
-    """Frames of a mini-batch; 0 takes the whole corpus as one batch."""
+    """Frames of a mini-batch; 0 takes the whole epoch as one batch."""
     target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
     error_beta: float = 2.0
     """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
-    exponent: float = 0.5
-    """η of the multiplicative update: 1 is the paper's, less damps it."""
+    step: float = 0.05
+    """Multiplicative: root-mean-square change of log W that an update makes in each dictionary, at the start."""
+    exponent: float = 1.0
+    """Multiplicative with step = 0: the fixed exponent η of every layer (1 in the paper; less damps it)."""
     memory: float = 0.9
-    """Share of the multiplicative statistics kept from one batch to the next."""
-    resplitting: bool = True
-    """Whether the gradient's parts are split anew at every activation, which lengthens the early layers' steps."""
-    learning_rate: float = 0.01
-    """Adam's step in log W, at the start; it falls to zero along a cosine."""
+    """Multiplicative: share of the statistics kept from one batch to the next."""
+    resplitting: bool = False
+    """Multiplicative: whether the gradient's parts are split anew at every activation."""
+    learning_rate: float = 0.1
+    """Adam: step in log W, at the start. Both steps fall to zero along a cosine."""
     seed: int = 0
 
 
@@ -196,6 +200,24 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
         except tomllib.TOMLDecodeError as error:
             raise DeepnmfError(f"{path}: not valid TOML ({error})") from None
     return from_dict(Config, _merged(values, overrides or {}), str(path) if path else "config")
+
+
+def parse_setting(text: str) -> tuple[str, str, Any]:
+    """Split ``section.key=value``, the value as TOML has it (a bare word is a string).
+
+    Examples
+    --------
+    >>> parse_setting("network.layers=25"), parse_setting("train.optimiser=adam")
+    (('network', 'layers', 25), ('train', 'optimiser', 'adam'))
+    """
+    path, equals, value = text.partition("=")
+    section, dot, key = path.strip().partition(".")
+    if not (equals and dot):
+        raise DeepnmfError(f"{text!r}: a setting has the form SECTION.KEY=VALUE, such as network.layers=25")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()
 
 
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -193,15 +193,20 @@ class FeatureSet:
         silence = np.zeros((len(magnitudes), self.context - 1 - segment.past), magnitudes.dtype)
         return stack_context(np.concatenate([silence, magnitudes], axis=1), self.context)[:, self.context - 1 :]
 
-    def batches(self, batch_frames: int, rng: np.random.Generator) -> Iterator[list[Segment]]:
-        """Yield the segments in random order, in groups of about `batch_frames` frames; 0 yields all at once."""
+    def batches(self, batch_frames: int, epoch_frames: int, rng: np.random.Generator) -> Iterator[list[Segment]]:
+        """Yield segments in random order, in groups of about `batch_frames` frames, until `epoch_frames` are out.
+
+        Zero stands for all: of the epoch in `batch_frames`, of the split in `epoch_frames`.
+        """
+        epoch_frames = min(epoch_frames or self.frames, self.frames)
         batch: list[Segment] = []
         held = 0
         for index in rng.permutation(len(self.segments)):
             batch.append(self.segments[index])
             held += batch[-1].stop - batch[-1].start
-            if batch_frames and held >= batch_frames:
+            if held >= min(batch_frames or epoch_frames, epoch_frames):
                 yield batch
+                epoch_frames -= held
                 batch, held = [], 0
-        if batch:
-            yield batch
+                if epoch_frames <= 0:
+                    return

@@ -6,6 +6,7 @@ processes), then :meth:`update` once.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -18,6 +19,10 @@ from .numerics import guard
 
 OUTPUT = -1
 """Key of the reconstruction dictionary among the trained ones; inference dictionaries have their index."""
+
+
+LARGEST_STEP = math.log(2)
+"""A weight at most doubles or halves in one update: the ratio of two tiny sums can be anything."""
 
 
 class Optimiser(Protocol):
@@ -44,7 +49,7 @@ def make_optimiser(network: DeepNMF, trained: int, config: TrainConfig, updates:
     """Return the optimiser that `config` names, for the last `trained` layers and a run of `updates` updates."""
     if config.optimiser == "adam":
         return Adam(network, trained, config, updates)
-    return Multiplicative(network, trained, config)
+    return Multiplicative(network, trained, config, updates)
 
 
 def weights(network: DeepNMF, trained: int) -> dict[int, Tensor]:
@@ -65,50 +70,68 @@ def with_weights(network: DeepNMF, changed: dict[int, Tensor]) -> DeepNMF:
 class Multiplicative:
     """Multiplicative backpropagation: ``W ← W ∘ (₋ / ₊)^η`` (paper §4.2; MODEL.md §3).
 
+    The parts come closer by about half at each layer further from the output, so under one η the early layers hardly
+    move. Here η is chosen for each dictionary and update so that the root mean square of ``η log(₋ / ₊)`` is
+    `config.step`, falling to zero along a cosine; the direction stays the paper's. ``step = 0`` gives the paper's rule.
+
     With mini-batches the parts are averaged over past batches, faded by `config.memory`.
     """
 
-    def __init__(self, network: DeepNMF, trained: int, config: TrainConfig) -> None:
+    def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
         self.network = network
         self._trained = trained
         self._config = config
+        self._updates = updates
+        self._done = 0
         self._batch: dict[int, Parts] = {}
         self._kept: dict[int, Parts] = {}
 
     def accumulate(self, m: Tensor, target: Tensor) -> float:
         """Add the parts of the gradient over these frames; return their summed error."""
         config = self._config
-        found = backpropagate(self.network, m, target, self._trained, config.error_beta, config.resplitting)
+        with torch.inference_mode():
+            found = backpropagate(self.network, m, target, self._trained, config.error_beta, config.resplitting)
         for key, (plus, minus) in {**found.dictionaries, OUTPUT: found.output}.items():
             before = self._batch.get(key, (0.0, 0.0))
             self._batch[key] = plus + before[0], minus + before[1]
         return float(error_sum(target, found.estimate, config.error_beta))
 
     def update(self) -> None:
-        """Multiply each trained weight by the ratio of its parts."""
+        """Multiply each trained weight by a power of the ratio of its parts."""
         changed = {}
         for key, W in weights(self.network, self._trained).items():
-            kept = self._kept.get(key, (0.0, 0.0))
-            memory = self._config.memory if self._config.batch_frames else 0.0
-            plus, minus = (new + memory * old for new, old in zip(self._batch[key], kept, strict=True))
+            plus, minus = self._batch[key]
+            if key in self._kept and self._config.batch_frames:
+                plus = plus + self._config.memory * self._kept[key][0]
+                minus = minus + self._config.memory * self._kept[key][1]
             self._kept[key] = plus, minus
             floor = guard(W, float(plus.mean()) + float(minus.mean()))
-            changed[key] = W * ((minus + floor) / (plus + floor)) ** self._config.exponent
+            ratio = ((minus + floor) / (plus + floor)).log()
+            changed[key] = W * (ratio * self._exponent(ratio)).clip(-LARGEST_STEP, LARGEST_STEP).exp()
         self.network = with_weights(self.network, changed)
         self._batch = {}
+        self._done += 1
+
+    def _exponent(self, log_ratio: Tensor) -> float:
+        if not self._config.step:
+            return self._config.exponent
+        size = float(log_ratio.square().mean().sqrt())
+        step = self._config.step * 0.5 * (1 + math.cos(math.pi * self._done / self._updates))
+        return step / max(size, guard(log_ratio))
 
     def state(self) -> dict[str, Tensor]:
-        """Return the weights and the parts kept from past batches."""
-        parts = {
-            f"{side}.{key}": part for key, kept in self._kept.items() for side, part in zip("+-", kept, strict=True)
-        }
-        return parts | {f"W.{key}": W for key, W in weights(self.network, self._trained).items()}
+        """Return the weights, the parts kept from past batches and the number of updates."""
+        tensors = {f"W.{key}": W for key, W in weights(self.network, self._trained).items()}
+        for key, (plus, minus) in self._kept.items():
+            tensors |= {f"+.{key}": plus, f"-.{key}": minus}
+        return tensors | {"done": torch.tensor(self._done)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         changed = {key: state[f"W.{key}"] for key in weights(self.network, self._trained)}
         self.network = with_weights(self.network, changed)
         self._kept = {key: (state[f"+.{key}"], state[f"-.{key}"]) for key in changed if f"+.{key}" in state}
+        self._done = int(state["done"])
 
 
 class Adam:

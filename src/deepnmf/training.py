@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ from .pretraining import Dictionary, load_dictionary
 
 SEGMENT_FRAMES = 100
 """Frames of the pieces that utterances are cut into, so that a batch holds many speakers and noises."""
-CHUNK_FRAMES = 4096
+CHUNK_FRAMES = 1000
 """Frames that are worked on at once; bounds memory whatever the batch."""
 
 
-def train(
+def train_network(
     dictionary: Path,
     features: Path,
     output: Path,
@@ -73,11 +74,18 @@ def train(
         error = _epoch(optimiser, data["train"], settings.train, epoch, device) if epoch else None
         history.append({"error": error, "dev_sdr_db": dev_score(optimiser.network, data["dev"], device)})
         _save(output, run, optimiser, settings.features, history)
+        tqdm.write(_line(epoch, epochs, **history[-1]), file=sys.stderr)
     return output / BEST
 
 
 BEST, LAST, CHECKPOINT = "best.safetensors", "last.safetensors", "checkpoint.safetensors"
 _SEGMENTS = {"train": SEGMENT_FRAMES, "dev": None}
+
+
+def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> str:
+    """Return what an epoch gave, for the log."""
+    untrained = "untrained" if error is None else f"error {error:.4f}"
+    return f"epoch {epoch}/{epochs}: {untrained}, dev SI-SDR {dev_sdr_db:.2f} dB"
 
 
 def _prepare_run(
@@ -103,7 +111,8 @@ def _make(settings: Config, source: Dictionary, frames: int, device: str) -> Opt
     snmf, train = settings.snmf, settings.train
     bins = settings.features.stft.bins
     network = from_snmf(source.speech, source.noise, bins, snmf.sparsity, snmf.beta, settings.network)
-    updates = train.epochs * (round(frames / train.batch_frames) + 1 if train.batch_frames else 1)
+    epoch_frames = min(train.epoch_frames or frames, frames)
+    updates = train.epochs * (epoch_frames // train.batch_frames + 1 if train.batch_frames else 1)
     return make_optimiser(on_device(network, device), settings.network.trained, train, updates)
 
 
@@ -139,7 +148,7 @@ def _epoch(optimiser: Optimiser, data: FeatureSet, config: TrainConfig, epoch: i
     with tqdm(
         total=data.frames, desc=f"epoch {epoch}/{config.epochs}", unit="frame", unit_scale=True, disable=None
     ) as bar:
-        for batch in data.batches(config.batch_frames, rng):
+        for batch in data.batches(config.batch_frames, config.epoch_frames, rng):
             for chunk in _chunks(batch):
                 m, target = (torch.from_numpy(x).to(device) for x in examples(data, chunk, config.target))
                 total += optimiser.accumulate(m, target)

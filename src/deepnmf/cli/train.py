@@ -1,9 +1,150 @@
-"""`deepnmf prepare|features|pretrain|train`."""
+"""`deepnmf prepare`, `features`, `pretrain` and `train`."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from ..errors import DeepnmfError
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+Speech = Annotated[Path | None, typer.Option(help="Folder of clean speech, searched recursively.")]
+Noise = Annotated[Path | None, typer.Option(help="Folder of noise, searched recursively.")]
+Noisy = Annotated[Path | None, typer.Option(help="Folder of noisy recordings (with --clean, instead of mixing).")]
+Clean = Annotated[Path | None, typer.Option(help="Folder of their clean versions, at the same relative paths.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with what differs from the defaults.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as network.layers=25.")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Threads = Annotated[int, typer.Option(min=1, help="Processor threads; more than one pays only on an idle machine.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the commands to `app`."""
+    for command in (prepare, features, pretrain, train):
+        app.command()(command)
+
+
+def prepare(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for manifest.jsonl and corpus.json.")],
+    speech: Speech = None,
+    noise: Noise = None,
+    noisy: Noisy = None,
+    clean: Clean = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    seed: Seed = None,
+) -> None:
+    """Write the manifest: which speech is mixed with which noise, where and how loud, in which split."""
+    from .. import preparation
+
+    loaded = _load(config, settings, seed)
+    left_out = preparation.prepare(output, speech, noise, noisy, clean, loaded.features, loaded.train.seed)
+    typer.echo(f"{output / preparation.MANIFEST}")
+    _report_left_out(left_out)
+
+
+def features(
+    manifest: Annotated[Path, typer.Argument(help="What `deepnmf prepare` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the feature shards.")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    threads: Threads = 1,
+) -> None:
+    """Write the magnitudes of the train and dev mixtures, in shards."""
+    _limit_threads(threads)
+    from .. import features as stage
+
+    left_out = stage.features(manifest, output, _load(config, settings).features)
+    typer.echo(f"{output}")
+    _report_left_out(left_out)
+
+
+def pretrain(
+    features: Annotated[Path, typer.Argument(help="What `deepnmf features` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Dictionary file to write (.safetensors).")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    seed: Seed = None,
+    threads: Threads = 1,
+) -> None:
+    """Learn the dictionaries of speech and of noise by sparse NMF."""
+    _limit_threads(threads)
+    from .. import pretraining
+
+    loaded = _load(config, settings, seed)
+    pretraining.pretrain(features, output, loaded.snmf, loaded.train.seed)
+    typer.echo(f"{output}")
+
+
+def train(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the experiment; run again to resume.")],
+    speech: Speech = None,
+    noise: Noise = None,
+    noisy: Noisy = None,
+    clean: Clean = None,
+    manifest: Annotated[Path | None, typer.Option(help="A manifest, instead of folders.")] = None,
+    dictionary: Annotated[Path | None, typer.Option(help="With --features: run the last stage alone.")] = None,
+    features: Annotated[Path | None, typer.Option(help="With --dictionary: run the last stage alone.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    epochs: Annotated[int | None, typer.Option(min=0, help="Epochs of training.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="K, the unfolded iterations.")] = None,
+    trained: Annotated[int | None, typer.Option(min=0, help="C, the layers trained, from the output back.")] = None,
+    context: Annotated[int | None, typer.Option(min=1, help="T, the frames of an observation.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="multiplicative or adam.")] = None,
+    seed: Seed = None,
+    device: Annotated[str, typer.Option(help="Torch device, such as cuda.")] = "cpu",
+    threads: Threads = 1,
+) -> None:
+    """Train on your own recordings: every stage that is not yet done, resuming where an earlier run stopped."""
+    _limit_threads(threads)
+    from .. import pipeline, training
+
+    direct = {
+        "train": {"epochs": epochs, "optimiser": optimiser},
+        "network": {"layers": layers, "trained": trained},
+        "snmf": {"context": context},
+    }
+    loaded = _load(config, settings, seed, direct)
+    if dictionary and features:
+        best = training.train_network(dictionary, features, output, loaded.network, loaded.train, device)
+        typer.echo(f"{best}")
+        return
+    corpus = pipeline.Corpus(speech, noise, noisy, clean, manifest)
+    left_out = pipeline.train(output, corpus, loaded, device, typer.echo)
+    typer.echo(f"Now: deepnmf enhance --model {output / training.BEST} noisy.wav")
+    _report_left_out(left_out)
+
+
+def _load(
+    path: Path | None, settings: list[str] | None, seed: int | None = None, direct: dict[str, Any] | None = None
+) -> Config:
+    from ..config import load, parse_setting
+
+    overrides: dict[str, Any] = {section: dict(values) for section, values in (direct or {}).items()}
+    overrides.setdefault("train", {})["seed"] = seed
+    for setting in settings or []:
+        section, key, value = parse_setting(setting)
+        overrides.setdefault(section, {})[key] = value
+    return load(path, overrides)
+
+
+def _limit_threads(threads: int) -> None:
+    """Set the thread count before NumPy and torch start their pools: small operations crawl when pools compete."""
+    import os
+
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def _report_left_out(left_out: list[str]) -> None:
+    for line in left_out:
+        typer.echo(f"deepnmf: left out: {line}", err=True)
+    if left_out:
+        raise DeepnmfError(f"{len(left_out)} recordings were left out; the rest is done")
