@@ -1,4 +1,4 @@
-"""Learning the noise at run time: new noise atoms beside fixed speech atoms."""
+"""Learning the noise at run time: new noise atoms beside the speech atoms, which stay as they are."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 
 from ..audio_streams import AudioReader
 from ..config import FeatureConfig
-from ..divergence import mu_exponent
 from ..errors import DeepnmfError
 from ..level import LevelTracker
 from ..model import Model
-from ..network import DeepNMF
-from ..numerics import guard, power
-from ..snmf import SparseNMF, active_frames, normalised_atoms
+from ..network import DeepNMF, starting_activations
+from ..snmf import SparseNMF
 from ..stft import stack_context, stft
 from ..unfolding.nmf import update_activations
 from .enhancer import model_band, spec_at_rate
 
-ATOMS = 8
-"""Noise atoms learnt by default."""
+PROFILE_ATOMS = 64
+RECORDING_ATOMS = 32
+"""Noise atoms learnt by default; the score on dev noises rises up to these (benchmarks/adaptation.py)."""
+PAUSE_SHARE = 0.2
+"""Share of a recording's frames, those with least speech, from which its noise is learnt."""
 SAMPLED_SECONDS = 60.0
 SAMPLE_PARTS = 12
 """`--adapt` listens to a minute of the recording, taken in equal parts from all over it."""
@@ -34,7 +35,7 @@ def adapted(
     samples: np.ndarray,
     rate_hz: int,
     *,
-    atoms: int = ATOMS,
+    atoms: int | None = None,
     replace: bool = False,
     with_speech: bool = False,
 ) -> Model:
@@ -48,12 +49,12 @@ def adapted(
         Shape ``(channels, n)``: the noise alone, or with `with_speech` the noisy recording itself.
     rate_hz : int
         Sampling rate of the samples.
-    atoms : int
-        Noise atoms to learn.
+    atoms : int, optional
+        Noise atoms to learn; 64 by default, 32 with speech.
     replace : bool
         Whether they take the place of the model's noise atoms instead of joining them.
     with_speech : bool
-        Whether the model's own atoms share in explaining the samples, so that only what they do not explain is learnt.
+        Whether to learn only from the frames in which the model hears the least speech.
 
     Raises
     ------
@@ -65,68 +66,66 @@ def adapted(
         raise DeepnmfError("this model has no noise atoms to add to: it is not a deep NMF; use another --model")
     if samples.shape[1] < rate_hz / 10:
         raise DeepnmfError("a noise profile needs at least 0.1 s; 5 s is good")
-    m = active_frames(_observations(model.features, network, samples, rate_hz))
-    learnt = _learn_beside(m, network, atoms) if with_speech else _learn_alone(m, network, atoms)
-    return dataclasses.replace(model, network=with_noise_atoms(network, learnt, replace))
+    m = _magnitudes(model.features, samples, rate_hz)
+    stacked = stack_context(m, network.dictionaries[0].shape[0] // len(m))
+    frames = stacked[:, _pauses(model, m)] if with_speech else stacked
+    atoms = atoms or (RECORDING_ATOMS if with_speech else PROFILE_ATOMS)
+    snmf = SparseNMF(atoms, network.beta, network.sparsity, iterations=ITERATIONS).fit(frames)
+    return dataclasses.replace(model, network=with_noise_atoms(network, snmf.components_, frames, replace))
 
 
-def _observations(features: FeatureConfig, network: DeepNMF, samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return context-stacked magnitudes at unit level, as the network sees them, ``(T·F, N)``."""
+def _magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Return magnitudes at unit level, as the model sees them, ``(F, N)``."""
     spec = spec_at_rate(features.stft, rate_hz)
     power = np.square(np.abs(stft(samples, spec))).mean(axis=0)
     m = model_band(np.sqrt(power), features.stft, spec)
-    m = m / LevelTracker(features.level_seconds, spec.hop / rate_hz).push(m)
-    return stack_context(m, network.dictionaries[0].shape[0] // features.stft.bins)
+    return m / LevelTracker(features.level_seconds, spec.hop / rate_hz).push(m)
 
 
-def _learn_alone(m: np.ndarray, network: DeepNMF, atoms: int) -> np.ndarray:
-    snmf = SparseNMF(atoms, network.beta, network.sparsity, iterations=ITERATIONS)
-    return np.asarray(snmf.fit(m).components_)
+def _pauses(model: Model, m: np.ndarray) -> np.ndarray:
+    """Return the indices of the frames of ``(F, N)`` with the least speech, as the model hears it; silence left out."""
+    speech = (model.estimator().push(m) * m).sum(axis=0)
+    total = m.sum(axis=0)
+    sounding = np.flatnonzero(total > 1e-3 * total.max())
+    order = sounding[np.argsort(speech[sounding] / total[sounding])]
+    return order[: max(1, round(PAUSE_SHARE * len(order)))]
 
 
-def _learn_beside(m: np.ndarray, network: DeepNMF, atoms: int) -> np.ndarray:
-    """Learn atoms for what the network's first dictionary, held fixed, leaves unexplained in ``(T·F, N)``."""
-    fixed = network.dictionaries[network.layers[0]]
-    new = normalised_atoms(m[:, np.random.default_rng(0).integers(m.shape[1], size=atoms)] + m.mean(axis=1)[:, None])
-    floor = guard(m)
-    W = np.concatenate([fixed, new], axis=1)
-    h = np.broadcast_to(m.sum(axis=0) / W.sum(), (W.shape[1], m.shape[1])).copy()
-    for _ in range(ITERATIONS):
-        h = update_activations(m, W, h, network.sparsity, network.beta)
-        new = _refined(m, W @ h + floor, new, h[-atoms:], network.beta)
-        W = np.concatenate([fixed, new], axis=1)
-    return new
+def with_noise_atoms(network: DeepNMF, atoms: np.ndarray, m: np.ndarray, replace: bool) -> DeepNMF:
+    """Return the network with unit-norm noise atoms ``(T·F, r)``, learnt from ``(T·F, N)``, in all its dictionaries.
 
-
-def _refined(m: np.ndarray, estimate: np.ndarray, W: np.ndarray, h: np.ndarray, beta: float) -> np.ndarray:
-    """Return atoms `W` after one update of the normalised objective (MODEL.md §1), the rest of the model fixed."""
-    above = (m * power(estimate, beta - 2)) @ h.T
-    below = (power(estimate, beta - 1) * np.ones_like(m)) @ h.T
-    numerator = above + W * (W * below).sum(axis=0)
-    denominator = below + W * (W * above).sum(axis=0) + guard(m) * len(W)
-    return normalised_atoms(W * power(numerator / denominator, mu_exponent(beta)))
-
-
-def with_noise_atoms(network: DeepNMF, atoms: np.ndarray, replace: bool) -> DeepNMF:
-    """Return the network with unit-norm noise atoms ``(T·F, r)`` in every layer and the output.
-
-    Training changes the scale of a layer's atoms, so the new ones are brought to the mean norm of that layer's own.
+    Training changes the scale of atoms from layer to layer, and in the output, where only the ratio of speech and noise
+    counts, that of every row. The new atoms follow what the network's own noise atoms do on the same noise: their
+    contribution is compared under each dictionary and the one before it.
     """
-    speech = network.speech_atoms
-    kept = speech if replace else network.output.shape[1]
-    current = atoms[-network.output.shape[0] :]
-    first = network.dictionaries[network.layers[0]]
-    gain = _mean_norm(network.output[:, speech:]) / _mean_norm(first[-len(current) :, speech:])
+    noise = slice(network.speech_atoms, None)
+    kept = network.speech_atoms if replace else network.output.shape[1]
+    h = starting_activations(m, network)
+    W = network.dictionaries[network.layers[0]]
+    scale = float(np.median(np.sqrt(np.square(W[:, noise], dtype=np.float64).sum(axis=0))))
+    dictionaries: dict[int, np.ndarray] = {}
+    for index in network.layers:
+        before, W = W, network.dictionaries[index]
+        scale *= float(_contribution(W, h, noise).sum() / _contribution(before, h, noise).sum())
+        dictionaries.setdefault(index, _joined(W[:, :kept], scale * atoms))
+        h = update_activations(m, W, h, network.sparsity, network.beta)
+    current = slice(-len(network.output), None)
+    rows = _contribution(network.output, h, noise) / _contribution(W[current], h, noise)
+    output = _joined(network.output[:, :kept], scale * rows[:, None] * atoms[current])
+    if not all(np.isfinite(W).all() for W in (*dictionaries.values(), output)):
+        raise DeepnmfError("this model's weights are too far apart for new atoms to join them; use another --model")
+    return network.replaced(tuple(dictionaries[index] for index in sorted(dictionaries)), output)
 
-    def joined(W: np.ndarray, new: np.ndarray) -> np.ndarray:
-        return np.concatenate([W[:, :kept], new.astype(W.dtype)], axis=1)
 
-    dictionaries = tuple(joined(W, atoms * _mean_norm(W[:, speech:])) for W in network.dictionaries)
-    return network.replaced(dictionaries, joined(network.output, current * (gain * _mean_norm(first[:, speech:]))))
+def _contribution(W: np.ndarray, h: np.ndarray, noise: slice) -> np.ndarray:
+    """Return what the noise atoms give to each row, summed over frames, ``(rows,)``, positive."""
+    activity = h[noise].sum(axis=1, dtype=np.float64)
+    return np.asarray(W[:, noise].astype(np.float64) @ activity) + np.finfo(np.float32).tiny
 
 
-def _mean_norm(W: np.ndarray) -> float:
-    return float(np.sqrt(np.square(W).sum(axis=0)).mean())
+def _joined(kept: np.ndarray, new: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # told by the caller
+        return np.concatenate([kept, new.astype(kept.dtype)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -140,13 +139,10 @@ class Profile:
         recording as it is.
     replace : bool
         Whether the atoms take the place of the model's noise atoms.
-    atoms : int
-        How many to learn.
     """
 
     source: Path | tuple[float, float] | None
     replace: bool = False
-    atoms: int = ATOMS
 
     def model_for(self, model: Model, recording: Path | None) -> Model:
         """Return `model` adapted for a recording, or for any if the profile is a file and `recording` is ``None``."""
@@ -157,9 +153,7 @@ class Profile:
             samples = np.concatenate(self._parts(reader), axis=1)
             rate_hz = reader.encoding.rate_hz
         try:
-            return adapted(
-                model, samples, rate_hz, atoms=self.atoms, replace=self.replace, with_speech=self.source is None
-            )
+            return adapted(model, samples, rate_hz, replace=self.replace, with_speech=self.source is None)
         except DeepnmfError as error:
             raise DeepnmfError(f"{path}: {error}") from None
 
