@@ -1,0 +1,198 @@
+"""Latency, real-time factor, memory and start-up of deepnmf and its peers, side by side on one core.
+
+    pip install 'deepnmf[benchmark]'
+    python benchmarks/speed.py [--model MODEL] [--long-hours 3] [-o benchmarks/speed.md]
+
+Every measurement runs in a process of its own, bound to one core. Frame times and real-time factors are processor time,
+so other programs on the machine do not count. "10 s file" is the wall time, median of 5, from starting the process to
+the finished WAV file: what a user waits for. The latency is a frame plus the delay that correlating output with input
+finds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from systems import SYSTEMS, run
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+REPEATS = 5
+
+
+def test_signal(seconds: float, rate_hz: int) -> np.ndarray:
+    """Return speech-like sound in noise, ``(samples,)``: the same for all systems."""
+    rng = np.random.default_rng(0)
+    t = np.arange(int(seconds * rate_hz)) / rate_hz
+    pitch_hz = 120 + 20 * np.sin(2 * np.pi * 0.7 * t)
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / rate_hz
+    voice = sum(np.sin(k * phase) / k for k in range(1, 30)) * (np.sin(2 * np.pi * 2.3 * t) > -0.3)
+    return (0.1 * voice + 0.03 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+def measure_stream(name: str, model: str, seconds: float = 60.0) -> dict[str, float]:
+    """Run one system in this process; return its real-time factor, frame times and delay."""
+    opened = SYSTEMS[name](model)
+    samples = test_signal(seconds, opened.rate_hz)
+    run(opened, samples[: 2 * opened.rate_hz])  # warm up
+    opened = SYSTEMS[name](model)
+    frame = opened.frame or len(samples)
+    outputs, times = [], []
+    for at in range(0, len(samples) - frame + 1, frame):
+        started = time.thread_time()
+        outputs.append(opened.process(samples[at : at + frame]))
+        times.append(time.thread_time() - started)
+    started = time.thread_time()
+    if name.startswith("deepnmf"):  # the only one of them that takes blocks of any length
+        opened.process(samples)
+    # deepnmf hands out what is ready, so its stream starts late instead of with zeros.
+    output = np.concatenate(outputs)
+    output = np.pad(output, (len(times) * frame - len(output), 0))
+    return {
+        "real_time_factor": sum(times) / seconds,
+        "in_one_block": (time.thread_time() - started) / seconds,
+        "frame_ms": 1000 * frame / opened.rate_hz if opened.frame else 0,
+        "median_ms": 1000 * float(np.median(times)),
+        "p99_ms": 1000 * float(np.percentile(times, 99)),
+        "delay_ms": 1000 * delay(samples, output) / opened.rate_hz,
+    }
+
+
+def delay(samples: np.ndarray, output: np.ndarray) -> int:
+    """Return by how many samples `output` lags behind."""
+    size = 2 ** int(np.ceil(np.log2(2 * len(samples))))
+    correlation = np.fft.irfft(np.conj(np.fft.rfft(samples, size)) * np.fft.rfft(output, size))
+    return int(np.argmax(correlation[: len(samples) // 2]))
+
+
+def enhance_file(name: str, model: str, source: str, target: str) -> None:
+    """Enhance one file in this process as a user of that system would."""
+    opened = SYSTEMS[name](model)
+    samples, _ = soundfile.read(source, dtype="float32")
+    soundfile.write(target, run(opened, samples), opened.rate_hz)
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command that runs this script as a worker."""
+    return [sys.executable, str(Path(__file__)), *arguments]
+
+
+def watched(arguments: list[str]) -> tuple[float, float]:
+    """Run a program on one core and return its wall time in seconds and peak memory in MB."""
+    started = time.perf_counter()
+    core = min(os.sched_getaffinity(0))
+    process = subprocess.Popen(
+        arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(arguments)} failed")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def row(name: str, model: str, folder: Path) -> str:
+    """Measure one system and return its line of the table."""
+    output = subprocess.run(
+        ["taskset", "-c", "0", *command("--stream", name, "--model", model)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    stream = json.loads(output)
+    rate_hz = 48000 if name in ("RNNoise", "deepnmf at 48 kHz") else 16000
+    source = folder / f"{rate_hz}.wav"
+    soundfile.write(source, test_signal(10, rate_hz), rate_hz)
+    runs = []
+    for repeat in range(REPEATS):
+        target = folder / f"{name}-{repeat}.wav"
+        if name.startswith("deepnmf"):
+            program = [str(Path(sys.executable).with_name("deepnmf")), "enhance", str(source), "-o", str(target)]
+            runs.append(watched([*program, "--model", model]))
+        else:
+            runs.append(watched(command("--file", name, str(source), str(target))))
+    wall_s, memory_mb = np.median(runs, axis=0)
+    whole = not stream["frame_ms"]
+    latency = "the whole file" if whole else f"{stream['delay_ms'] + stream['frame_ms']:.0f}"
+    frame_time = "" if whole else f"{stream['median_ms']:.2f} / {stream['p99_ms']:.2f}"
+    factor = f"{stream['real_time_factor']:.4f}"
+    if name.startswith("deepnmf"):
+        factor += f" / {stream['in_one_block']:.4f}"
+    return f"| {name} | {latency} | {frame_time} | {factor} | {wall_s:.2f} | {memory_mb:.0f} |"
+
+
+def long_file(model: str, hours: float, folder: Path) -> str:
+    """Enhance a long stereo file at 48 kHz; return a sentence."""
+    source, target = folder / "long.wav", folder / "out.wav"
+    minute = np.stack([test_signal(60, 48000), 0.5 * test_signal(60, 48000)], axis=1)
+    with soundfile.SoundFile(source, "w", 48000, 2, "PCM_16") as file:
+        for _ in range(round(60 * hours)):
+            file.write(minute)
+    program = str(Path(sys.executable).with_name("deepnmf"))
+    wall_s, memory_mb = watched([program, "enhance", str(source), "-o", str(target), "--model", model])
+    assert soundfile.info(str(target)).frames == soundfile.info(str(source)).frames
+    return (
+        f"A stereo file of {hours:g} hours at 48 kHz takes {wall_s / 60:.1f} minutes on one core "
+        f"(real-time factor {wall_s / 3600 / hours:.4f}) and {memory_mb:.0f} MB of memory at most.\n"
+    )
+
+
+def report(model: str, long_hours: float) -> str:
+    """Return the whole report as Markdown."""
+    from deepnmf import load_model
+
+    network = load_model(model).network
+    head = "| system | latency, ms | 10 ms frame: median / 99 %, ms | real-time factor: frames / one block | 10 s file, s | memory, MB |"
+    lines = [
+        f"One core of {processor()}; model `{Path(model).name}`, {network.parameters} parameters.\n",
+        head,
+        "|---|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        for system in SYSTEMS:
+            lines.append(row(system, model, Path(name)))
+            print(lines[-1], flush=True)
+        if long_hours:
+            lines.append("\n" + long_file(model, long_hours, Path(name)))
+            print(lines[-1], flush=True)
+    return "\n".join(lines) + "\n"
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return next(line.split(": ")[1] for line in text.splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Run the comparison, or one measurement of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--long-hours", type=float, default=0, help="also enhance a stereo file of this length")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--stream", help=argparse.SUPPRESS)
+    parser.add_argument("--file", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.stream:
+        print(json.dumps(measure_stream(options.stream, options.model)))
+    elif options.file:
+        enhance_file(options.file[0], options.model, *options.file[1:])
+    else:
+        text = report(options.model, options.long_hours)
+        if options.output:
+            options.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
