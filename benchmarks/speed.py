@@ -150,11 +150,12 @@ def report(model: str, long_hours: float) -> str:
     from deepnmf import load_model
 
     network = load_model(model).network
-    head = "| system | latency, ms | 10 ms frame: median / 99 %, ms | real-time factor: frames / one block | 10 s file, s | memory, MB |"
+    columns = ("system", "latency, ms", "10 ms frame: median / 99 %, ms", "real-time factor: frames / one block")
+    columns = (*columns, "10 s file, s", "memory, MB")
     lines = [
         f"One core of {processor()}; model `{Path(model).name}`, {network.parameters} parameters.\n",
-        head,
-        "|---|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        f"|{'---|' * len(columns)}",
     ]
     with tempfile.TemporaryDirectory() as name:
         for system in SYSTEMS:

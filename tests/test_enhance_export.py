@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from deepnmf import Enhancer
 from deepnmf.errors import DeepnmfError
 from deepnmf.export import TOLERANCE, disagreement, export_onnx, fourier_matrices, state_shapes
 from deepnmf.stft import Analyser, Synthesiser
@@ -56,3 +59,20 @@ def test_the_matrices_are_the_transforms() -> None:
 def test_other_networks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DeepnmfError, match="only deep NMF"):
         export_onnx(dataclasses.replace(small_model(), network=object()), tmp_path / "m.onnx")  # type: ignore[arg-type]
+
+
+def test_the_javascript_of_the_documentation(tmp_path: Path) -> None:
+    """Needs node, and the variable NODE_PATH to lead to onnxruntime-web."""
+    node = shutil.which("node")
+    if node is None or subprocess.run([node, "-e", "require('onnxruntime-web')"], capture_output=True).returncode:
+        pytest.skip("node or onnxruntime-web is missing")
+    page = Path(__file__).parents[1] / "docs/export.md"
+    script = page.read_text(encoding="utf-8").split("```js\n")[1].split("```")[0]
+    (tmp_path / "enhance.js").write_text(script, encoding="utf-8")
+    samples = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
+    samples.tofile(tmp_path / "in.f32")
+    model = small_model(3)
+    export_onnx(model, tmp_path / "m.onnx")
+    subprocess.run([node, "enhance.js", "m.onnx", "in.f32", "out.f32"], cwd=tmp_path, check=True, timeout=60)
+    output = np.fromfile(tmp_path / "out.f32", np.float32)[240:]
+    assert np.abs(output - Enhancer(model, 16000).process(samples[None])[0]).max() <= TOLERANCE
