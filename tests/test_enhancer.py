@@ -171,19 +171,24 @@ def test_loudness_does_not_matter() -> None:
     assert np.abs(1e3 * quiet - loud).max() < 1e-5
 
 
-def test_the_numpy_engine_gives_what_the_training_network_gives() -> None:
-    import torch
+@pytest.mark.parametrize("context", [1, 3])
+def test_the_numpy_engine_gives_what_the_training_network_gives(context: int) -> None:
+    from deepnmf.enhancement.device import on_device
 
-    model = small_model(context=3, layers=6)
-    network = model.network
-    m = np.abs(stft(noise(1, 16000), model.features.stft)[0]) / 10
-    in_torch = network.replaced(
-        tuple(torch.from_numpy(W) for W in network.dictionaries), torch.from_numpy(network.output)
-    )
-    from deepnmf.stft import stack_context
+    model = small_model(context, layers=6)
+    in_torch = on_device(model, "cpu")
+    samples = noise(2, 16000)
+    assert np.abs(deepnmf.enhance(samples, 16000, model) - deepnmf.enhance(samples, 16000, in_torch)).max() <= 1e-5
+    m = np.abs(stft(samples, model.features.stft)[0]) / 10
+    assert np.abs(model.estimator().push(m) - in_torch.estimator().push(m)).max() <= 1e-5
 
-    expected = in_torch.mask(torch.from_numpy(stack_context(m, 3))).numpy()
-    assert np.abs(model.estimator().push(m) - expected).max() <= 1e-5
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_devices_that_are_not_there_are_named(device: str) -> None:
+    from deepnmf.enhancement.device import on_device
+
+    with pytest.raises(DeepnmfError, match=f"'{device}' cannot be used"):
+        on_device(small_model(), device)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int16, np.int32])

@@ -5,13 +5,35 @@ from __future__ import annotations
 import os
 import re
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..errors import DeepnmfError
+from ._enhance_options import (
+    Adapt,
+    ChannelMode,
+    Channels,
+    Device,
+    Force,
+    Inputs,
+    Jobs,
+    MaskOut,
+    MaxAttenuationDb,
+    ModelName,
+    NoiseProfile,
+    Output,
+    OutputFormat,
+    OutputNoise,
+    OutputSubtype,
+    Plot,
+    ProfileMode,
+    ProfileUse,
+    RawChannels,
+    RawFormatName,
+    RawRateHz,
+)
 from ._process import one_thread_per_worker, stop_on_sigterm
 
 if TYPE_CHECKING:
@@ -22,65 +44,31 @@ if TYPE_CHECKING:
     from ..model import Model
 
 
-class Channels(str, Enum):
-    """Whether channels have one mask together or each its own."""
-
-    SHARED = "shared"
-    INDEPENDENT = "independent"
-
-
-class ProfileMode(str, Enum):
-    """What noise atoms that are learnt do to the model's."""
-
-    ADD = "add"
-    REPLACE = "replace"
-
-
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command()(enhance)
 
 
 def enhance(
-    inputs: Annotated[list[str], typer.Argument(help="Audio files, folders, globs, or - for WAV on stdin.")],
-    output: Annotated[
-        str | None,
-        typer.Option("-o", "--output", help="File, folder, or - for stdout. [default: NAME_enhanced beside the input]"),
-    ] = None,
-    model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
-    max_attenuation_db: Annotated[
-        float | None,
-        typer.Option(help="Turn nothing down by more than this; 6 is gentle. [default: no limit]", min=0),
-    ] = None,
-    channels: Annotated[
-        Channels, typer.Option(help="One mask for all channels, which keeps the stereo image, or one for each.")
-    ] = Channels.SHARED,
-    noise_profile: Annotated[
-        str | None,
-        typer.Option(
-            help="Learn the noise from this FILE, or from START:END seconds of each input.", metavar="PROFILE"
-        ),
-    ] = None,
-    profile_mode: Annotated[
-        ProfileMode, typer.Option(help="Add the learnt noise to the model's, or put it in its place.")
-    ] = ProfileMode.ADD,
-    adapt: Annotated[bool, typer.Option("--adapt", help="Learn the noise from each recording itself.")] = False,
-    output_noise: Annotated[Path | None, typer.Option(help="Also write what was removed; one input only.")] = None,
-    mask_out: Annotated[Path | None, typer.Option(help="Also write the gains as .npy; one input only.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw before, after and gains; one input only.")] = None,
-    output_format: Annotated[
-        str | None, typer.Option(help="Format of the outputs, such as flac. [default: the input's]")
-    ] = None,
-    output_subtype: Annotated[
-        str | None, typer.Option(help="Sample format, such as PCM_24 or FLOAT. [default: the input's]")
-    ] = None,
-    raw_format: Annotated[
-        str | None, typer.Option(help="stdin is raw samples: s16le, s24le, s32le, f32le or f64le; so is stdout.")
-    ] = None,
-    raw_rate_hz: Annotated[int, typer.Option(help="Sampling rate of raw samples.")] = 16000,
-    raw_channels: Annotated[int, typer.Option(help="Channels of raw samples.", min=1)] = 1,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", help="Files to work on at a time.", min=1)] = 1,
-    force: Annotated[bool, typer.Option("--force", help="Also do files whose output is there already.")] = False,
+    inputs: Inputs,
+    output: Output = None,
+    model: ModelName = "default",
+    max_attenuation_db: MaxAttenuationDb = None,
+    channels: ChannelMode = Channels.SHARED,
+    noise_profile: NoiseProfile = None,
+    profile_mode: ProfileUse = ProfileMode.ADD,
+    adapt: Adapt = False,
+    output_noise: OutputNoise = None,
+    mask_out: MaskOut = None,
+    plot: Plot = None,
+    output_format: OutputFormat = None,
+    output_subtype: OutputSubtype = None,
+    raw_format: RawFormatName = None,
+    raw_rate_hz: RawRateHz = 16000,
+    raw_channels: RawChannels = 1,
+    device: Device = "cpu",
+    jobs: Jobs = 1,
+    force: Force = False,
 ) -> None:
     """Remove noise from speech recordings, keeping rate, channels, length and format.
 
@@ -105,6 +93,12 @@ def enhance(
     loaded = load_model(model)
     if profile is not None and isinstance(profile.source, Path):
         loaded, profile = profile.model_for(loaded, None), None
+    if device != "cpu":
+        from ..enhancement.device import on_device
+
+        if profile is not None:
+            raise DeepnmfError("learning from each recording runs on the CPU; leave --device out")
+        loaded = on_device(loaded, device)
     if "-" in inputs or output == "-":
         raw = RawFormat(raw_format, raw_rate_hz, raw_channels) if raw_format else None
         _enhance_pipe(inputs, output, loaded, profile, options, raw)
@@ -114,10 +108,12 @@ def enhance(
 
 
 def _profile(noise_profile: str | None, adapt: bool, replace: bool) -> Profile | None:
+    if noise_profile is None and not adapt:
+        return None
     from ..enhancement.adapt import Profile
 
     if noise_profile is None:
-        return Profile(None, replace) if adapt else None
+        return Profile(None, replace)
     if adapt:
         raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
     if span := re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", noise_profile):

@@ -1,0 +1,59 @@
+"""The options of `deepnmf enhance`, with the words that `--help` shows."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Channels(str, Enum):
+    """Whether channels have one mask together or each its own."""
+
+    SHARED = "shared"
+    INDEPENDENT = "independent"
+
+
+class ProfileMode(str, Enum):
+    """What noise atoms that are learnt do to the model's."""
+
+    ADD = "add"
+    REPLACE = "replace"
+
+
+Inputs = Annotated[list[str], typer.Argument(help="Audio files, folders, globs, or - for WAV on stdin.")]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", help="File, folder, or - for stdout. [default: NAME_enhanced beside the input]"),
+]
+ModelName = Annotated[str, typer.Option(help="A model of the package, or a model file.")]
+MaxAttenuationDb = Annotated[
+    float | None,
+    typer.Option(help="Turn nothing down by more than this; 6 is gentle. [default: no limit]", min=0),
+]
+ChannelMode = Annotated[
+    Channels, typer.Option(help="One mask for all channels, which keeps the stereo image, or one for each.")
+]
+NoiseProfile = Annotated[
+    str | None,
+    typer.Option(help="Learn the noise from this FILE, or from START:END seconds of each input.", metavar="PROFILE"),
+]
+ProfileUse = Annotated[ProfileMode, typer.Option(help="Add the learnt noise to the model's, or put it in its place.")]
+Adapt = Annotated[bool, typer.Option("--adapt", help="Learn the noise from each recording itself.")]
+OutputNoise = Annotated[Path | None, typer.Option(help="Also write what was removed; one input only.")]
+MaskOut = Annotated[Path | None, typer.Option(help="Also write the gains as .npy; one input only.")]
+Plot = Annotated[Path | None, typer.Option(help="Also draw before, after and gains; one input only.")]
+OutputFormat = Annotated[str | None, typer.Option(help="Format of the outputs, such as flac. [default: the input's]")]
+OutputSubtype = Annotated[
+    str | None, typer.Option(help="Sample format, such as PCM_24 or FLOAT. [default: the input's]")
+]
+RawFormatName = Annotated[
+    str | None, typer.Option(help="stdin is raw samples: s16le, s24le, s32le, f32le or f64le; so is stdout.")
+]
+RawRateHz = Annotated[int, typer.Option(help="Sampling rate of raw samples.")]
+RawChannels = Annotated[int, typer.Option(help="Channels of raw samples.", min=1)]
+Device = Annotated[str, typer.Option(help="cpu is NumPy, which is fast for one recording; cuda and others use torch.")]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Files to work on at a time.", min=1)]
+Force = Annotated[bool, typer.Option("--force", help="Also do files whose output is there already.")]
