@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -196,17 +197,30 @@ def test_an_output_that_cannot_be_written(enhance: Enhance, tmp_path: Path, caps
     assert not leftovers(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
-def test_a_full_disk_is_noticed(tmp_path: Path, suffix: str) -> None:
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let writes beyond 16 kB fail, as on a full disk."""
     resource = pytest.importorskip("resource")
-    audio.write(tmp_path / "x.wav", noise(1, 160000), 16000)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, limits[1]))  # writes beyond it fail, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, limits[1]))
     try:
-        with pytest.raises(DeepnmfError, match="cannot write"):
-            enhance_file(tmp_path / "x.wav", tmp_path / f"y{suffix}", small_model())
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+def test_a_full_disk_is_noticed(tmp_path: Path, suffix: str) -> None:
+    audio.write(tmp_path / "x.wav", noise(1, 160000), 16000)
+    with full_disk(), pytest.raises(DeepnmfError, match=rf"y{suffix}: cannot write"):
+        enhance_file(tmp_path / "x.wav", tmp_path / f"y{suffix}", small_model())
+    assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
+
+
+def test_a_full_disk_beside_is_noticed(tmp_path: Path) -> None:
+    audio.write(tmp_path / "x.wav", noise(1, 6000), 16000)
+    with full_disk(), pytest.raises(DeepnmfError, match=r"gains\.npy: cannot write"):
+        enhance_file(tmp_path / "x.wav", tmp_path / "y.wav", small_model(), FileOptions(mask=tmp_path / "gains.npy"))
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
 
 

@@ -288,4 +288,5 @@ def unreadable(path: Path, error: Exception) -> DeepnmfError:
 
 def _reason(error: Any) -> str:
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
-    return str(text).strip().rstrip(".")
+    text = str(text).strip().rstrip(".")
+    return "a failed write; is the disk full?" if text == "System error" else text

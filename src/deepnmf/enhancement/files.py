@@ -14,7 +14,7 @@ from ..audio_streams import AudioReader, AudioWriter, Encoding, encoding_for
 from ..errors import DeepnmfError
 from ..model import Model
 from .enhancer import Enhancer, Observer
-from .masks import MaskFile
+from .masks import mask_file
 from .plot import Picture
 from .streams import Progress, Source, enhance_stream
 
@@ -103,7 +103,7 @@ def open_enhancer(stack: contextlib.ExitStack, encoding: Encoding, model: Model,
     """Return an enhancer for a stream; the mask file and the picture that it feeds are finished with `stack`."""
     observers: list[Observer] = []
     if options.mask is not None:
-        observers.append(stack.enter_context(MaskFile(options.mask)).push)
+        observers.append(stack.enter_context(mask_file(options.mask)))
     if options.picture is not None:
         picture = stack.enter_context(Picture(options.picture, encoding.rate_hz, model.features.stft.hop_ms / 1000))
         observers.append(picture.push)
