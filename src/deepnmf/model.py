@@ -77,7 +77,7 @@ def save_model(path: Path, model: Model) -> None:
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
-    """Load a model of the package by name, or any model file by path.
+    """Load a model of the package by name, a model file by path, or the best model of an experiment's folder.
 
     Raises
     ------
@@ -85,7 +85,9 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
         If there is no such model, or the file is damaged or not a model.
     """
     path = Path(name_or_path)
-    if not path.suffix and not path.exists():
+    if path.is_dir():
+        path /= "best.safetensors"
+    elif not path.suffix and not path.exists():
         path = _package_model(str(name_or_path))
     tensors, metadata = load_tensors(path, "model")
     values = metadata["network"]

@@ -116,8 +116,7 @@ class Multiplicative:
         if not self._config.step:
             return self._config.exponent
         size = float(log_ratio.square().mean().sqrt())
-        step = self._config.step * 0.5 * (1 + math.cos(math.pi * self._done / self._updates))
-        return step / max(size, guard(log_ratio))
+        return cosine(self._config.step, self._done, self._updates) / max(size, guard(log_ratio))
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights, the parts kept from past batches and the number of updates."""
@@ -135,14 +134,15 @@ class Multiplicative:
 
 
 class Adam:
-    """The additive rival: Adam on ``log W``, by automatic differentiation, with a cosine schedule."""
+    """The additive rival: Adam on ``log W``, by automatic differentiation."""
 
     def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
         self._config = config
+        self._updates = updates
+        self._done = 0
         self._start = network
         self._logs = {key: (W + guard(W)).log().requires_grad_() for key, W in weights(network, trained).items()}
-        self._adam = torch.optim.Adam(list(self._logs.values()), lr=config.learning_rate)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._adam, updates)
+        self._adam = torch.optim.Adam(list(self._logs.values()) or [torch.zeros(1)])
 
     @property
     def network(self) -> DeepNMF:
@@ -154,32 +154,44 @@ class Adam:
         network = with_weights(self._start, {key: log.exp() for key, log in self._logs.items()})
         estimate = network.mask(m) * m[-target.shape[0] :]
         error = error_sum(target, estimate, self._config.error_beta)
-        error.backward()
+        torch.autograd.backward(error)
         return float(error.detach())
 
     def update(self) -> None:
         """Take one step; the gradient's scale does not matter to Adam."""
+        for group in self._adam.param_groups:
+            group["lr"] = cosine(self._config.learning_rate, self._done, self._updates)
         self._adam.step()
-        self._schedule.step()
         self._adam.zero_grad()
+        self._done += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Return log W, the moments and the step count."""
+        """Return log W, the moments and the number of updates."""
         moments = self._adam.state_dict()["state"]
         tensors = {f"log.{key}": log.detach() for key, log in self._logs.items()}
-        return tensors | {f"{name}.{i}": value for i, entry in moments.items() for name, value in entry.items()}
+        tensors |= {f"{name}.{i}": value for i, entry in moments.items() for name, value in entry.items()}
+        return tensors | {"done": torch.tensor(self._done)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
+        self._done = int(state["done"])
         for key, log in self._logs.items():
             log.data.copy_(state[f"log.{key}"])
-        loaded = self._adam.state_dict()
-        names = ("step", "exp_avg", "exp_avg_sq")
-        if "step.0" in state:
-            loaded["state"] = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(len(self._logs))}
-            self._adam.load_state_dict(loaded)
-            for _ in range(int(state["step.0"])):
-                self._schedule.step()
+        if self._done:
+            names = ("step", "exp_avg", "exp_avg_sq")
+            moments = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(len(self._logs))}
+            self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
+
+
+def cosine(start: float, done: int, updates: int) -> float:
+    """Return the step after `done` of `updates` updates: `start` at first, zero at the end, along a cosine.
+
+    Examples
+    --------
+    >>> [round(cosine(1.0, done, 2), 3) for done in (0, 1, 2)]
+    [1.0, 0.5, 0.0]
+    """
+    return start * 0.5 * (1 + math.cos(math.pi * min(done / updates, 1)))
 
 
 def error_sum(target: Tensor, estimate: Tensor, beta: float) -> Tensor:

@@ -118,7 +118,7 @@ def train(
         return
     corpus = pipeline.Corpus(speech, noise, noisy, clean, manifest)
     left_out = pipeline.train(output, corpus, loaded, device, typer.echo)
-    typer.echo(f"Now: deepnmf enhance --model {output / training.BEST} noisy.wav")
+    typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
     _report_left_out(left_out)
 
 
