@@ -116,6 +116,21 @@ def test_gains_below_the_model_band_edge_do_not_depend_on_the_rate(rate_hz: int)
     assert np.abs(difference).mean() < 0.01
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 11025])
+def test_a_narrow_band_is_not_taken_for_a_sign(rate_hz: int) -> None:
+    import soxr
+
+    wide = noise(1, 16000)
+    narrow = soxr.resample(wide[0], 16000, rate_hz)[None]
+    found: dict[int, np.ndarray] = {}
+    for rate, x in ((16000, wide), (rate_hz, narrow)):
+        Enhancer(small_model(), rate, observer=lambda _, g, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
+    bins, frames = int(0.9 * rate_hz / 2 / 31.25), min(found[16000].shape[1], found[rate_hz].shape[1])
+    difference = found[rate_hz][:bins, 5:frames] - found[16000][:bins, 5:frames]
+    assert abs(difference.mean()) < 0.02
+    assert np.abs(difference).mean() < 0.1
+
+
 def band_db(samples: np.ndarray, rate_hz: int, low_hz: float, high_hz: float) -> float:
     spectrum = np.abs(np.fft.rfft(samples)) ** 2
     frequency = np.fft.rfftfreq(samples.shape[-1], 1 / rate_hz)
