@@ -99,15 +99,15 @@ def watched(arguments: list[str]) -> tuple[float, float]:
     return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
-def row(name: str, model: str, folder: Path) -> str:
-    """Measure one system and return its line of the table."""
-    output = subprocess.run(
-        ["taskset", "-c", "0", *command("--stream", name, "--model", model)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        check=True,
-    ).stdout
-    stream = json.loads(output)
+def streamed(name: str, model: str) -> dict[str, float]:
+    """Return :func:`measure_stream` of a process of its own."""
+    worker = ["taskset", "-c", "0", *command("--stream", name, "--model", model)]
+    output = subprocess.run(worker, env=ENVIRONMENT, capture_output=True, check=True).stdout
+    return dict(json.loads(output))
+
+
+def row(name: str, stream: dict[str, float], model: str, folder: Path) -> str:
+    """Return a system's line of the table."""
     rate_hz = 48000 if name in ("RNNoise", "deepnmf at 48 kHz") else 16000
     source = folder / f"{rate_hz}.wav"
     soundfile.write(source, test_signal(10, rate_hz), rate_hz)
@@ -145,11 +145,40 @@ def long_file(model: str, hours: float, folder: Path) -> str:
     )
 
 
+def gemm_share(model: str, in_one_block: float) -> str:
+    """Return a sentence that sets the network's matrix products against the core's GEMM peak."""
+    output = subprocess.run(
+        ["taskset", "-c", "0", *command("--gemm")], env=ENVIRONMENT, capture_output=True, check=True
+    ).stdout
+    from deepnmf import load_model
+
+    loaded = load_model(model)
+    frames_per_second = loaded.features.stft.rate_hz / loaded.features.stft.hop
+    needed = loaded.network.multiplications_per_frame * frames_per_second
+    share = needed / in_one_block / float(output)
+    return (
+        f"The network's matrix products are {needed / 1e6:.0f} million multiply-adds per second of audio. In one block "
+        f"everything together runs at {100 * share:.0f} % of the {float(output) / 1e9:.0f} G/s that a large float32 "
+        "matrix product reaches on this core.\n"
+    )
+
+
+def measure_gemm(size: int = 1024) -> float:
+    """Return the multiply-adds per second of a large float32 matrix product, the best of 10."""
+    a = np.random.default_rng(0).random((size, size), np.float32)
+    times = []
+    for _ in range(10):
+        started = time.thread_time()
+        a @ a
+        times.append(time.thread_time() - started)
+    return size**3 / min(times)
+
+
 def report(model: str, long_hours: float) -> str:
     """Return the whole report as Markdown."""
     from deepnmf import load_model
 
-    network = load_model(model).network
+    network, share = load_model(model).network, ""
     columns = ("system", "latency, ms", "10 ms frame: median / 99 %, ms", "real-time factor: frames / one block")
     columns = (*columns, "10 s file, s", "memory, MB")
     lines = [
@@ -159,8 +188,12 @@ def report(model: str, long_hours: float) -> str:
     ]
     with tempfile.TemporaryDirectory() as name:
         for system in SYSTEMS:
-            lines.append(row(system, model, Path(name)))
+            stream = streamed(system, model)
+            lines.append(row(system, stream, model, Path(name)))
             print(lines[-1], flush=True)
+            if system == "deepnmf":
+                share = gemm_share(model, stream["in_one_block"])
+        lines.append("\n" + share)
         if long_hours:
             lines.append("\n" + long_file(model, long_hours, Path(name)))
             print(lines[-1], flush=True)
@@ -182,11 +215,14 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--long-hours", type=float, default=0, help="also enhance a stereo file of this length")
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--gemm", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--stream", help=argparse.SUPPRESS)
     parser.add_argument("--file", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stream:
         print(json.dumps(measure_stream(options.stream, options.model)))
+    elif options.gemm:
+        print(measure_gemm())
     elif options.file:
         enhance_file(options.file[0], options.model, *options.file[1:])
     else:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DeepnmfError
 from ..model import DEFAULT_MODEL, Model, load_model
-from .enhancer import Enhancer
+from .enhancer import Enhancer, Observer
 
 INTEGER_FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 MOST_CHANNELS = 64
@@ -19,7 +19,13 @@ MOST_CHANNELS = 64
 
 
 def enhance_array(
-    samples: np.ndarray, rate_hz: int, model: Model | str | Path | None = None, **options: Any
+    samples: np.ndarray,
+    rate_hz: int,
+    model: Model | str | Path | None = None,
+    *,
+    max_attenuation_db: float | None = None,
+    independent: bool = False,
+    observer: Observer | None = None,
 ) -> np.ndarray:
     """Enhance a recording held in an array.
 
@@ -31,8 +37,8 @@ def enhance_array(
         Sampling rate.
     model : Model, str or Path, optional
         A loaded model, the name of one in the package, or a model file; the package's default model by default.
-    **options
-        Those of :class:`Enhancer`: `max_attenuation_db`, `independent`, `observer`.
+    max_attenuation_db, independent, observer
+        As for :class:`Enhancer`.
 
     Returns
     -------
@@ -52,7 +58,14 @@ def enhance_array(
     samples = np.asarray(samples)
     _check_shape(samples)
     blocks = np.atleast_2d(_as_float(samples))
-    enhancer = Enhancer(resolved(model), rate_hz, len(blocks), **options)
+    enhancer = Enhancer(
+        resolved(model),
+        rate_hz,
+        len(blocks),
+        max_attenuation_db=max_attenuation_db,
+        independent=independent,
+        observer=observer,
+    )
     output = np.concatenate([enhancer.process(blocks), enhancer.flush()], axis=1)
     return _as_dtype(output.reshape(samples.shape), samples.dtype)
 
