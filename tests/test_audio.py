@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from deepnmf import audio
-from deepnmf.audio_streams import AudioReader, encoding_for
+from deepnmf.audio_streams import AudioReader, AudioWriter, encoding_for
 from deepnmf.errors import DeepnmfError
 
 RATE = 16000
@@ -134,6 +134,15 @@ def test_wav_files_beyond_four_gigabytes_become_rf64(tmp_path: Path) -> None:
     hours = 3600 * 96000
     assert encoding_for(tmp_path / "x.wav", 96000, 2, 4 * hours, subtype="PCM_24").container == "RF64"
     assert encoding_for(tmp_path / "x.wav", 96000, 2, hours, subtype="PCM_24").container == "WAV"
+
+
+def test_a_stream_that_outgrows_wav_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepnmf.audio_streams.LARGEST_WAV_BYTES", 4 * RATE)
+    encoding = encoding_for(tmp_path / "x.wav", RATE, 1, None, subtype="PCM_16")
+    with AudioWriter(tmp_path / "x.wav", encoding) as writer:
+        writer.write(noise())
+        with pytest.raises(DeepnmfError, match=r"more than 4 GB"):
+            writer.write(noise(samples=2 * RATE))
 
 
 def test_find_audio_leaves_out_what_is_not_audio(tmp_path: Path) -> None:

@@ -164,9 +164,11 @@ class AudioWriter:
         self.peak = max(self.peak, float(np.abs(block).max()))
         if self.encoding.subtype not in UNBOUNDED:
             self.clipped += int((np.abs(block) > 1).sum())
+        self._written += block.shape[1]
+        if _too_long(dataclasses.replace(self.encoding, frames=self._written)):
+            raise DeepnmfError(f"{self._shown}: more than 4 GB do not fit into WAV; choose .w64, .caf or .flac")
         with self._faults_named():
             self._file.write(encoded(block, self.encoding.subtype).T)
-        self._written += block.shape[1]
 
     def __enter__(self) -> AudioWriter:
         return self
@@ -247,8 +249,7 @@ def encoding_for(
     else:
         subtype = _closest_subtype(container, suffix, like)
     encoding = Encoding(rate_hz, channels, frames, container, subtype, endian)
-    too_long = (frames or 0) * channels * _bytes_per_sample(subtype) > LARGEST_WAV_BYTES
-    return dataclasses.replace(encoding, container="RF64") if too_long and container in ("WAV", "WAVEX") else encoding
+    return dataclasses.replace(encoding, container="RF64") if _too_long(encoding) else encoding
 
 
 def _closest_subtype(container: str, suffix: str, like: Encoding | None) -> str:
@@ -261,8 +262,13 @@ def _closest_subtype(container: str, suffix: str, like: Encoding | None) -> str:
     return next(str(s) for s in (like.subtype, *finer, default) if soundfile.check_format(container, s))
 
 
-def _bytes_per_sample(subtype: str) -> int:
-    return {"DOUBLE": 8, "FLOAT": 4}.get(subtype, PCM_BITS.get(subtype, 16) // 8)
+def _too_long(encoding: Encoding) -> bool:
+    """Whether WAV's 32-bit lengths cannot hold it."""
+    sample = {"DOUBLE": 8, "FLOAT": 4}.get(encoding.subtype, PCM_BITS.get(encoding.subtype, 16) // 8)
+    return (
+        encoding.container in ("WAV", "WAVEX")
+        and (encoding.frames or 0) * encoding.channels * sample > LARGEST_WAV_BYTES
+    )
 
 
 def _promised_bytes(parse_log: str) -> int | None:

@@ -1,0 +1,47 @@
+"""The benchmark scripts still run, and the delays they find are those that are stated."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepnmf.model import save_model
+from enhance_models import small_model
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "latency_ms"),
+    [
+        ("deepnmf", "deepnmf", 25),
+        ("deepnmf at 48 kHz", "deepnmf", 25),
+        ("RNNoise", "pyrnnoise", 30),
+        ("WebRTC", "webrtc_noise_gain", 15),
+        ("speexdsp", "speexdsp_ns", 20),
+    ],
+)
+def test_every_system_runs_with_the_latency_in_the_table(
+    tmp_path: Path, name: str, package: str, latency_ms: float
+) -> None:
+    import speed
+
+    pytest.importorskip(package)
+    save_model(tmp_path / "m.safetensors", small_model())
+    found = speed.measure_stream(name, str(tmp_path / "m.safetensors"), seconds=3)
+    assert abs(found["delay_ms"] + found["frame_ms"] - latency_ms) <= 2
+    assert 0 < found["real_time_factor"] < 1
+
+
+def test_adaptation_scores_every_system() -> None:
+    import adaptation
+
+    rng = np.random.default_rng(0)
+    speech = [(0.1 * rng.standard_normal(16000)).astype(np.float32)]
+    noise = (0.1 * rng.standard_normal(16000 * 7)).astype(np.float32)
+    scores = adaptation.noise_scores(small_model(), noise, speech)
+    assert list(scores) == list(adaptation.SYSTEMS)
+    assert np.isfinite(list(scores.values())).all()
