@@ -91,10 +91,21 @@ class NetworkConfig:
 
     layers: int = 4
     """K."""
-    trained: int = 5
-    """C, counted from the output backwards: 0 is SNMF, 1 is DNMF, K + 1 trains all."""
+    trained: int | None = None
+    """C, counted from the output backwards: 0 is SNMF, 1 is DNMF; by default all K + 1."""
     tied: bool = False
     """Whether the trained layers before the output share one dictionary."""
+
+    @property
+    def trained_layers(self) -> int:
+        """C as a number."""
+        return self.layers + 1 if self.trained is None else self.trained
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or not 0 <= self.trained_layers <= self.layers + 1:
+            raise DeepnmfError(
+                f"network: layers ≥ 1 and 0 ≤ trained ≤ layers + 1 must hold, not {self.layers} and {self.trained}"
+            )
 
 
 @dataclass(frozen=True)
@@ -105,21 +116,19 @@ class TrainConfig:
     epochs: int = 12
     epoch_frames: int = 200_000
     """Frames of an epoch, drawn anew at each from the corpus; 0 takes the whole corpus."""
-    batch_frames: int = 4096
+    batch_frames: int = 1000
     """Frames of a mini-batch; 0 takes the whole epoch as one batch."""
     target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
     error_beta: float = 2.0
     """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
-    step: float = 0.05
-    """Multiplicative: root-mean-square change of log W that an update makes in each dictionary, at the start."""
-    exponent: float = 1.0
-    """Multiplicative with step = 0: the fixed exponent η of every layer (1 in the paper; less damps it)."""
+    splitting: Literal["weights", "activations", "none"] = "weights"
+    """Multiplicative: where the gradient's parts are split anew; "none" is the paper's rule."""
+    exponent: float = 0.1
+    """Multiplicative: η. The paper's rule has 1; less damps the update, which new splits need."""
     memory: float = 0.9
     """Multiplicative: share of the statistics kept from one batch to the next."""
-    resplitting: bool = False
-    """Multiplicative: whether the gradient's parts are split anew at every activation."""
-    learning_rate: float = 0.1
-    """Adam: step in log W, at the start. Both steps fall to zero along a cosine."""
+    learning_rate: float = 0.2
+    """Adam: step in log W. It and η are those of the start; they fall to zero along a cosine."""
     seed: int = 0
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .config import NetworkConfig
-from .errors import DeepnmfError
 from .numerics import Array
 from .unfolding.nmf import unfold, wiener_mask
 
@@ -90,9 +89,7 @@ def from_snmf(
         K, C and tying. The layers that are not trained share the pretrained dictionary; trained ones get their own,
         or one between them if tied.
     """
-    K, C = config.layers, config.trained
-    if K < 1 or not 0 <= C <= K + 1:
-        raise DeepnmfError(f"network: layers ≥ 1 and 0 ≤ trained ≤ layers + 1 must hold, not {K} and {C}")
+    K, C = config.layers, config.trained_layers
     W = np.concatenate([speech, noise], axis=1)
     trained = max(0, C - 1)
     own = [1] * trained if config.tied else list(range(1, trained + 1))

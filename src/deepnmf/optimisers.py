@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .config import TrainConfig
-from .multiplicative import Parts, backpropagate
+from .multiplicative import Parts, backpropagate, resplit
 from .network import DeepNMF, trained_dictionaries
 from .numerics import guard
 
@@ -23,6 +23,8 @@ OUTPUT = -1
 
 LARGEST_STEP = math.log(2)
 """A weight at most doubles or halves in one update: the ratio of two tiny sums can be anything."""
+SMOOTHING = 0.1
+"""Share of their sum that is added to both parts of a gradient split at the weights, one of which is often zero."""
 
 
 class Optimiser(Protocol):
@@ -70,11 +72,13 @@ def with_weights(network: DeepNMF, changed: dict[int, Tensor]) -> DeepNMF:
 class Multiplicative:
     """Multiplicative backpropagation: ``W ← W ∘ (₋ / ₊)^η`` (paper §4.2; MODEL.md §3).
 
-    The parts come closer by about half at each layer further from the output, so under one η the early layers hardly
-    move. Here η is chosen for each dictionary and update so that the root mean square of ``η log(₋ / ₊)`` is
-    `config.step`, falling to zero along a cosine; the direction stays the paper's. ``step = 0`` gives the paper's rule.
+    The paper's parts come closer by about half at each layer further from the output, so its ratio tends to 1 and the
+    early layers hardly move. Any non-negative pair with the same difference is a split as well. By default each
+    batch's gradient is split anew at the weights, into ``max(g, 0)`` and ``max(−g, 0)``, and both are averaged over
+    past batches: a weight whose gradient keeps its sign moves by a full step, one whose gradient changes sign stays,
+    whatever the layer.
 
-    With mini-batches the parts are averaged over past batches, faded by `config.memory`.
+    With mini-batches the parts are averaged over past batches, faded by `config.memory`; η falls along a cosine.
     """
 
     def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
@@ -83,6 +87,7 @@ class Multiplicative:
         self._config = config
         self._updates = updates
         self._done = 0
+        self._smoothing = SMOOTHING if config.splitting == "weights" else 0.0
         self._batch: dict[int, Parts] = {}
         self._kept: dict[int, Parts] = {}
 
@@ -90,7 +95,9 @@ class Multiplicative:
         """Add the parts of the gradient over these frames; return their summed error."""
         config = self._config
         with torch.inference_mode():
-            found = backpropagate(self.network, m, target, self._trained, config.error_beta, config.resplitting)
+            found = backpropagate(
+                self.network, m, target, self._trained, config.error_beta, config.splitting == "activations"
+            )
         for key, (plus, minus) in {**found.dictionaries, OUTPUT: found.output}.items():
             before = self._batch.get(key, (0.0, 0.0))
             self._batch[key] = plus + before[0], minus + before[1]
@@ -98,25 +105,23 @@ class Multiplicative:
 
     def update(self) -> None:
         """Multiply each trained weight by a power of the ratio of its parts."""
+        exponent = cosine(self._config.exponent, self._done, self._updates)
         changed = {}
         for key, W in weights(self.network, self._trained).items():
-            plus, minus = self._batch[key]
-            if key in self._kept and self._config.batch_frames:
-                plus = plus + self._config.memory * self._kept[key][0]
-                minus = minus + self._config.memory * self._kept[key][1]
-            self._kept[key] = plus, minus
-            floor = guard(W, float(plus.mean()) + float(minus.mean()))
-            ratio = ((minus + floor) / (plus + floor)).log()
-            changed[key] = W * (ratio * self._exponent(ratio)).clip(-LARGEST_STEP, LARGEST_STEP).exp()
+            parts = self._batch[key]
+            plus, minus = self._kept[key] = self._averaged(key, resplit(parts) if self._smoothing else parts)
+            floor = guard(W, float(plus.mean()) + float(minus.mean())) + self._smoothing * (plus + minus)
+            step = exponent * ((minus + floor) / (plus + floor)).log()
+            changed[key] = W * step.clip(-LARGEST_STEP, LARGEST_STEP).exp()
         self.network = with_weights(self.network, changed)
         self._batch = {}
         self._done += 1
 
-    def _exponent(self, log_ratio: Tensor) -> float:
-        if not self._config.step:
-            return self._config.exponent
-        size = float(log_ratio.square().mean().sqrt())
-        return cosine(self._config.step, self._done, self._updates) / max(size, guard(log_ratio))
+    def _averaged(self, key: int, parts: Parts) -> Parts:
+        if key not in self._kept or not self._config.batch_frames:
+            return parts
+        plus, minus = (new + self._config.memory * old for new, old in zip(parts, self._kept[key], strict=True))
+        return plus, minus
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights, the parts kept from past batches and the number of updates."""

@@ -69,7 +69,7 @@ def train_network(
     optimiser = _make(settings, load_dictionary(dictionary), data["train"].frames, device)
     output = Path(output)
     history = _resume(output, run, optimiser, device)
-    epochs = settings.train.epochs if settings.network.trained else 0
+    epochs = settings.train.epochs if settings.network.trained_layers else 0
     for epoch in range(len(history), epochs + 1):
         error = _epoch(optimiser, data["train"], settings.train, epoch, device) if epoch else None
         history.append({"error": error, "dev_sdr_db": dev_score(optimiser.network, data["dev"], device)})
@@ -113,7 +113,7 @@ def _make(settings: Config, source: Dictionary, frames: int, device: str) -> Opt
     network = from_snmf(source.speech, source.noise, bins, snmf.sparsity, snmf.beta, settings.network)
     epoch_frames = min(train.epoch_frames or frames, frames)
     updates = train.epochs * (epoch_frames // train.batch_frames + 1 if train.batch_frames else 1)
-    return make_optimiser(on_device(network, device), settings.network.trained, train, updates)
+    return make_optimiser(on_device(network, device), settings.network.trained_layers, train, updates)
 
 
 def _resume(output: Path, run: dict[str, Any], optimiser: Optimiser, device: str) -> list[dict[str, Any]]:
