@@ -164,11 +164,12 @@ class AudioWriter:
         self.peak = max(self.peak, float(np.abs(block).max()))
         if self.encoding.subtype not in UNBOUNDED:
             self.clipped += int((np.abs(block) > 1).sum())
-        self._written += block.shape[1]
-        if _too_long(dataclasses.replace(self.encoding, frames=self._written)):
+        frames = self._written + block.shape[1]
+        if _too_long(dataclasses.replace(self.encoding, frames=frames)):
             raise DeepnmfError(f"{self._shown}: more than 4 GB do not fit into WAV; choose .w64, .caf or .flac")
         with self._faults_named():
             self._file.write(encoded(block, self.encoding.subtype).T)
+        self._written = frames
 
     def __enter__(self) -> AudioWriter:
         return self
