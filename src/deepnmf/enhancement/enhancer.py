@@ -27,8 +27,9 @@ RATE_RANGE_HZ = (2000, 768000)
 LARGEST_SAMPLE = 1e6
 """Samples beyond this are no audio of full scale 1, and their squares would near the limit of float32."""
 TOP_BAND = (0.6, 0.94)
-"""Part of the model's band, as shares of its upper edge, whose gain is carried upwards: 4.8 to 7.5 kHz at 16 kHz. The
-last bins are left out because resamplers roll off there, in training material and in recordings."""
+"""Part of the model's band, as shares of its upper edge, whose gain is carried upwards: 4.8 to 7.5 kHz at 16 kHz. What
+the model says of its last bins is not used where there is more above them: resamplers roll off there, so training
+material has next to nothing in them, and a recording of higher rate would get a bright line."""
 
 UNHEARD_GAIN = 0.7
 """Gain of the sound that stands in for a band that a recording of lower rate does not have. On dev mixtures at 8 kHz
@@ -194,7 +195,8 @@ class _MaskTrack:
         if bins <= len(mask):
             return mask[:bins]
         above = _carried_gain(mask[self._top], inside[self._top])
-        return np.concatenate([mask, np.broadcast_to(above, (bins - len(mask), mask.shape[1]))])
+        known = self._top.stop
+        return np.concatenate([mask[:known], np.broadcast_to(above, (bins - known, mask.shape[1]))])
 
 
 def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
