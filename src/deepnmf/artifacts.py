@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from .errors import DeepnmfError
 
 FORMAT_VERSION = 1
+_UMASK_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -47,8 +49,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
+    with _UMASK_LOCK:  # reading means writing: two threads at once could leave it at 0 for good
+        current = os.umask(0)
+        os.umask(current)
     return current
 
 
