@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Train and score the paper's systems on a corpus of speech/{train,dev,test} and noise/{train,dev,test}.
-# Usage: recipes/open/run.sh [--data DIR] [--exp DIR] [--systems FILE] [--stage N] [--stop-stage N]
-# Every stage goes on where an earlier run stopped.
+# Usage: recipes/open/run.sh [--data DIR] [--exp DIR] [--grid DIR] [--stage N] [--stop-stage N]
+# The grid is what dictionaries.tsv and systems.tsv say. Every stage goes on where an earlier run stopped.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-data=../shared/data exp=exp/open systems=$here/systems.tsv stage=1 stop_stage=6
+data=../shared/data exp=exp/open grid=$here stage=1 stop_stage=6
 while [ $# -gt 0 ]; do
   case "$1" in
-    --data) data=$2 ;; --exp) exp=$2 ;; --systems) systems=$2 ;;
+    --data) data=$2 ;; --exp) exp=$2 ;; --grid) grid=$2 ;;
     --stage) stage=$2 ;; --stop-stage) stop_stage=$2 ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
   esac
@@ -20,7 +20,7 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 wanted() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ]; }
 # shellcheck disable=SC2086 # one word a setting
 set_each() { printf -- '--set %s ' $1; }
-each_system() { grep -v '^#' "$systems" | cut -f"$1"; }
+each_system() { grep -v '^#' "$grid/systems.tsv" | cut -f"$1"; }
 
 if wanted 1; then
   echo "stage 1: manifest"
@@ -32,7 +32,7 @@ if wanted 2; then
 fi
 if wanted 3; then
   echo "stage 3: dictionaries"
-  grep -v '^#' "$here/dictionaries.tsv" | while IFS=$'\t' read -r name settings; do
+  grep -v '^#' "$grid/dictionaries.tsv" | while IFS=$'\t' read -r name settings; do
     each_system 2 | grep -qx "$name" || continue
     [ -e "$exp/dictionary-$name.safetensors" ] ||
       deepnmf pretrain "$exp/features" -o "$exp/dictionary-$name.safetensors" "${config[@]}" $(set_each "$settings") </dev/null
@@ -56,5 +56,5 @@ if wanted 5; then
 fi
 if wanted 6; then
   echo "stage 6: table"
-  python "$here/results.py" "$exp" "$systems"
+  python "$here/results.py" "$exp" "$grid/systems.tsv"
 fi
