@@ -160,11 +160,12 @@ def _enhance_files(
     from ..enhancement.plan import plan
 
     jobs, errors = plan(inputs, Path(output) if output else None, suffix)
-    if len(jobs) > 1 and (options.noise or options.mask or options.picture):
+    beside = [path for path in (options.noise, options.mask, options.picture) if path is not None]
+    if len(jobs) > 1 and beside:
         raise DeepnmfError("--output-noise, --mask-out and --plot are for one input file; give one")
-    todo = [job for job in jobs if force or not job.done]
-    for job in jobs[:1] if len(jobs) == 1 and not todo else []:
-        typer.echo(f"deepnmf: {job.target} is there already; --force does it again", err=True)
+    todo = [job for job in jobs if force or not job.done or not all(path.exists() for path in beside)]
+    if len(jobs) == 1 and not todo:
+        typer.echo(f"deepnmf: {jobs[0].target} is there already; --force does it again", err=True)
 
     def work(job: Job, progress: Any) -> list[str]:
         fitted = profile.model_for(model, job.source) if profile is not None else model

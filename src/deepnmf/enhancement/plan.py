@@ -23,11 +23,12 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the output is there and not older than the input."""
+        """Whether the output is there, is another file than the input, and is not older."""
         try:
-            return self.target.stat().st_mtime >= self.source.stat().st_mtime
+            source, target = self.source.stat(), self.target.stat()
         except OSError:
             return False
+        return not os.path.samestat(source, target) and target.st_mtime >= source.st_mtime
 
 
 def plan(
