@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .artifacts import read_json, write_json
 from .config import Config, difference, to_dict
 from .corpus.manifest import read_manifest
 from .errors import DeepnmfError
 from .features import features
-from .preparation import MANIFEST, prepare
+from .preparation import MANIFEST, prepare, prepare_corpus
 from .pretraining import pretrain
 from .training import BEST, train_network
 
@@ -21,13 +22,24 @@ EXPERIMENT = "experiment.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """Where recordings come from: speech and noise to mix, noisy and clean pairs, or a manifest made before."""
+    """Where recordings come from: speech and noise to mix, noisy and clean pairs, a manifest, or a known corpus."""
 
     speech: Path | None = None
     noise: Path | None = None
     noisy: Path | None = None
     clean: Path | None = None
     manifest: Path | None = None
+    name: str | None = None
+    """One of `deepnmf.corpus.NAMES`, whose folders are `roots`."""
+    roots: tuple[Path, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is given, with absolute paths."""
+        folders = {name: getattr(self, name) for name in ("speech", "noise", "noisy", "clean", "manifest")}
+        given: dict[str, Any] = {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder}
+        if self.name:
+            given.update(name=self.name, roots=[str(Path(root).resolve()) for root in self.roots])
+        return given
 
 
 def train(
@@ -85,8 +97,7 @@ def train(
 def _claim(output: Path, corpus: Corpus, config: Config) -> bool:
     """Record what the experiment is, or refuse a folder that holds another; return whether it is new."""
     path = output / EXPERIMENT
-    sources = {name: str(Path(folder).resolve()) for name, folder in vars(corpus).items() if folder}
-    record = {"corpus": sources, "config": to_dict(config)}
+    record = {"corpus": corpus.to_dict(), "config": to_dict(config)}
     if not path.exists():
         write_json(path, record)
         return True
@@ -103,5 +114,7 @@ def _manifest(output: Path, corpus: Corpus, config: Config, report: Callable[[st
     report(f"prepare: {path}" + (", done" if path.exists() else ""))
     if path.exists():
         return path, list(read_json(output / "corpus.json")["left_out"])
+    if corpus.name:
+        return path, prepare_corpus(output, corpus.name, corpus.roots, config.features, config.train.seed)
     sources = corpus.speech, corpus.noise, corpus.noisy, corpus.clean
     return path, prepare(output, *sources, config=config.features, seed=config.train.seed)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..corpus import NAMES
 from ..errors import DeepnmfError
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ Speech = Annotated[Path | None, typer.Option(help="Folder of clean speech, searc
 Noise = Annotated[Path | None, typer.Option(help="Folder of noise, searched recursively.")]
 Noisy = Annotated[Path | None, typer.Option(help="Folder of noisy recordings (with --clean, instead of mixing).")]
 Clean = Annotated[Path | None, typer.Option(help="Folder of their clean versions, at the same relative paths.")]
+CorpusName = Annotated[
+    str | None, typer.Option("--corpus", metavar="NAME", help=f"A known corpus: {', '.join(NAMES)}.")
+]
+Roots = Annotated[
+    list[Path] | None, typer.Option("--root", help="Folder of the corpus; once more for its noise, if that is apart.")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with what differs from the defaults.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as network.layers=25.")
@@ -36,15 +43,32 @@ def prepare(
     noise: Noise = None,
     noisy: Noisy = None,
     clean: Clean = None,
+    corpus: CorpusName = None,
+    root: Roots = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch a free corpus into its --root first.")] = False,
+    dev_speakers: Annotated[
+        str | None, typer.Option(help="voicebank_demand: training speakers to hold out, instead of p226,p287.")
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     seed: Seed = None,
 ) -> None:
     """Write the manifest: which speech is mixed with which noise, where and how loud, in which split."""
     from .. import preparation
+    from ..corpus import catalogue
 
     loaded = _load(config, settings, seed)
-    left_out = preparation.prepare(output, speech, noise, noisy, clean, loaded.features, loaded.train.seed)
+    how = loaded.features, loaded.train.seed
+    if corpus is None:
+        if root or download or dev_speakers:
+            raise DeepnmfError("--root, --download and --dev-speakers go with --corpus")
+        left_out = preparation.prepare(output, speech, noise, noisy, clean, *how)
+    else:
+        _alone(speech, noise, noisy, clean)
+        if download:
+            catalogue.download_corpus(corpus, root or [])
+        chosen = dev_speakers.split(",") if dev_speakers else []
+        left_out = preparation.prepare_corpus(output, corpus, root or [], *how, chosen)
     typer.echo(f"{output / preparation.MANIFEST}")
     _report_left_out(left_out)
 
@@ -88,6 +112,8 @@ def train(
     noise: Noise = None,
     noisy: Noisy = None,
     clean: Clean = None,
+    corpus: CorpusName = None,
+    root: Roots = None,
     manifest: Annotated[Path | None, typer.Option(help="A manifest, instead of folders.")] = None,
     dictionary: Annotated[Path | None, typer.Option(help="With --features: run the last stage alone.")] = None,
     features: Annotated[Path | None, typer.Option(help="With --dictionary: run the last stage alone.")] = None,
@@ -116,10 +142,17 @@ def train(
         best = training.train_network(dictionary, features, output, loaded.network, loaded.train, device)
         typer.echo(f"{best}")
         return
-    corpus = pipeline.Corpus(speech, noise, noisy, clean, manifest)
-    left_out = pipeline.train(output, corpus, loaded, device, typer.echo)
+    if corpus:
+        _alone(speech, noise, noisy, clean, manifest)
+    sources = pipeline.Corpus(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
+    left_out = pipeline.train(output, sources, loaded, device, typer.echo)
     typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
     _report_left_out(left_out)
+
+
+def _alone(*others: Path | None) -> None:
+    if any(others):
+        raise DeepnmfError("--corpus has its own folders, given with --root; leave out --speech, --noise and the like")
 
 
 def _load(

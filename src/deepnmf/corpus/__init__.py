@@ -1,1 +1,12 @@
 """Corpora: manifests, folder layouts and mixing."""
+
+NAMES = (
+    "folders",
+    "chime2",
+    "voicebank_demand",
+    "ms_snsd",
+    "librispeech_musan",
+    "librispeech_demand",
+    "wham",
+)
+"""What `deepnmf prepare --corpus` takes; `catalogue` says what each is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,39 +30,62 @@ class Clip:
 
 def scan(folder: Path, bad: list[str]) -> list[Clip]:
     """Return the readable audio files under `folder`; one line for each other file is added to `bad`."""
-    clips = []
-    for path in find_audio(folder):
-        try:
-            seconds = duration_seconds(path)
-            if seconds == 0:
-                raise DeepnmfError(f"{path}: no samples in it")
-            clips.append(Clip(path.resolve(), path.parent.name, seconds))
-        except DeepnmfError as error:
-            bad.append(str(error))
+    clips = read_clips(find_audio(folder), bad)
     if not clips:
         raise DeepnmfError(f"{folder}: no readable audio in it ({bad[-1]})")
     return clips
 
 
-def split_clips(folder: Path, bad: list[str], seed: int) -> dict[Split, list[Clip]]:
-    """Return the clips of each split: of the subfolders train, dev and test, or else whole groups dealt out by seed.
+def _parent(path: Path) -> str:
+    return path.parent.name
 
-    With fewer than three groups the files are dealt out; with fewer than three files every split has them all.
-    """
+
+def read_clips(paths: Iterable[Path], bad: list[str], group: Callable[[Path], str] = _parent) -> list[Clip]:
+    """Return the readable ones of `paths`, grouped by `group`; one line for each other file is added to `bad`."""
+    clips = []
+    for path in paths:
+        try:
+            seconds = duration_seconds(path)
+            if seconds == 0:
+                raise DeepnmfError(f"{path}: no samples in it")
+            clips.append(Clip(path.resolve(), group(path), seconds))
+        except DeepnmfError as error:
+            bad.append(str(error))
+    return clips
+
+
+def split_clips(folder: Path, bad: list[str], seed: int) -> dict[Split, list[Clip]]:
+    """Return the clips of each split: of the subfolders train, dev and test, or else as :func:`deal` deals them out."""
     folder = Path(folder)
     if (folder / "train").is_dir():
         return {split: scan(folder / split, bad) for split in SPLITS if (folder / split).is_dir()}
-    clips = scan(folder, bad)
+    return deal(scan(folder, bad), seed)
+
+
+def deal(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS) -> dict[Split, list[Clip]]:
+    """Deal whole groups of clips out to `splits` by seed: a tenth to each but the first, which has the rest.
+
+    With fewer than three groups the files are dealt out; with fewer files than splits every split has them all.
+
+    Examples
+    --------
+    >>> clips = [Clip(Path(f"{name}.wav"), name, 1.0) for name in "abcd"]
+    >>> {split: len(part) for split, part in deal(clips, seed=0).items()}
+    {'train': 2, 'dev': 1, 'test': 1}
+    """
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.group, []).append(clip)
     units = list(groups.values()) if len(groups) >= 3 else [[clip] for clip in clips]
-    if len(units) < 3:
-        return dict.fromkeys(SPLITS, clips)
+    if len(units) < len(splits):
+        return dict.fromkeys(splits, clips)
     random.Random(f"{seed}/split").shuffle(units)
     held = max(1, round(len(units) * HELD_OUT_SHARE))
-    parts = {"test": units[:held], "dev": units[held : 2 * held], "train": units[2 * held :]}
-    return {split: [clip for unit in parts[split] for clip in unit] for split in SPLITS}
+    dealt: dict[Split, list[list[Clip]]] = {}
+    for split in reversed(splits[1:]):
+        dealt[split], units = units[:held], units[held:]
+    dealt[splits[0]] = units
+    return {split: [clip for unit in dealt[split] for clip in unit] for split in splits}
 
 
 def mix_rows(
