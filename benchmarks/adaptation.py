@@ -9,7 +9,6 @@ profile is never in the mixtures. `adapt` learns from the mixture itself and see
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,26 +23,23 @@ from deepnmf.model import Model
 RATE_HZ = 16000
 PROFILE_SECONDS = 5
 SNRS_DB = (-3, 3)
-SYSTEMS: dict[str, Callable[[Model, np.ndarray, np.ndarray], Model]] = {
-    "without": lambda model, _profile, _noisy: model,
-    "profile, added": lambda model, profile, _: adapted(model, profile[None], RATE_HZ),
-    "profile, in place": lambda model, profile, _: adapted(model, profile[None], RATE_HZ, replace=True),
-    "adapt": lambda model, _, noisy: adapted(model, noisy[None], RATE_HZ, with_speech=True),
-}
+SYSTEMS = ("without", "profile, added", "profile, in place", "adapt")
 
 
 def noise_scores(model: Model, noise: np.ndarray, speech: list[np.ndarray]) -> dict[str, float]:
     """Return the mean SI-SDR improvement in dB of each system over utterances and SNRs."""
     profile, rest = np.split(noise, [PROFILE_SECONDS * RATE_HZ])
-    found: dict[str, list[float]] = {name: [] for name in SYSTEMS}
+    added, in_place = (adapted(model, profile[None], RATE_HZ, replace=replace) for replace in (False, True))
+    found = []
     for index, clean in enumerate(speech):
         start = index * 7919 % max(1, len(rest) - len(clean))
         for snr_db in SNRS_DB:
             mixture = mix(clean, np.resize(rest[start:], len(clean)), snr_db, RATE_HZ)
-            for name, fit in SYSTEMS.items():
-                output = deepnmf.enhance(mixture.noisy, RATE_HZ, fit(model, profile, mixture.noisy))
-                found[name].append(si_sdr(mixture.speech, output) - si_sdr(mixture.speech, mixture.noisy))
-    return {name: float(np.mean(values)) for name, values in found.items()}
+            heard = adapted(model, mixture.noisy[None], RATE_HZ, with_speech=True)
+            outputs = (deepnmf.enhance(mixture.noisy, RATE_HZ, m) for m in (model, added, in_place, heard))
+            before = si_sdr(mixture.speech, mixture.noisy)
+            found.append([si_sdr(mixture.speech, output) - before for output in outputs])
+    return dict(zip(SYSTEMS, np.mean(found, axis=0).tolist(), strict=True))
 
 
 def table(data: Path, model: Model, utterances: int) -> str:

@@ -70,10 +70,26 @@ def test_only_noise_atoms_are_new() -> None:
     assert model.network is before
 
 
+def test_a_trained_output_of_any_scale_in_its_rows_is_served() -> None:
+    """The mask does not depend on the scale of the output's rows, and neither does it after adaptation."""
+    model = small_model()
+    scales = (10 ** np.random.default_rng(0).uniform(0, 6, (257, 1))).astype(np.float32)
+    scaled = model.network.replaced(model.network.dictionaries, scales * model.network.output)
+    outputs = []
+    for network in (model.network, scaled):
+        fitted = adapted(dataclasses.replace(model, network=network), rumble(2), RATE)
+        outputs.append(deepnmf.enhance(speech(2) + rumble(2), RATE, fitted))
+    assert np.abs(outputs[0] - outputs[1]).max() < 2e-3
+
+
 def test_profiles_that_teach_nothing_are_refused() -> None:
     for samples, fault in ((np.zeros((1, RATE)), "silence"), (rumble(0.05), "at least 0.1 s")):
         with pytest.raises(DeepnmfError, match=fault):
             adapted(small_model(), samples.astype(np.float32), RATE)
+    model = small_model()
+    trained = model.network.replaced(tuple(1.1 * W for W in model.network.dictionaries), model.network.output)
+    with pytest.raises(DeepnmfError, match="no longer describe sound"):
+        adapted(dataclasses.replace(model, network=trained), rumble(1), RATE)
     with pytest.raises(DeepnmfError, match="not a deep NMF"):
         adapted(dataclasses.replace(small_model(), network=object()), rumble(1), RATE)  # type: ignore[arg-type]
 
