@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for _module in ("enhance", "live", "export", "train", "evaluate"):
+for _module in ("enhance", "live", "export", "train", "evaluate", "report", "show"):
     importlib.import_module(f"{__name__}.{_module}").register(app)
 
 

@@ -1,0 +1,38 @@
+"""`deepnmf show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(show)
+
+
+def show(
+    model: Annotated[str, typer.Argument(help="A model of the package, a model file, or an experiment.")] = "default",
+    plot: Annotated[Path | None, typer.Option(help="Picture of the atoms to write, such as atoms.png.")] = None,
+) -> None:
+    """Print a model's card: what it is, what it costs, where it came from, and its atoms."""
+    from ..model import load_model
+    from ..report.atoms import drawing
+    from ..report.card import card
+
+    loaded = load_model(model)
+    for name, value in card(loaded):
+        first, *more = value.splitlines()
+        typer.echo(f"{name:<13}{first}")
+        for line in more:
+            typer.echo(f"{'':13}{line}")
+    if plot is not None:
+        from ..report.plot import plot_atoms
+
+        plot_atoms(loaded, plot)
+        typer.echo(f"{'atoms':<13}{plot}")
+    else:
+        network = loaded.network
+        typer.echo("\n" + drawing(network.output, network.speech_atoms, loaded.features.stft.rate_hz))

@@ -1,0 +1,76 @@
+"""The report: one page to see and hear what a model does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import write_text
+from ..errors import DeepnmfError
+from ..model import Model, load_model
+from .anatomy import dissect
+from .examples import Example, make_examples
+from .page import followed, page
+from .scores import Scores, find_rows, load_scores
+
+__all__ = ["report"]
+
+LAST = "last.safetensors"  # as deepnmf.training has it, without waiting for torch
+
+
+def report(experiment: Path, output: Path, *, scores: Path | None = None, manifest: Path | None = None) -> list[str]:
+    """Write the report of a model that has been evaluated: one HTML file that needs no other.
+
+    Parameters
+    ----------
+    experiment : Path
+        Folder of an experiment, or a model file.
+    output : Path
+        HTML file to write; equal bytes for equal inputs.
+    scores : Path, optional
+        Folder that :func:`deepnmf.evaluation.evaluate` wrote; ``test`` in the experiment's folder by default.
+    manifest : Path, optional
+        Manifest that was scored; by default that of the experiment or of the folder above it.
+
+    Returns
+    -------
+    list of str
+        What the page could not show, and why; it says so itself.
+
+    Raises
+    ------
+    DeepnmfError
+        If the model cannot be read, there are no scores of it, or `output` cannot be written.
+    """
+    experiment = Path(experiment)
+    model = load_model(experiment)
+    folder = experiment if experiment.is_dir() else experiment.parent
+    found = load_scores(Path(scores) if scores else folder / "test", model, experiment)
+    examples, notes = _examples(found, experiment, manifest, model)
+    player = followed(examples)
+    mixture = None if player is None else examples[player].mixture
+    anatomy = None if mixture is None else dissect(model, mixture.noisy, mixture.speech)
+    name = experiment.resolve().name
+    write_text(Path(output), page(name, model, found, _history(folder, model), examples, anatomy, notes))
+    return notes
+
+
+def _examples(scores: Scores, experiment: Path, manifest: Path | None, model: Model) -> tuple[list[Example], list[str]]:
+    """Return the examples, or none and the reason: a report is worth having where the recordings are not."""
+    try:
+        return make_examples(scores.ranked(), find_rows(scores, experiment, manifest), model), []
+    except DeepnmfError as error:
+        if manifest:
+            raise
+        return [], [f"no examples: {error}"]
+
+
+def _history(folder: Path, model: Model) -> list[dict[str, Any]]:
+    """Return the history of the whole run: the best model's own ends with its epoch."""
+    own = model.metadata.get("history", [])
+    last = folder / LAST
+    if not last.is_file():
+        return own
+    metadata = load_model(last).metadata
+    same = all(metadata.get(key) == model.metadata.get(key) for key in ("config", "dictionary", "manifest"))
+    return metadata["history"] if same else own

@@ -1,0 +1,72 @@
+"""What goes on inside a deep NMF network: activations, and the mask after each layer, of one recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..level import LevelTracker
+from ..metrics import si_sdr
+from ..model import Model
+from ..network import DeepNMF, starting_activations
+from ..stft import istft, stack_context, stft
+from ..unfolding.nmf import update_activations, wiener_mask
+
+MOST_MASKS = 6
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One recording on its way through a network.
+
+    Attributes
+    ----------
+    activations : ndarray
+        Of the last layer, ``(R, N)``.
+    masks : dict of int to ndarray
+        Mask ``(F, N)`` after that many layers; 0 is the dictionary's own, before any. At most `MOST_MASKS` of them.
+    si_sdr_db : list of float
+        SI-SDR of the speech with the mask after 0, 1, … K layers.
+    """
+
+    activations: np.ndarray
+    masks: dict[int, np.ndarray]
+    si_sdr_db: list[float]
+
+
+def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | None:
+    """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks."""
+    network, features = model.network, model.features
+    if type(network) is not DeepNMF:  # what is derived from it may start from elsewhere or have other layers
+        return None
+    spectrum = stft(noisy[None], features.stft)
+    magnitudes = np.abs(spectrum[0])
+    level = LevelTracker(features.level_seconds, features.stft.hop / features.stft.rate_hz).push(magnitudes)
+    context = network.dictionaries[0].shape[0] // features.stft.bins
+    m = stack_context(magnitudes / level, context)
+    h = starting_activations(m, network)
+    shown = shown_layers(len(network.layers))
+    masks, quality = {}, []
+    for layer in range(len(network.layers) + 1):
+        if layer:
+            W = network.dictionaries[network.layers[layer - 1]]
+            h = update_activations(m, W, h, network.sparsity, network.beta)
+        mask = wiener_mask(network.output, h, network.speech_atoms)
+        quality.append(si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]))
+        if layer in shown:
+            masks[layer] = mask
+    return Anatomy(h, masks, quality)
+
+
+def shown_layers(layers: int) -> list[int]:
+    """Return which of the masks after 0 … K layers are shown: all, or the first, the last and some between.
+
+    Examples
+    --------
+    >>> shown_layers(4), shown_layers(25)
+    ([0, 1, 2, 3, 4], [0, 1, 2, 5, 11, 25])
+    """
+    if layers < MOST_MASKS:
+        return list(range(layers + 1))
+    return [0, *np.unique(np.rint(np.geomspace(1, layers, MOST_MASKS - 1)).astype(int)).tolist()]

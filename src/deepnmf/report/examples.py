@@ -1,0 +1,106 @@
+"""The best, median and worst recording of an evaluation, mixed and enhanced again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..corpus.manifest import Row
+from ..corpus.mixing import Mixture, load_mixture
+from ..enhancement import enhance_array
+from ..errors import DeepnmfError
+from ..model import Model
+from ..stft import stft
+
+EXCERPT_SAMPLES = 96_000
+"""Length of what is shown and played: 6 s at 16 kHz. A page with three examples then has 4 to 5 MB."""
+PEAK = 0.9
+MOST_GAIN = 10.0
+RANGE_DB = 70.0
+"""Spectrograms go from the noisy recording's peak to this far below it."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One signal of an example: ``samples`` to play, and its spectrogram ``(F, N)`` in [0, 1]."""
+
+    name: str
+    samples: np.ndarray
+    spectrogram: np.ndarray
+
+
+@dataclass(frozen=True)
+class Example:
+    """A recording to see and hear.
+
+    Attributes
+    ----------
+    title : str
+        ``"Best"``, ``"Median"``, ``"Worst"``, or several if one recording is all of them.
+    row : dict
+        Its line of ``scores.csv``.
+    mixture : Mixture
+        The whole of it.
+    tracks : list of Track
+        Noisy, enhanced, clean, removed noise: the first `EXCERPT_SAMPLES` of each, all played at one gain.
+    """
+
+    title: str
+    row: dict[str, Any]
+    mixture: Mixture
+    tracks: list[Track]
+
+
+def chosen(ranked: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return title and row of best, median and worst of rows sorted from worst to best, each row once.
+
+    Examples
+    --------
+    >>> chosen([{"id": "a"}, {"id": "b"}])
+    [('Best', {'id': 'b'}), ('Median, worst', {'id': 'a'})]
+    """
+    places = {"Best": len(ranked) - 1, "Median": (len(ranked) - 1) // 2, "Worst": 0} if ranked else {}
+    titles: dict[int, list[str]] = {}
+    for title, place in places.items():
+        titles.setdefault(place, []).append(title)
+    return [(", ".join(names).capitalize(), ranked[place]) for place, names in titles.items()]
+
+
+def make_examples(ranked: list[dict[str, Any]], rows: dict[str, Row], model: Model) -> list[Example]:
+    """Mix and enhance the chosen recordings.
+
+    Raises
+    ------
+    DeepnmfError
+        If the manifest does not have a row, or its files cannot be read.
+    """
+    examples = []
+    for title, scores in chosen(ranked):
+        if scores["id"] not in rows:
+            raise DeepnmfError(f"the manifest has no row {scores['id']!r}; run `deepnmf evaluate` again")
+        mixture = load_mixture(rows[scores["id"]], model.features.stft.rate_hz)
+        enhanced = enhance_array(mixture.noisy, mixture.rate_hz, model)
+        examples.append(Example(title, scores, mixture, _tracks(mixture, enhanced, model)))
+    return examples
+
+
+def _tracks(mixture: Mixture, enhanced: np.ndarray, model: Model) -> list[Track]:
+    noisy = mixture.noisy
+    signals = {"Noisy": noisy, "Enhanced": enhanced, "Clean": mixture.speech, "Removed noise": noisy - enhanced}
+    excerpts = {name: samples[:EXCERPT_SAMPLES] for name, samples in signals.items()}
+    peak = max(float(np.abs(samples).max(initial=0.0)) for samples in excerpts.values())
+    gain = min(PEAK / max(peak, 1e-6), MOST_GAIN)
+    powers = {name: _power_db(gain * samples, model) for name, samples in excerpts.items()}
+    top = float(powers["Noisy"].max())
+    return [
+        Track(name, gain * samples, np.clip(1 + (powers[name] - top) / RANGE_DB, 0, 1))
+        for name, samples in excerpts.items()
+    ]
+
+
+def _power_db(samples: np.ndarray, model: Model) -> np.ndarray:
+    spectrum = stft(samples[None], model.features.stft)[0]
+    frames = max(1, round(len(samples) / model.features.stft.hop))  # the columns then end where the sound does
+    return 20 * np.log10(np.maximum(np.abs(spectrum[:, :frames]), 1e-6))

@@ -1,0 +1,71 @@
+"""The sections on the model itself: its card and its dictionaries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..model import Model
+from ..network import DeepNMF
+from .anatomy import shown_layers
+from .atoms import RANGE_DB, centre_frequencies, shading, sorted_atoms
+from .card import card
+from .html_parts import choice, esc, frequency_marks, lane
+
+
+def card_html(model: Model) -> str:
+    """Return the model's card as a list of terms."""
+    return "".join(
+        f"<div><dt>{esc(name)}</dt><dd>{'<br>'.join(esc(line) for line in value.splitlines())}</dd></div>"
+        for name, value in card(model)
+    )
+
+
+def dictionaries_html(model: Model) -> str:
+    """Return the dictionaries as pictures, one shown at a time, every atom at the same place in all of them."""
+    shown = _shown(model)
+    rate_hz = model.features.stft.rate_hz
+    order = sorted_atoms(model.network.output, model.network.speech_atoms, rate_hz)
+    panels = "".join(
+        f'<div class="panel" data-panel="dictionary-{index}">{_dictionary(name, W[:, order], model)}</div>'
+        for index, (name, W) in enumerate(shown.items())
+    )
+    note = (
+        f"<p>A column is an atom: a spectrum that the network can switch on. Sorted by the centre frequency that it "
+        f"has in the output dictionary; dark to bright is {RANGE_DB:.0f} dB up to the atom's peak.</p>"
+    )
+    return choice("dictionary", "Dictionary", list(shown)) + panels + note
+
+
+def _shown(model: Model) -> dict[str, np.ndarray]:
+    """Return the output dictionary and some layers', ``(F, R)``: of stacked frames, the current one."""
+    network = model.network
+    bins = network.output.shape[0]
+    shown = {"output": network.output}
+    if isinstance(network, DeepNMF):
+        users: dict[int, list[int]] = {}
+        for layer, index in enumerate(network.layers, 1):
+            users.setdefault(index, []).append(layer)
+        wanted = {network.layers[layer - 1] for layer in shown_layers(len(network.layers)) if layer}
+        for index in sorted(wanted, key=lambda index: users[index]):
+            shown[_layers_name(users[index])] = network.dictionaries[index][-bins:]
+    return shown
+
+
+def _layers_name(layers: list[int]) -> str:
+    return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+
+
+def _dictionary(name: str, W: np.ndarray, model: Model) -> str:
+    speech, rate_hz = model.network.speech_atoms, model.features.stft.rate_hz
+    halves = [(kind, part) for kind, part in (("speech", W[:, :speech]), ("noise", W[:, speech:])) if part.shape[1]]
+    return '<div class="atoms">' + "".join(_half(name, kind, part, rate_hz) for kind, part in halves) + "</div>"
+
+
+def _half(name: str, kind: str, W: np.ndarray, rate_hz: int) -> str:
+    centres = ",".join(f"{hz:.0f}" for hz in centre_frequencies(W, rate_hz))
+    description = f"{W.shape[1]} {kind} atoms of the {name} dictionary, by centre frequency"
+    return (
+        f'<figure style="flex-grow:{W.shape[1]}" data-atoms="{centres}" data-kind="{kind}"><figcaption>{W.shape[1]} '
+        f'{kind} atoms <output></output></figcaption><div class="plate">'
+        f"{lane(shading(W), description, frequency_marks(rate_hz))}</div></figure>"
+    )

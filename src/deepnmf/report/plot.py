@@ -1,0 +1,43 @@
+"""A picture file of a model's atoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..artifacts import atomic_path
+from ..errors import DeepnmfError
+from ..model import Model
+from .atoms import RANGE_DB, shading, sorted_atoms
+
+
+def plot_atoms(model: Model, path: Path) -> None:
+    """Draw the output dictionary, its atoms sorted by centre frequency, with matplotlib.
+
+    Raises
+    ------
+    DeepnmfError
+        If matplotlib is missing, does not know the format, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DeepnmfError("plots need matplotlib: pip install 'deepnmf[plot]'") from None
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
+        raise DeepnmfError(f"{path}: not a picture format that matplotlib knows; choose .png, .pdf or .svg")
+    W, speech = model.network.output, model.network.speech_atoms
+    rate_hz = model.features.stft.rate_hz
+    shades = RANGE_DB * (shading(W[:, sorted_atoms(W, speech, rate_hz)]) - 1)
+    both = (("speech", shades[:, :speech]), ("noise", shades[:, speech:]))
+    halves = [(name, half) for name, half in both if half.size]
+    widths = [half.shape[1] for _, half in halves]
+    axes = figure.subplots(1, len(halves), sharey=True, width_ratios=widths, squeeze=False)[0]
+    for ax, (name, half) in zip(axes, halves, strict=True):
+        extent = (0, half.shape[1], 0, rate_hz / 2000)
+        image = ax.imshow(half, origin="lower", aspect="auto", extent=extent, vmin=-RANGE_DB, vmax=0, cmap="magma")
+        ax.set_title(f"{half.shape[1]} {name} atoms", loc="left")
+        ax.set_xlabel("atom, by centre frequency")
+    axes[0].set_ylabel("kHz")
+    figure.colorbar(image, ax=axes, label="dB below the atom's peak")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)

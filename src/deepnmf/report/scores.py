@@ -1,0 +1,111 @@
+"""What `deepnmf evaluate` found of a model, checked to belong to it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import read_json
+from ..corpus.manifest import Row, read_manifest
+from ..errors import DeepnmfError
+from ..metrics import METRICS
+from ..model import Model
+from ..preparation import MANIFEST
+
+GROUPS = ("overall", "by_snr", "by_noise_type", "metrics")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """An evaluation folder.
+
+    Attributes
+    ----------
+    summary : dict
+        Contents of ``summary.json``.
+    rows : list of dict
+        Lines of ``scores.csv``; scores and SNR as numbers.
+    metrics : tuple of str
+        Keys of :data:`deepnmf.metrics.METRICS`, in their order.
+    """
+
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
+    metrics: tuple[str, ...]
+
+    def ranked(self) -> list[dict[str, Any]]:
+        """Return the rows that have an SI-SDR improvement, from the worst to the best."""
+        defined = [row for row in self.rows if math.isfinite(row["si_sdr_improvement"])]
+        return sorted(defined, key=lambda row: (row["si_sdr_improvement"], row["id"]))
+
+
+def load_scores(folder: Path, model: Model, experiment: Path) -> Scores:
+    """Read an evaluation folder.
+
+    Raises
+    ------
+    DeepnmfError
+        If there are no scores, or they are not of this model; the message has the command that makes them.
+    """
+    manifest = next((path for path in _candidates(_folder(experiment)) if path.is_file()), "MANIFEST")
+    command = f"deepnmf evaluate --manifest {manifest} --model {experiment} -o {folder}"
+    if not (folder / "summary.json").is_file() or not (folder / "scores.csv").is_file():
+        raise DeepnmfError(f"{folder}: no scores there; make them first: {command}")
+    summary = read_json(folder / "summary.json")
+    try:
+        rows = _read_rows(folder / "scores.csv")
+        scored = summary["system"]["model_sha256"]
+        found = Scores(summary, rows, tuple(name for name in METRICS if name in summary["metrics"]))
+        complete = all(name in summary for name in GROUPS) and found.ranked() is not None
+    except (KeyError, TypeError, ValueError):
+        complete = False
+    if not complete:
+        raise DeepnmfError(f"{folder}: not the scores of a model on a manifest; make them: {command}")
+    if scored != model.metadata.get("sha256"):
+        raise DeepnmfError(f"{folder}: scores of another model than {experiment}; make them again: {command}")
+    return found
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: _value(name, value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _value(name: str, value: str) -> Any:
+    if name in {"id", "speech", "noise_type"}:
+        return value
+    return float(value) if value else None
+
+
+def find_rows(scores: Scores, experiment: Path, manifest: Path | None) -> dict[str, Row]:
+    """Return the manifest rows that were scored, by id: of `manifest`, or of the one in or above the experiment.
+
+    Raises
+    ------
+    DeepnmfError
+        If `manifest` is not, or no manifest is found that is, the one the scores were made from.
+    """
+    wanted = scores.summary.get("manifest_sha256")
+    folder = _folder(experiment)
+    for path in [manifest] if manifest else _candidates(folder):
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
+            return {row.id: row for row in read_manifest(path, scores.summary.get("split"))}
+    if manifest:
+        raise DeepnmfError(f"{manifest}: not the manifest that the scores were made from; give that one")
+    raise DeepnmfError(f"{folder}: the manifest that the scores were made from is not there; give --manifest FILE")
+
+
+def _folder(experiment: Path) -> Path:
+    return experiment if experiment.is_dir() else experiment.parent
+
+
+def _candidates(folder: Path) -> list[Path]:
+    above = folder.parent if folder.name not in {"", ".."} else folder / ".."
+    candidates = [folder / MANIFEST, above / MANIFEST]
+    record = folder / "experiment.json"
+    corpus = read_json(record).get("corpus", {}) if record.is_file() else {}
+    return [*candidates, Path(corpus["manifest"])] if "manifest" in corpus else candidates
