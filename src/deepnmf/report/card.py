@@ -74,13 +74,19 @@ def _features(model: Model) -> Facts:
 
 def _training(metadata: dict[str, Any]) -> Facts:
     scores = [entry["dev_sdr_db"] for entry in metadata.get("history", [])]
-    best = scores.index(max(scores)) if scores else 0
     changed = differences(to_dict(Config()), metadata["config"]) if "config" in metadata else []
     facts = [
-        ("dev score", f"{scores[best]:.2f} dB SI-SDR at epoch {best}; untrained {scores[0]:.2f} dB" if scores else ""),
+        ("dev score", _dev_score(scores) if scores else ""),
         ("settings", "\n".join(changed) or ("all at their defaults" if "config" in metadata else "")),
     ]
     return [*facts, ("seed", str(metadata["seed"]) if "seed" in metadata else "")]
+
+
+def _dev_score(scores: list[float]) -> str:
+    best = scores.index(max(scores))
+    if not best:
+        return f"{scores[0]:.2f} dB SI-SDR, untrained"
+    return f"{scores[best]:.2f} dB SI-SDR at epoch {best}; untrained {scores[0]:.2f} dB"
 
 
 def _provenance(metadata: dict[str, Any]) -> Facts:

@@ -44,8 +44,11 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(number * step, 10) for number in range(first, last + 1)]
 
 
-def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str) -> str:
-    """Return output against input; above the diagonal is better. A point is input, output and its name."""
+def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str, named: dict[int, str]) -> str:
+    """Return output against input; above the diagonal is better.
+
+    A point is input, output and what it says when it is pointed at; `named` writes a word beside some of them.
+    """
     values = [value for x, y, _ in points for value in (x, y)]
     marks = ticks(min(values), max(values), 7)
     size = WIDTH - LEFT - RIGHT
@@ -55,9 +58,14 @@ def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str) -
     grid = [_tick_y(mark, y, LEFT + size) for mark in marks] + [_tick_x(mark, x, TOP + size) for mark in marks]
     grid.append(f'<line class="diagonal" x1="{LEFT}" y1="{TOP + size}" x2="{LEFT + size}" y2="{TOP}"/>')
     dots = [_dot(x(before), y(after), after >= before, name) for before, after, name in points]
+    words = [_word(x(points[index][0]), y(points[index][1]), word) for index, word in named.items()]
     titles = _titles(f"input {label} ({unit})", f"output {label} ({unit})", height)
     description = f"{label} of {len(points)} recordings: output against input"
-    return _svg(height, description, [*grid, *titles, *dots])
+    return _svg(height, description, [*grid, *titles, *dots, *words])
+
+
+def _word(x: float, y: float, word: str) -> str:
+    return f'<text class="name" x="{x + 7:.1f}" y="{y + 4:.1f}">{html.escape(word)}</text>'
 
 
 def _dot(x: float, y: float, better: bool, name: str) -> str:

@@ -8,7 +8,7 @@ from ..model import Model
 from .anatomy import Anatomy
 from .atoms import sorted_atoms
 from .examples import Example
-from .html_parts import esc, frequency_marks, lane, score, time_axis, transport, unit
+from .html_parts import esc, frequency_marks, lane, number, score, time_axis, transport, unit
 from .media import sound
 
 ACTIVATION_RANGE_DB = 60.0
@@ -36,7 +36,7 @@ def _about(example: Example, seconds: float) -> str:
     row = example.row
     whole = len(example.mixture.noisy) / example.mixture.rate_hz
     length = f"{whole:.1f} s" + (f", the first {seconds:g} s here" if whole > seconds + 0.05 else "")
-    snr = "" if row["snr_db"] is None else f"{row['snr_db']:g} dB SNR".replace("-", "−")
+    snr = "" if row["snr_db"] is None else f"{row['snr_db']:g}\N{NO-BREAK SPACE}dB SNR".replace("-", "−")
     facts = [row["noise_type"] and f"{row['noise_type']} noise", snr, length]
     return f"<code>{esc(row['id'])}</code> · " + " · ".join(esc(fact) for fact in facts if fact)
 
@@ -84,7 +84,7 @@ def inside(example: Example, anatomy: Anatomy, model: Model, player: int) -> tup
 
 def _after(layer: int, anatomy: Anatomy) -> str:
     name = "Before layer 1" if layer == 0 else f"After layer {layer}"
-    return f"{name}: {anatomy.si_sdr_db[layer]:.1f} dB".replace("-", "−")
+    return f"{name}: {number(anatomy.si_sdr_db[layer], 1)}\N{NO-BREAK SPACE}dB"
 
 
 def _row(name: str, content: str) -> str:

@@ -81,7 +81,7 @@ def transport(player: int, seconds: float, what: str) -> str:
         f'<div class="transport" data-player="{player}"><button type="button" class="play" '
         f'aria-label="Play {esc(what)}"><svg viewBox="0 0 24 24" aria-hidden="true">'
         '<path class="go" d="M7 4l14 8-14 8z"/><path class="stop" d="M6 4h4v16H6zM14 4h4v16h-4z"/></svg></button>'
+        f'<span class="clock" aria-hidden="true">0.0 / {seconds:.1f} s</span>'
         f'<input type="range" class="position" min="0" max="{seconds:.3f}" step="0.01" value="0" '
-        f'aria-label="Position in {esc(what)}, seconds">'
-        f'<span class="clock" aria-hidden="true">0.0 / {seconds:.1f} s</span></div>'
+        f'aria-label="Position in {esc(what)}, seconds"></div>'
     )

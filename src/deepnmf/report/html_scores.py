@@ -8,6 +8,7 @@ from typing import Any
 from ..metrics import METRICS
 from ..model import Model
 from .charts import Axis, curve, scatter, ticks
+from .examples import chosen
 from .html_parts import choice, esc, number, score, unit
 from .scores import Scores
 
@@ -98,7 +99,8 @@ def input_against_output(scores: Scores) -> str:
     points = [(row["si_sdr_input"], row["si_sdr_output"], _point(row)) for row in rows]
     worse = sum(row["si_sdr_improvement"] < 0 for row in rows)
     verdict = f"{worse} of them worse than before: triangles, below the diagonal" if worse else "none worse than before"
-    return f"{scatter(points, 'SI-SDR', 'dB')}<p>A mark is a recording. {len(rows)} recordings, {verdict}.</p>"
+    named = {rows.index(row): title.lower() for title, row in chosen(rows)}
+    return f"{scatter(points, 'SI-SDR', 'dB', named)}<p>A mark is a recording. {len(rows)} recordings, {verdict}.</p>"
 
 
 def _point(row: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from ..metrics import METRICS
 from ..model import Model
 from ..preparation import MANIFEST
 
-GROUPS = ("overall", "by_snr", "by_noise_type", "metrics")
+FIELDS = ("overall", "by_snr", "by_noise_type", "metrics", "split", "manifest_sha256")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def load_scores(folder: Path, model: Model, experiment: Path) -> Scores:
         rows = _read_rows(folder / "scores.csv")
         scored = summary["system"]["model_sha256"]
         found = Scores(summary, rows, tuple(name for name in METRICS if name in summary["metrics"]))
-        complete = all(name in summary for name in GROUPS) and found.ranked() is not None
+        complete = all(name in summary for name in FIELDS) and found.ranked() is not None
     except (KeyError, TypeError, ValueError):
         complete = False
     if not complete:
