@@ -65,7 +65,8 @@ def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str, n
 
 
 def _word(x: float, y: float, word: str) -> str:
-    return f'<text class="name" x="{x + 7:.1f}" y="{y + 4:.1f}">{html.escape(word)}</text>'
+    beside = f'x="{x + 7:.1f}"' if x < WIDTH - 90 else f'x="{x - 7:.1f}" text-anchor="end"'
+    return f'<text class="name" {beside} y="{y + 4:.1f}">{html.escape(word)}</text>'
 
 
 def _dot(x: float, y: float, better: bool, name: str) -> str:
