@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import corpus_trees
+from deepnmf.cli import app
+from deepnmf.config import Config, from_dict
 from deepnmf.corpus import NAMES
 from deepnmf.corpus.catalogue import CORPORA, download_corpus, find
 from deepnmf.corpus.manifest import Row, read_manifest
 from deepnmf.corpus.mixing import load_mixture
 from deepnmf.errors import DeepnmfError
+from deepnmf.pipeline import Corpus, train
 from deepnmf.preparation import prepare_corpus
 
 
@@ -130,6 +134,38 @@ def test_a_noisy_file_without_its_clean_one_is_left_out(tmp_path: Path) -> None:
     left_out = prepare_corpus(tmp_path / "exp", "wham", [tree])
     assert len(left_out) == 1
     assert str(lost) in left_out[0]
+
+
+def test_train_takes_a_corpus_and_refuses_another(tmp_path: Path) -> None:
+    config = from_dict(
+        Config,
+        {
+            "snmf": {"speech_atoms": 3, "noise_atoms": 3, "iterations": 3},
+            "network": {"layers": 1, "trained": 0},
+            "train": {"epochs": 0},
+        },
+    )
+    tree = corpus_trees.wham(tmp_path / "tree")
+    for _ in "twice":
+        assert train(tmp_path / "exp", Corpus(name="wham", roots=(tree,)), config, report=lambda _: None) == []
+    assert (tmp_path / "exp/best.safetensors").exists()
+    with pytest.raises(DeepnmfError, match="holds another experiment"):
+        train(tmp_path / "exp", Corpus(name="chime2", roots=(tree,)), config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--root", "."], "--root, --download and --dev-speakers go with --corpus"),
+        (["--corpus", "wham", "--root", ".", "--speech", "."], "--corpus has its own folders"),
+        (["--corpus", "wham"], "give --root once for each of: WHAM!"),
+        (["--corpus", "wham", "--root", ".", "--download"], "cannot be downloaded"),
+    ],
+)
+def test_the_command_refuses_what_does_not_fit(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["prepare", "-o", "exp", *arguments])
+    assert isinstance(result.exception, DeepnmfError)
+    assert message in str(result.exception)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "folders"])

@@ -1,0 +1,84 @@
+# The stages that the recipes share; sourced by recipes/NAME/run.sh, which sets `corpus`. Run again, it goes on.
+#
+#   run.sh --root DIR [--root DIR] [options] [-- ARGS]
+#     --root DIR        folder of the corpus; a second one for its noise, where README.md names two
+#     --download        fetch a free corpus into --root first
+#     --exp DIR         where everything is written (exp/NAME)
+#     --stage N         first stage to run (1), --stop-stage N the last (6): 1 manifest, 2 features, 3 dictionaries,
+#                       4 networks, 5 scores on test, 6 table
+#     --only REGEX      only the systems whose name matches it, of systems.tsv
+#     --limit N         score only the first N recordings of test
+#     --device NAME     torch device that networks are trained on (cpu)
+#     ARGS              for every stage, after config.toml: --set KEY=VALUE
+#
+# A file that cannot be read stops stage 1 or 2 once the others are done; go on without it by --stage 2 or 3.
+# shellcheck shell=bash
+set -euo pipefail
+
+recipe=$(cd "$(dirname "$0")" && pwd)
+roots=() exp=exp/$(basename "$recipe") stage=1 stop_stage=6 only=. limit=() device=cpu download=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --root) roots+=(--root "$2"); shift 2 ;;
+    --exp) exp=$2; shift 2 ;;
+    --stage) stage=$2; shift 2 ;;
+    --stop-stage) stop_stage=$2; shift 2 ;;
+    --only) only=$2; shift 2 ;;
+    --limit) limit=(--limit "$2"); shift 2 ;;
+    --device) device=$2; shift 2 ;;
+    --download) download=(--download); shift ;;
+    --) shift; break ;;
+    *) echo "unknown option $1; recipes/common.sh lists them" >&2; exit 2 ;;
+  esac
+done
+config=(--config "$recipe/config.toml")
+extra=("$@")
+systems=$recipe/systems.tsv
+[ -e "$systems" ] || systems=$recipe/../systems.tsv
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+# stage N TITLE: whether it is wanted, and says so.
+stage() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "stage $1: $2"; }
+# each_system COMMAND: runs it with name, dictionary, settings of both; "-" stands for no settings.
+each_system() {
+  local name dictionary snmf network
+  while IFS=$'\t' read -r name dictionary snmf network <&3; do
+    "$1" "$name" "$dictionary" "$snmf" "$network"
+  done 3< <(grep -v '^#' "$systems" | awk -F'\t' -v only="$only" '$1 ~ only')
+}
+# settings WORDS: fills the array `set` with --set options, those of the command line last because the last one counts.
+settings() {
+  set=()
+  local word
+  for word in ${1#-}; do set+=(--set "$word"); done
+  set+=(${extra[@]+"${extra[@]}"})
+}
+
+pretrain() {
+  settings "$3"
+  [ -e "$exp/dictionary-$2.safetensors" ] ||
+    deepnmf pretrain "$exp/features" -o "$exp/dictionary-$2.safetensors" "${config[@]}" ${set[@]+"${set[@]}"}
+}
+train() {
+  settings "$4"
+  local begin=$SECONDS
+  deepnmf train --features "$exp/features" --dictionary "$exp/dictionary-$2.safetensors" -o "$exp/$1" \
+    --device "$device" "${config[@]}" ${set[@]+"${set[@]}"}
+  [ -e "$exp/$1/minutes" ] || awk "BEGIN {print ($SECONDS - $begin) / 60}" >"$exp/$1/minutes"
+}
+score() {
+  [ -e "$exp/$1/test/summary.json" ] ||
+    deepnmf evaluate --manifest "$exp/manifest.jsonl" --model "$exp/$1" -o "$exp/$1/test" ${limit[@]+"${limit[@]}"}
+}
+
+if stage 1 manifest; then
+  deepnmf prepare --corpus "$corpus" ${roots[@]+"${roots[@]}"} ${download[@]+"${download[@]}"} -o "$exp" \
+    "${config[@]}" ${extra[@]+"${extra[@]}"}
+fi
+if stage 2 features; then
+  deepnmf features "$exp/manifest.jsonl" -o "$exp/features" "${config[@]}" ${extra[@]+"${extra[@]}"}
+fi
+if stage 3 dictionaries; then each_system pretrain; fi
+if stage 4 networks; then each_system train; fi
+if stage 5 "scores on test"; then each_system score; fi
+if stage 6 table; then python "$recipe/../open/results.py" "$exp" "$systems"; fi

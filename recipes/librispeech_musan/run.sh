@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# The stages, and the options --root, --exp, --stage, --stop-stage and others, are in ../common.sh.
+corpus=librispeech_musan
+. "$(dirname "$0")/../common.sh"

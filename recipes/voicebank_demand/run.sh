@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# The stages, and the options --root, --exp, --stage, --stop-stage and others, are in ../common.sh.
+corpus=voicebank_demand
+. "$(dirname "$0")/../common.sh"
