@@ -38,6 +38,6 @@ def plot_atoms(model: Model, path: Path) -> None:
         ax.set_title(f"{half.shape[1]} {name} atoms", loc="left")
         ax.set_xlabel("atom, by centre frequency")
     axes[0].set_ylabel("kHz")
-    figure.colorbar(image, ax=axes, label="dB below the atom's peak")
+    figure.colorbar(image, ax=axes, label="dB relative to the atom's peak")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
