@@ -16,6 +16,8 @@ from .network import DeepNMF
 from .stft import stack_context
 
 DEFAULT_MODEL = "default"
+ADAPTABLE_MODEL = "snmf"
+"""Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
 
 
 @dataclass(frozen=True)

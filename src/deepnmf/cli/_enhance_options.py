@@ -28,7 +28,13 @@ Output = Annotated[
     str | None,
     typer.Option("-o", "--output", help="File, folder, or - for stdout. [default: NAME_enhanced beside the input]"),
 ]
-ModelName = Annotated[str, typer.Option(help="A model of the package, or a model file.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        help="A model of the package (default, snmf), a model file or an experiment's folder. "
+        "[default: default; snmf with --noise-profile or --adapt]"
+    ),
+]
 MaxAttenuationDb = Annotated[
     float | None,
     typer.Option(help="Turn nothing down by more than this; 6 is gentle. [default: no limit]", min=0),

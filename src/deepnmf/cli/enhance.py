@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 def enhance(
     inputs: Inputs,
     output: Output = None,
-    model: ModelName = "default",
+    model: ModelName = None,
     max_attenuation_db: MaxAttenuationDb = None,
     channels: ChannelMode = Channels.SHARED,
     noise_profile: NoiseProfile = None,
@@ -79,7 +79,7 @@ def enhance(
     stop_on_sigterm()
     from ..enhancement.files import FileOptions
     from ..enhancement.pipeline import RawFormat
-    from ..model import load_model
+    from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, load_model
 
     options = FileOptions(
         max_attenuation_db,
@@ -90,7 +90,7 @@ def enhance(
         plot,
     )
     profile = _profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE)
-    loaded = load_model(model)
+    loaded = load_model(model or (DEFAULT_MODEL if profile is None else ADAPTABLE_MODEL))
     if profile is not None and isinstance(profile.source, Path):
         loaded, profile = profile.model_for(loaded, None), None
     if device != "cpu":

@@ -53,7 +53,10 @@ def enhance_array(
     Examples
     --------
     >>> import deepnmf
-    >>> clean = deepnmf.enhance(noisy, 48000, max_attenuation_db=12)  # doctest: +SKIP
+    >>> noisy = np.random.default_rng(0).integers(-99, 100, size=48000, dtype=np.int16)
+    >>> enhanced = deepnmf.enhance(noisy, 48000, max_attenuation_db=12)
+    >>> enhanced.shape, enhanced.dtype
+    ((48000,), dtype('int16'))
     """
     samples = np.asarray(samples)
     _check_shape(samples)

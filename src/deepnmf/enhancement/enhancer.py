@@ -66,10 +66,10 @@ class Enhancer:
     Examples
     --------
     >>> from deepnmf import load_model
-    >>> enhancer = Enhancer(load_model(), rate_hz=48000, channels=2)  # doctest: +SKIP
-    >>> for block in microphone:  # doctest: +SKIP
-    ...     play(enhancer.process(block))
-    >>> play(enhancer.flush())  # doctest: +SKIP
+    >>> enhancer = Enhancer(load_model(), rate_hz=48000, channels=2)
+    >>> blocks = [enhancer.process(np.zeros((2, n))) for n in (1, 480, 5000)]
+    >>> sum(block.shape[1] for block in [*blocks, enhancer.flush()])
+    5481
     """
 
     def __init__(

@@ -1,0 +1,50 @@
+"""The models in the package: what a newcomer hears first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import deepnmf
+from deepnmf.enhancement.adapt import adapted
+from deepnmf.metrics import si_sdr
+from deepnmf.model import ADAPTABLE_MODEL, DEFAULT_MODEL
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = sorted(path.stem for path in (ROOT / "src/deepnmf/models").glob("*.safetensors"))
+
+
+def example(name: str) -> np.ndarray:
+    return soundfile.read(ROOT / "examples" / f"{name}.wav", dtype="float32")[0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_makes_speech_clearer_and_has_a_card(name: str) -> None:
+    noisy, clean = example("noisy"), example("clean")
+    enhanced = deepnmf.enhance(noisy, 16000, deepnmf.load_model(name))
+    assert si_sdr(clean, enhanced) > si_sdr(clean, noisy) + 2
+    assert (ROOT / "src/deepnmf/models" / f"{name}.md").read_text(encoding="utf-8").startswith(f"# {name}")
+    assert (ROOT / "src/deepnmf/models" / f"{name}.safetensors").stat().st_size < 2e6
+
+
+def test_a_model_trained_on_what_may_ship_says_where_from() -> None:
+    model = deepnmf.load_model(DEFAULT_MODEL)
+    assert {"config", "seed", "history", "manifest", "dictionary", "sha256"} <= set(model.metadata)
+
+
+def test_a_profile_of_the_noise_makes_the_adaptable_model_better() -> None:
+    noisy, clean = example("noisy"), example("clean")
+    model = deepnmf.load_model(ADAPTABLE_MODEL)
+    with_profile = adapted(model, (noisy - clean)[None, : 16000 * 3], 16000)
+    plain, better = (deepnmf.enhance(noisy, 16000, m)[16000 * 3 :] for m in (model, with_profile))
+    assert si_sdr(clean[16000 * 3 :], better) > si_sdr(clean[16000 * 3 :], plain) + 0.3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_noise_alone_is_turned_down(name: str) -> None:
+    noise = example("noisy") - example("clean")
+    left = deepnmf.enhance(noise, 16000, deepnmf.load_model(name))
+    assert np.square(left).mean() < np.square(noise).mean() / 4
