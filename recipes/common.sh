@@ -46,24 +46,24 @@ each_system() {
     "$1" "$name" "$dictionary" "$snmf" "$network"
   done 3< <(grep -v '^#' "$systems" | awk -F'\t' -v only="$only" '$1 ~ only')
 }
-# settings WORDS: fills the array `set` with --set options, those of the command line last because the last one counts.
-settings() {
-  set=()
+# choose WORDS: fills the array `settings`, the command line's after the system's because the last one counts.
+choose() {
+  settings=("${config[@]}")
   local word
-  for word in ${1#-}; do set+=(--set "$word"); done
-  set+=(${extra[@]+"${extra[@]}"})
+  for word in ${1#-}; do settings+=(--set "$word"); done
+  settings+=(${extra[@]+"${extra[@]}"})
 }
 
 pretrain() {
-  settings "$3"
+  choose "$3"
   [ -e "$exp/dictionary-$2.safetensors" ] ||
-    deepnmf pretrain "$exp/features" -o "$exp/dictionary-$2.safetensors" "${config[@]}" ${set[@]+"${set[@]}"}
+    deepnmf pretrain "$exp/features" -o "$exp/dictionary-$2.safetensors" "${settings[@]}"
 }
 train() {
-  settings "$4"
+  choose "$4"
   local begin=$SECONDS
   deepnmf train --features "$exp/features" --dictionary "$exp/dictionary-$2.safetensors" -o "$exp/$1" \
-    --device "$device" "${config[@]}" ${set[@]+"${set[@]}"}
+    --device "$device" "${settings[@]}"
   [ -e "$exp/$1/minutes" ] || awk "BEGIN {print ($SECONDS - $begin) / 60}" >"$exp/$1/minutes"
 }
 score() {

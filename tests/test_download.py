@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import tarfile
@@ -108,8 +109,15 @@ def test_goes_on_where_it_broke_off(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "corpus").exists()
     server.breaks_off_after = None
     download([archive], tmp_path)
-    assert server.ranges == [None, "bytes=20000-"]
+    assert server.ranges == [None, "bytes=19999-"]
     assert (tmp_path / "corpus/a").read_bytes() == b"a" * 50_000
+
+
+def test_a_whole_file_that_was_not_renamed_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    archive = dataclasses.replace(of(server, "a.zip"), size=None)
+    (tmp_path / "a.zip.part").write_bytes(BODY)
+    download([archive], tmp_path)
+    assert server.ranges == [f"bytes={len(BODY) - 1}-"]
 
 
 @pytest.mark.parametrize("start", [b"x" * 100, BODY + b"more"])

@@ -74,6 +74,13 @@ def test_stages_are_chosen_and_options_checked(tmp_path: Path) -> None:
     assert run("two_folders", "--rooot", tmp_path).returncode == 2
 
 
+def test_a_stage_that_fails_is_the_last(tmp_path: Path) -> None:
+    result = run("wham", "--root", tmp_path / "nowhere", "--exp", tmp_path / "exp")
+    assert result.returncode == 1
+    assert result.stderr.strip() == f"deepnmf: {tmp_path / 'nowhere'}: no such folder"
+    assert "stage 2" not in result.stdout
+
+
 @pytest.mark.parametrize("recipe", TREES)
 def test_every_recipe_says_what_it_is(recipe: str) -> None:
     readme = (ROOT / "recipes" / recipe / "README.md").read_text(encoding="utf-8")

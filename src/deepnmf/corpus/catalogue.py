@@ -29,8 +29,10 @@ def _recorded(pairs: Callable[[Path, Request], Iterable[Row]]) -> Callable[[Sequ
     return lambda roots, request: pairs(roots[0], request)
 
 
-def _folder(root: Path, request: Request) -> dict[Split, list[Clip]]:
-    return split_clips(root, request.survey.left_out, request.seed)
+def _folders(roots: Sequence[Path], request: Request) -> Iterable[Row]:
+    speech, noise = roots if len(roots) == 2 else (Path(roots[0], "speech"), Path(roots[0], "noise"))
+    parts = [split_clips(folder, request.survey.left_out, request.seed) for folder in (speech, noise)]
+    return mix_rows(parts[0], parts[1], request.config, request.seed)
 
 
 CORPORA = {
@@ -38,7 +40,7 @@ CORPORA = {
         licence="yours",
         splits="folders named train, dev and test, or a tenth of speakers and noise types to dev and test, by seed",
         roots=("speech", "noise"),
-        rows=_mixed(_folder, _folder),
+        rows=_folders,
     ),
     "chime2": Source(chime2.LICENCE, chime2.SPLITTING, ("CHiME-2 WSJ0",), _recorded(chime2.rows)),
     "voicebank_demand": Source(
@@ -72,7 +74,7 @@ CORPORA = {
 def find(name: str, roots: Sequence[Path]) -> Source:
     """Return the corpus `name`, having checked the number of its folders.
 
-    A corpus of two folders, of speech and of noise, may have both in one.
+    A corpus of two folders may have both in one.
 
     Raises
     ------

@@ -94,18 +94,18 @@ def _by_hand(archives: list[Archive], root: Path, error: Exception) -> str:
 def fetch(archive: Archive, path: Path) -> None:
     """Fetch an archive to `path`, going on where an earlier run stopped."""
     part = path.with_name(f"{path.name}.part")
-    have = part.stat().st_size if part.exists() else 0
-    if not have or have != archive.size:
-        _receive(archive, part, have)
+    _receive(archive, part)
     check(archive, part)
     part.replace(path)
 
 
-def _receive(archive: Archive, part: Path, have: int) -> None:
-    """Write what is missing after the first `have` bytes."""
+def _receive(archive: Archive, part: Path) -> None:
+    """Write what is missing of `part`, and its last byte once more: there is nothing to send after a whole file."""
+    have = max(0, part.stat().st_size - 1) if part.exists() else 0
     with _response(archive.url, have) as (response, start, total):
         bar = tqdm(total=total, initial=start, desc=archive.file, unit="B", unit_scale=True, file=sys.stderr)
-        with part.open("ab" if start else "wb") as file, bar:
+        with part.open("r+b" if start else "wb") as file, bar:
+            file.seek(start)
             while block := response.read(BLOCK_BYTES):
                 file.write(block)
                 bar.update(len(block))

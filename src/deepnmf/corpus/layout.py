@@ -36,7 +36,7 @@ class Survey:
         self.counts.append(Count(part, found, published))
 
     def warnings(self) -> list[str]:
-        """Return a line for the counts that differ from the published ones, if any, and the remarks.
+        """Return a line on the counts that differ from the published ones, if any, and the remarks.
 
         Examples
         --------
@@ -44,11 +44,11 @@ class Survey:
         >>> survey.count("train", 7138, 7138)
         >>> survey.count("dev", 12, 2460, 2454)
         >>> survey.warnings()
-        ['not the whole corpus: dev has 12 of 2,460 files; what is there is used']
+        ['not the corpus as published: dev has 12 files, not 2,460; what is there is used']
         """
         differing = [count for count in self.counts if count.found not in count.published]
-        parts = ", ".join(f"{c.part} has {c.found:,} of {c.published[0]:,} files" for c in differing)
-        return [*([f"not the whole corpus: {parts}; what is there is used"] if parts else []), *self.remarks]
+        parts = ", ".join(f"{c.part} has {c.found:,} files, not {c.published[0]:,}" for c in differing)
+        return [*([f"not the corpus as published: {parts}; what is there is used"] if parts else []), *self.remarks]
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,12 @@ def locate(root: Path, marker: str, *below: str) -> Path:
 
 
 def pairs(noisy: Path, clean: Path, survey: Survey, speaker: Callable[[Path], str]) -> Iterator[tuple[Clip, Path, str]]:
-    """Yield each readable file under `noisy`, the clean file at the same relative path, and that path's stem."""
+    """Yield each readable file under `noisy`, the clean file at the same relative path, and that path's stem.
+
+    A part of the corpus that is not there has no files; the counts say so.
+    """
     noisy, clean = Path(noisy).resolve(), Path(clean).resolve()
-    for clip in read_clips(find_audio(noisy), survey.left_out, speaker):
+    for clip in read_clips(find_audio(noisy) if noisy.is_dir() else [], survey.left_out, speaker):
         relative = clip.path.relative_to(noisy)
         if (clean / relative).is_file():
             yield clip, clean / relative, relative.with_suffix("").as_posix()

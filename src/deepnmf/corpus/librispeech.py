@@ -40,6 +40,7 @@ def speech(root: Path, request: Request) -> dict[Split, list[Clip]]:
     root = locate(root, FOLDERS["train"], "LibriSpeech")
     parts = {}
     for split, folder in FOLDERS.items():
-        parts[split] = read_clips(find_audio(root / folder), request.survey.left_out, lambda p: p.parents[1].name)
+        files = find_audio(root / folder) if (root / folder).is_dir() else []
+        parts[split] = read_clips(files, request.survey.left_out, lambda path: path.parents[1].name)
         request.survey.count(folder, len(parts[split]), PUBLISHED[split])
     return parts

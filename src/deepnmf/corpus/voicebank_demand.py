@@ -28,7 +28,7 @@ ARCHIVES = (
 
 def rows(root: Path, request: Request) -> Iterator[Row]:
     """Yield the pairs of the training set (28 speakers if it is there, else 56) and of the test set."""
-    root = locate(root, "noisy_testset_wav*", "VoiceBank-DEMAND", "noisy-vctk-16k")
+    root = locate(root, "noisy_*set*_wav*", "VoiceBank-DEMAND", "noisy-vctk-16k")
     held_out = request.dev_speakers or DEV_SPEAKERS
     training = "trainset_28spk" if any(root.glob("noisy_trainset_28spk_wav*")) else "trainset_56spk"
     seen = set()
@@ -47,11 +47,11 @@ def rows(root: Path, request: Request) -> Iterator[Row]:
 
 
 def _pairs(root: Path, part: str, request: Request) -> Iterator[tuple[Clip, Path, str]]:
-    noisy = sorted(root.glob(f"noisy_{part}_wav*"))  # "_16k" after it in resampled copies
-    if not noisy:
-        raise DeepnmfError(f"{root}: no noisy_{part}_wav in it; the corpus needs its training and its test set")
-    clean = noisy[0].with_name(noisy[0].name.replace("noisy_", "clean_", 1))
-    return pairs(noisy[0], clean, request.survey, lambda path: path.stem.partition("_")[0])
+    noisy = min(
+        root.glob(f"noisy_{part}_wav*"), default=root / f"noisy_{part}_wav"
+    )  # resampled copies: "_16k" after it
+    clean = noisy.with_name(noisy.name.replace("noisy_", "clean_", 1))
+    return pairs(noisy, clean, request.survey, lambda path: path.stem.partition("_")[0])
 
 
 def _conditions(root: Path, part: str, request: Request) -> dict[str, tuple[str, float | None]]:
