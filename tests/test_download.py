@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import re
 import tarfile
 import threading
 import zipfile
@@ -15,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import corpus_trees
+from deepnmf.cli import app
+from deepnmf.corpus.catalogue import CORPORA
 from deepnmf.corpus.download import Archive, download
+from deepnmf.corpus.manifest import read_manifest
 from deepnmf.corpus.unpack import extract
 from deepnmf.errors import DeepnmfError
 
@@ -90,6 +96,32 @@ BODY = zipped(corpus__a=b"a" * 50_000, corpus__b=b"b")
 def of(server: Server, name: str, body: bytes = BODY, **options: Any) -> Archive:
     server.files[f"/{name}"] = body
     return Archive(f"{server.url}/{name}", f"md5:{hashlib.md5(body).hexdigest()}", len(body), **options)
+
+
+def test_a_corpus_is_fetched_and_prepared_by_one_command(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives = []
+    for part, tree in (("speech", corpus_trees.librispeech), ("noise", corpus_trees.demand)):
+        files = tree(tmp_path / "trees" / part).rglob("*.*")
+        body = tarred(*((str(path.relative_to(tmp_path / "trees" / part)), path.read_bytes()) for path in files))
+        archives.append((of(server, f"{part}.tar.gz", body),))
+    source = dataclasses.replace(CORPORA["librispeech_demand"], archives=tuple(archives))
+    monkeypatch.setitem(CORPORA, "librispeech_demand", source)
+    roots = ["--root", str(tmp_path / "s"), "--root", str(tmp_path / "n")]
+    command = ["prepare", "--corpus", "librispeech_demand", *roots, "--download", "-o", str(tmp_path / "exp")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert {row.split for row in read_manifest(tmp_path / "exp/manifest.jsonl")} == {"train", "dev", "test"}
+    assert (tmp_path / "n/NPARK/ch01.wav").exists()
+
+
+def test_what_the_catalogue_fetches_is_well_formed() -> None:
+    archives = {archive for source in CORPORA.values() for part in source.archives for archive in part}
+    assert len({archive.file for archive in archives}) == len(archives)
+    for archive in archives:
+        assert archive.url.startswith("https://")
+        assert re.fullmatch(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})?", archive.digest)
 
 
 def test_fetches_checks_and_extracts_once(server: Server, tmp_path: Path) -> None:
