@@ -55,11 +55,15 @@ def read_clips(paths: Iterable[Path], bad: list[str], group: Callable[[Path], st
 
 
 def split_clips(folder: Path, bad: list[str], seed: int) -> dict[Split, list[Clip]]:
-    """Return the clips of each split: of the subfolders train, dev and test, or else as :func:`deal` deals them out."""
+    """Return the clips of each split: of the subfolders train, dev and test, or else as :func:`deal` deals them out.
+
+    Training chooses its best epoch on dev, so where train has no dev beside it a share of train becomes dev.
+    """
     folder = Path(folder)
-    if (folder / "train").is_dir():
-        return {split: scan(folder / split, bad) for split in SPLITS if (folder / split).is_dir()}
-    return deal(scan(folder, bad), seed)
+    if not (folder / "train").is_dir():
+        return deal(scan(folder, bad), seed)
+    named = {split: scan(folder / split, bad) for split in SPLITS if (folder / split).is_dir()}
+    return named if "dev" in named else named | deal(named["train"], seed, ("train", "dev"))
 
 
 def deal(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS) -> dict[Split, list[Clip]]:
