@@ -47,7 +47,7 @@ def test_overrides_lie_over_the_file_at_any_depth(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("layers = 4", ["unknown key layers", "network"]),
-        ("[network]\ndepth = 4", ["unknown key network.depth", "known: layers"]),
+        ("[network]\ndepth = 4", ["unknown key network.depth", "known: kind, layers"]),
         ("[features.stft]\nhop = 1", ["unknown key features.stft.hop", "hop_ms"]),
         ("network = 4", ["network is a table, not 4"]),
         ('[network]\nlayers = "4"', ["network.layers must be int, not '4'"]),

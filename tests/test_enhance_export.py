@@ -57,7 +57,7 @@ def test_the_matrices_are_the_transforms() -> None:
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeepnmfError, match="only deep NMF"):
+    with pytest.raises(DeepnmfError, match="only frame-wise deep NMF"):
         export_onnx(dataclasses.replace(small_model(), network=object()), tmp_path / "m.onnx")  # type: ignore[arg-type]
 
 

@@ -17,7 +17,7 @@ from deepnmf.features import FeatureSet, features
 from deepnmf.preparation import prepare
 from deepnmf.pretraining import sample_frames
 from deepnmf.stft import stack_context, stft
-from deepnmf.training import phase_sensitive
+from deepnmf.targets import phase_sensitive
 
 CONFIG = FeatureConfig(copies=2)
 

@@ -142,14 +142,14 @@ def test_a_finished_experiment_is_left_as_it_is(experiment: Path, tiny_corpus: T
 
 def test_full_batch_training_of_one_epoch_is_one_exact_update(experiment: Path, tmp_path: Path) -> None:
     """Chunks of any size add up: the statistics are sums over frames."""
-    import deepnmf.training as training
+    import deepnmf.learners as learners
 
     inputs = experiment / "dictionary.safetensors", experiment / "features"
     config = TrainConfig(epochs=1, batch_frames=0, epoch_frames=0)
     found = []
     for frames in (100, 1000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(training, "CHUNK_FRAMES", frames)
+            patch.setattr(learners, "CHUNK_FRAMES", frames)
             train_network(*inputs, tmp_path / str(frames), SMALL.network, config)
         found.append(load_model(tmp_path / str(frames) / "last.safetensors").network)
     np.testing.assert_allclose(found[0].output, found[1].output, rtol=1e-4)

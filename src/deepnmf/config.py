@@ -89,6 +89,9 @@ class SnmfConfig:
 class NetworkConfig:
     """Deep NMF: K unfolded iterations and an output layer, of which the last C layers are trained."""
 
+    kind: Literal["framewise", "recurrent"] = "framewise"
+    """"recurrent" starts the activations from what came before (MODEL.md §6); :class:`RecurrentConfig` says how, and
+    what follows here is for "framewise"."""
     layers: int = 4
     """K."""
     trained: int | None = None
@@ -133,6 +136,37 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class RecurrentConfig:
+    """Recurrent deep NMF and its training, by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
+
+    bands: int = 64
+    """Bands that the recurrent layers read."""
+    units: int = 176
+    """Gated recurrent units of a layer."""
+    recurrent_layers: int = 2
+    layers: int = 1
+    """K ≥ 0: multiplicative updates between the prior and the output, each with its own dictionary."""
+    batch_segments: int = 16
+    """Segments of 3 s in a mini-batch."""
+    learning_rate: float = 2e-3
+    """Highest step; steps rise to it along a line and fall to zero along a cosine."""
+    dictionary_rate: float = 1e-2
+    """The same for log W of the dictionaries."""
+    loss_power: float = 0.4
+    """Magnitudes are raised to this power before they are compared."""
+    loss_phase: float = 0.3
+    """Share of the compressed error that counts the phase of the estimate, which is the mixture's, too."""
+    loss_plain: float = 0.1
+    """Weight of the squared error of uncompressed magnitudes, which SI-SDR follows."""
+    remix: bool = True
+    """Whether each segment is mixed anew, at another SNR and with other colours of speech and noise."""
+
+    def __post_init__(self) -> None:
+        if self.layers < 0 or min(self.bands, self.units, self.recurrent_layers, self.batch_segments) < 1:
+            raise DeepnmfError("recurrent: layers must be ≥ 0; bands, units, recurrent_layers and batch_segments ≥ 1")
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that decides what a training run gives."""
 
@@ -140,6 +174,7 @@ class Config:
     snmf: SnmfConfig = field(default_factory=SnmfConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    recurrent: RecurrentConfig = field(default_factory=RecurrentConfig)
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -161,7 +196,7 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "config") -> T:
     25
     >>> from_dict(Config, {"network": {"depth": 25}})
     Traceback (most recent call last):
-    deepnmf.errors.DeepnmfError: config: unknown key network.depth; known: layers, trained, tied
+    deepnmf.errors.DeepnmfError: config: unknown key network.depth; known: kind, layers, trained, tied
     """
     return _build(cls, values, where, "")
 
@@ -196,6 +231,11 @@ def _check(hint: Any, value: Any, where: str, path: str) -> Any:
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         raise DeepnmfError(f"{where}: {path} must be {getattr(hint, '__name__', hint)}, not {value!r}")
     return value
+
+
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a recorded configuration with the settings that did not exist yet when it was recorded."""
+    return to_dict(from_dict(Config, values))
 
 
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:

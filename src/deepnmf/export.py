@@ -51,8 +51,6 @@ def export_onnx(model: Model, path: Path) -> None:
         import torch
     except ImportError as error:
         raise DeepnmfError(f"export needs {error.name}: pip install 'deepnmf[onnx]'") from None
-    if not isinstance(model.network, DeepNMF):
-        raise DeepnmfError("only deep NMF models can be exported so far; use another --model")
     step = _step_module(model)
     states = state_shapes(model)
     inputs = (torch.zeros(model.features.stft.hop), *(torch.zeros(shape) for shape in states.values()))
@@ -87,7 +85,7 @@ def state_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     ``context`` is there only if the model looks at earlier frames.
     """
     spec = model.features.stft
-    rows = model.network.dictionaries[0].shape[0]
+    rows = _framewise(model).dictionaries[0].shape[0]
     segments = -(-spec.window // spec.hop)
     states = {"analysis": (spec.window - spec.hop,), "level": (2,), "synthesis": (segments - 1, spec.hop)}
     return {**states, "context": (rows - spec.bins, 1)} if rows > spec.bins else states
@@ -125,14 +123,21 @@ def fourier_matrices(spec: StftSpec) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([analysis.real, analysis.imag]).astype(np.float32), synthesis.astype(np.float32)
 
 
+def _framewise(model: Model) -> DeepNMF:
+    if not isinstance(model.network, DeepNMF):
+        raise DeepnmfError("only frame-wise deep NMF models can be exported so far; use --model framewise")
+    return model.network
+
+
 def _step_module(model: Model) -> torch.nn.Module:
     """Return one hop of enhancement as a torch module without state of its own."""
     import torch
 
     features, spec = model.features, model.features.stft
-    network = model.network.replaced(
-        tuple(torch.from_numpy(np.ascontiguousarray(W)) for W in model.network.dictionaries),
-        torch.from_numpy(np.ascontiguousarray(model.network.output)),
+    network = _framewise(model)
+    network = network.replaced(
+        tuple(torch.from_numpy(np.ascontiguousarray(W)) for W in network.dictionaries),
+        torch.from_numpy(np.ascontiguousarray(network.output)),
     )
     analysis, synthesis = (torch.from_numpy(matrix) for matrix in fourier_matrices(spec))
     least_weight = min(1.0, spec.hop / spec.rate_hz / features.level_seconds)

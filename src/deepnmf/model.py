@@ -7,17 +7,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .artifacts import load_tensors, save_tensors
 from .config import FeatureConfig, from_dict, to_dict
 from .errors import DeepnmfError
-from .network import DeepNMF
-from .stft import stack_context
+from .network import DeepNMF, Estimator, Network
+from .unfolding.recurrent import RecurrentDeepNMF
 
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
+KINDS: dict[str, type[DeepNMF] | type[RecurrentDeepNMF]] = {"framewise": DeepNMF, "recurrent": RecurrentDeepNMF}
+"""Kinds of networks by the name that the model file gives them; a file without one is the first."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Model:
 
     Attributes
     ----------
-    network : DeepNMF
+    network : Network
         With NumPy weights.
     features : FeatureConfig
         STFT and level normalisation.
@@ -34,48 +34,24 @@ class Model:
         Configuration, seed, history and provenance, as JSON values.
     """
 
-    network: DeepNMF
+    network: Network
     features: FeatureConfig
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    def estimator(self) -> MaskEstimator:
+    def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""
-        return MaskEstimator(self)
-
-
-class MaskEstimator:
-    """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out."""
-
-    def __init__(self, model: Model) -> None:
-        self._network = model.network
-        bins = model.features.stft.bins
-        self._context = model.network.dictionaries[0].shape[0] // bins
-        self._past = np.zeros((bins, self._context - 1), np.float32)
-
-    def push(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
-        stacked = stack_context(magnitudes, self._context, self._past)
-        if self._context > 1:
-            self._past = np.concatenate([self._past, magnitudes], axis=1)[:, -(self._context - 1) :]
-        return self._network.mask(stacked)
+        return self.network.estimator()
 
 
 def save_model(path: Path, model: Model) -> None:
     """Write a model file (safetensors with JSON metadata, no pickle)."""
-    network = model.network
-    tensors = {f"dictionary.{index}": W for index, W in enumerate(network.dictionaries)}
-    tensors["output"] = network.output
+    kind = next(name for name, cls in KINDS.items() if isinstance(model.network, cls))
     metadata = {
         **model.metadata,
         "features": to_dict(model.features),
-        "network": {
-            "layers": list(network.layers),
-            "speech_atoms": network.speech_atoms,
-            "sparsity": network.sparsity,
-            "beta": network.beta,
-        },
+        "network": {"kind": kind, **model.network.settings()},
     }
-    save_tensors(path, tensors, "model", metadata)
+    save_tensors(path, model.network.tensors(), "model", metadata)
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
@@ -92,15 +68,11 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     elif not path.suffix and not path.exists():
         path = _package_model(str(name_or_path))
     tensors, metadata = load_tensors(path, "model")
-    values = metadata["network"]
-    network = DeepNMF(
-        dictionaries=tuple(tensors[f"dictionary.{index}"] for index in range(len(tensors) - 1)),
-        layers=tuple(values["layers"]),
-        output=tensors["output"],
-        speech_atoms=values["speech_atoms"],
-        sparsity=values["sparsity"],
-        beta=values["beta"],
-    )
+    settings = metadata["network"]
+    kind = settings.get("kind", "framewise")
+    if kind not in KINDS:
+        raise DeepnmfError(f"{path}: a network of the kind {kind!r}, which this deepnmf does not know; upgrade deepnmf")
+    network = KINDS[kind].from_file(tensors, settings)
     return Model(network, from_dict(FeatureConfig, metadata["features"], str(path)), metadata)
 
 

@@ -4,12 +4,54 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from .config import NetworkConfig
 from .numerics import Array
+from .stft import stack_context
 from .unfolding.nmf import unfold, wiener_mask
+
+
+class Estimator(Protocol):
+    """A stream of masks."""
+
+    def push(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the mask in [0, 1] of the next magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
+
+
+class Network(Protocol):
+    """What the rest of the package needs of a trained network, whatever its kind."""
+
+    @property
+    def output(self) -> Array:
+        """Reconstruction dictionary ``(F, R)``; its first `speech_atoms` atoms are speech."""
+
+    @property
+    def dictionaries(self) -> tuple[Array, ...]:
+        """The distinct dictionaries of the layers before."""
+
+    @property
+    def speech_atoms(self) -> int:
+        """R_s."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+
+    @property
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, as the model file holds them."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays, as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +103,55 @@ class DeepNMF:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""
         return wiener_mask(self.output, self.activations(m), self.speech_atoms)
 
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+        return MaskEstimator(self)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, as the model file holds them."""
+        return {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)} | {"output": self.output}
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays."""
+        return {
+            "layers": list(self.layers),
+            "speech_atoms": self.speech_atoms,
+            "sparsity": self.sparsity,
+            "beta": self.beta,
+        }
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> DeepNMF:
+        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+        return cls(
+            dictionaries=tuple(tensors[f"dictionary.{index}"] for index in range(len(tensors) - 1)),
+            layers=tuple(settings["layers"]),
+            output=tensors["output"],
+            speech_atoms=settings["speech_atoms"],
+            sparsity=settings["sparsity"],
+            beta=settings["beta"],
+        )
+
     def replaced(self, dictionaries: tuple[Array, ...], output: Array) -> DeepNMF:
         """Return the same network with other weights."""
         return dataclasses.replace(self, dictionaries=tuple(dictionaries), output=output)
+
+
+class MaskEstimator:
+    """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out."""
+
+    def __init__(self, network: DeepNMF) -> None:
+        self._network = network
+        bins = network.output.shape[0]
+        self._context = network.dictionaries[0].shape[0] // bins
+        self._past = np.zeros((bins, self._context - 1), np.float32)
+
+    def push(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
+        stacked = stack_context(magnitudes, self._context, self._past)
+        if self._context > 1:
+            self._past = np.concatenate([self._past, magnitudes], axis=1)[:, -(self._context - 1) :]
+        return self._network.mask(stacked)
 
 
 def starting_activations(m: Array, network: DeepNMF) -> Array:

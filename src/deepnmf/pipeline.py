@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .artifacts import read_json, write_json
-from .config import Config, difference, to_dict
+from .config import Config, difference, to_dict, with_defaults
 from .corpus.manifest import read_manifest
 from .errors import DeepnmfError
 from .features import features
@@ -90,7 +90,7 @@ def train(
     if not dictionary.exists():
         pretrain(output / "features", dictionary, config.snmf, config.train.seed)
     report(f"train: {output / BEST}")
-    train_network(dictionary, output / "features", output, config.network, config.train, device)
+    train_network(dictionary, output / "features", output, config.network, config.train, device, config.recurrent)
     return left_out
 
 
@@ -101,7 +101,8 @@ def _claim(output: Path, corpus: Corpus, config: Config) -> bool:
     if not path.exists():
         write_json(path, record)
         return True
-    if found := difference(record, read_json(path)):
+    recorded = read_json(path)
+    if found := difference(record, {**recorded, "config": with_defaults(recorded["config"])}):
         raise DeepnmfError(f"{output}: holds another experiment ({found}); choose another folder")
     return False
 

@@ -139,7 +139,9 @@ def train(
     }
     loaded = _load(config, settings, seed, direct)
     if dictionary and features:
-        best = training.train_network(dictionary, features, output, loaded.network, loaded.train, device)
+        best = training.train_network(
+            dictionary, features, output, loaded.network, loaded.train, device, loaded.recurrent
+        )
         typer.echo(f"{best}")
         return
     if corpus:
