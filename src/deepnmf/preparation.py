@@ -133,5 +133,5 @@ def _write(output: Path, rows: Iterable[Row], left_out: list[str], record: dict[
     if "train" not in counts:
         why = left_out[0] if left_out else "the folders have no train split"
         raise DeepnmfError(f"no training mixture is left; {why}")
-    write_manifest(Path(output) / MANIFEST, rows)
     write_json(Path(output) / "corpus.json", {**record, "splits": counts, "left_out": left_out})
+    write_manifest(Path(output) / MANIFEST, rows)  # last: whoever finds it takes this stage for done
