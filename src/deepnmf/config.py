@@ -146,9 +146,9 @@ class RecurrentConfig:
     recurrent_layers: int = 2
     layers: int = 1
     """K ≥ 0: multiplicative updates between the prior and the output, each with its own dictionary."""
-    batch_segments: int = 16
+    batch_segments: int = 8
     """Segments of 3 s in a mini-batch."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     """Highest step; steps rise to it along a line and fall to zero along a cosine."""
     dictionary_rate: float = 1e-2
     """The same for log W of the dictionaries."""
