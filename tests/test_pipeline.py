@@ -156,6 +156,14 @@ def test_full_batch_training_of_one_epoch_is_one_exact_update(experiment: Path, 
     assert not np.array_equal(found[0].output, load_model(experiment).network.output)
 
 
+def test_training_that_diverges_stops_and_keeps_the_epochs_before(experiment: Path, tmp_path: Path) -> None:
+    inputs = experiment / "dictionary.safetensors", experiment / "features"
+    config = TrainConfig(optimiser="adam", learning_rate=1e6, epochs=3, epoch_frames=300, batch_frames=100)
+    with pytest.raises(DeepnmfError, match="diverged in epoch 1"):
+        train_network(*inputs, tmp_path, SMALL.network, config)
+    assert len(load_model(tmp_path).metadata["history"]) == 1
+
+
 def test_another_configuration_is_refused_by_the_field_that_differs(experiment: Path, tiny_corpus: TinyCorpus) -> None:
     other = Config(SMALL.features, SMALL.snmf, NetworkConfig(layers=7), SMALL.train)
     with pytest.raises(DeepnmfError, match=r"config\.network\.layers: found 2, expected 7"):

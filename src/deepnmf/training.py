@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def train_network(
     Raises
     ------
     DeepnmfError
-        If dictionary and features differ in their STFT or level, or `output` holds a run of another configuration.
+        If dictionary and features differ in their STFT or level, `output` holds a run of another configuration, or the
+        error is no longer finite; the models of the epochs before are there.
     """
     parts = network or NetworkConfig(), config or TrainConfig(), recurrent or RecurrentConfig()
     source = load_dictionary(dictionary)
@@ -85,6 +87,10 @@ def train_network(
     epochs = settings.train.epochs if kind.trains(settings) else 0
     for epoch in range(len(history), epochs + 1):
         error = _epoch(learner, train, settings, epoch) if epoch else None
+        if error is not None and not math.isfinite(error):
+            raise DeepnmfError(
+                f"{output}: training diverged in epoch {epoch}; lower train.exponent or the learning rate"
+            )
         history.append({"error": error, "dev_sdr_db": dev_score(learner, dev, device)})
         _save(output, run, learner, settings.features, history)
         tqdm.write(_line(epoch, epochs, **history[-1]), file=sys.stderr)
