@@ -68,7 +68,7 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with speech/ and noise/")
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default="snmf")
     parser.add_argument("--utterances", type=int, default=8, help="of each split")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
