@@ -26,6 +26,10 @@ FLAGS = (
 STATE = "return players.map((player) => [player.current, player.sound.currentTime, !player.sound.paused])"
 
 
+SLOWLY = "for (const sound of document.querySelectorAll('audio')) sound.playbackRate = 0.15;"
+"""The clips last 1.5 s: on a busy machine they would be over before a test has looked."""
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
@@ -54,6 +58,7 @@ def browser(chromium: Any, page: Path) -> Iterator[Any]:
     for log in ("browser", "performance"):
         chromium.get_log(log)
     chromium.get(page.as_uri())
+    chromium.execute_script(SLOWLY)
     yield chromium
     assert chromium.get_log("browser") == []
     assert set(_requests(chromium)) <= {page.as_uri(), "data:"}
@@ -71,7 +76,7 @@ def find(browser: Any, selector: str, index: int = 0) -> Any:
     return browser.find_elements("css selector", selector)[index]
 
 
-def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for a condition; on a busy machine a second of sound may take longer to start."""
     deadline = time.monotonic() + seconds
     while not condition():
