@@ -74,11 +74,9 @@ class Multiplicative:
 
     The paper's parts come closer by about half at each layer further from the output, so its ratio tends to 1 and the
     early layers hardly move. Any non-negative pair with the same difference is a split as well. By default each
-    batch's gradient is split anew at the weights, into ``max(g, 0)`` and ``max(−g, 0)``, and both are averaged over
-    past batches: a weight whose gradient keeps its sign moves by a full step, one whose gradient changes sign stays,
-    whatever the layer.
-
-    With mini-batches the parts are averaged over past batches, faded by `config.memory`; η falls along a cosine.
+    batch's gradient is split anew at the weights, into ``max(g, 0)`` and ``max(−g, 0)``. With mini-batches the parts
+    are averaged over past batches, faded by `config.memory`: a weight whose gradient keeps its sign moves by a full
+    step, one whose gradient changes sign stays, whatever the layer. η falls along a cosine.
     """
 
     def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
