@@ -11,7 +11,7 @@ import numpy as np
 from .config import NetworkConfig
 from .numerics import Array
 from .stft import stack_context
-from .unfolding.nmf import unfold, wiener_mask
+from .unfolding.nmf import infer, wiener_mask
 
 
 class Estimator(Protocol):
@@ -97,7 +97,7 @@ class DeepNMF:
     def activations(self, m: Array) -> Array:
         """Return the last layer's activations ``(R, N)`` for stacked magnitudes ``(T·F, N)``."""
         dictionaries = [self.dictionaries[index] for index in self.layers]
-        return unfold(m, dictionaries, starting_activations(m, self), self.sparsity, self.beta)
+        return infer(m, dictionaries, starting_activations(m, self), self.sparsity, self.beta)
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""

@@ -22,7 +22,7 @@ from .optimisers import cosine
 from .pretraining import Dictionary
 from .remixing import remixed
 from .targets import compressed, phase_sensitive
-from .unfolding.nmf import unfold, wiener_mask
+from .unfolding.nmf import infer, wiener_mask
 from .unfolding.recurrent import FEATURE_FLOOR, GRU, RecurrentDeepNMF
 
 WARM_UP_UPDATES = 100
@@ -58,7 +58,7 @@ class RecurrentModule(torch.nn.Module):
         z, _ = self.gru(bands.T.reshape(segments, frames, -1))
         h = functional.softplus(self.prior(z.reshape(segments * frames, -1))).T
         *dictionaries, output = (log.exp() for log in self.logs)
-        h = unfold(columns, dictionaries, h, self.sparsity, self.beta)
+        h = infer(columns, dictionaries, h, self.sparsity, self.beta)
         return wiener_mask(output, h, self.speech_atoms).reshape(bins, segments, frames).transpose(0, 1)
 
     def exported(self) -> RecurrentDeepNMF:

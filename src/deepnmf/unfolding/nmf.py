@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..divergence import mu_exponent
 from ..numerics import Array, guard, power
+from . import unfold
 
 
 def update_terms(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float) -> tuple[Array, ...]:
@@ -47,11 +48,9 @@ def update_activations(m: Array, W: Array, h: Array, sparsity: float, beta: floa
     return h * power(numerator / denominator, mu_exponent(beta))
 
 
-def unfold(m: Array, dictionaries: Sequence[Array], h: Array, sparsity: float, beta: float) -> Array:
-    """Return the activations after one update for each of the K `dictionaries`."""
-    for W in dictionaries:
-        h = update_activations(m, W, h, sparsity, beta)
-    return h
+def infer(m: Array, dictionaries: Sequence[Array], h: Array, sparsity: float, beta: float) -> Array:
+    """Return the activations after one update for each of the K `dictionaries`, from the activations `h`."""
+    return unfold(lambda h, W: update_activations(m, W, h, sparsity, beta), dictionaries, h)
 
 
 def source_models(W: Array, h: Array, speech_atoms: int) -> tuple[Array, Array]:

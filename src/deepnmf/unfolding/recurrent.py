@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .nmf import unfold, wiener_mask
+from .nmf import infer, wiener_mask
 
 FEATURE_FLOOR = 1e-3
 """Added to unit-level magnitudes before the logarithm: what is 60 dB down no longer counts."""
@@ -169,5 +169,5 @@ class RecurrentEstimator:
             z = cell.run(z, self._states[index])
             self._states[index] = z[:, -1].copy()
         h = np.logaddexp(np.float32(0), network.prior @ z + network.prior_bias[:, None])
-        h = unfold(magnitudes, network.dictionaries, h, network.sparsity, network.beta)
+        h = infer(magnitudes, network.dictionaries, h, network.sparsity, network.beta)
         return wiener_mask(network.output, h, network.speech_atoms)
