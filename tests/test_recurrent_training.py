@@ -24,7 +24,7 @@ from deepnmf.unfolding.recurrent import RecurrentDeepNMF
 SMALL = Config(
     FeatureConfig(copies=1),
     SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5),
-    NetworkConfig(kind="recurrent"),
+    NetworkConfig(kind="recurrent-deep-nmf"),
     TrainConfig(epochs=3, epoch_frames=0),
     RecurrentConfig(bands=16, units=8, recurrent_layers=2, layers=1, batch_segments=1),
 )

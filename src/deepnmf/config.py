@@ -21,6 +21,9 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
+NetworkKind = Literal["deep-nmf", "recurrent-deep-nmf"]
+NETWORKS: tuple[str, ...] = typing.get_args(NetworkKind)
+"""Kinds of networks that can be trained, the default first."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,9 @@ class SnmfConfig:
 class NetworkConfig:
     """Deep NMF: K unfolded iterations and an output layer, of which the last C layers are trained."""
 
-    kind: Literal["framewise", "recurrent"] = "framewise"
-    """"recurrent" starts the activations from what came before (MODEL.md §6); :class:`RecurrentConfig` says how, and
-    what follows here is for "framewise"."""
+    kind: NetworkKind = "deep-nmf"
+    """"recurrent-deep-nmf" starts the activations from what came before (MODEL.md §6); :class:`RecurrentConfig` says
+    how, and what follows here is for "deep-nmf"."""
     layers: int = 4
     """K."""
     trained: int | None = None

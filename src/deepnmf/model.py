@@ -16,7 +16,7 @@ from .unfolding.recurrent import RecurrentDeepNMF
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
-KINDS: dict[str, type[DeepNMF] | type[RecurrentDeepNMF]] = {"framewise": DeepNMF, "recurrent": RecurrentDeepNMF}
+KINDS: dict[str, type[DeepNMF] | type[RecurrentDeepNMF]] = {"deep-nmf": DeepNMF, "recurrent-deep-nmf": RecurrentDeepNMF}
 """Kinds of networks by the name that the model file gives them; a file without one is the first."""
 
 
@@ -69,7 +69,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
         path = _package_model(str(name_or_path))
     tensors, metadata = load_tensors(path, "model")
     settings = metadata["network"]
-    kind = settings.get("kind", "framewise")
+    kind = settings.get("kind", "deep-nmf")
     if kind not in KINDS:
         raise DeepnmfError(f"{path}: a network of the kind {kind!r}, which this deepnmf does not know; upgrade deepnmf")
     network = KINDS[kind].from_file(tensors, settings)

@@ -31,7 +31,7 @@ from .pretraining import Dictionary, load_dictionary
 from .recurrent_training import RecurrentLearner
 from .targets import in_phase_power
 
-LEARNERS: dict[str, type[Learner]] = {"framewise": FramewiseLearner, "recurrent": RecurrentLearner}
+LEARNERS: dict[str, type[Learner]] = {"deep-nmf": FramewiseLearner, "recurrent-deep-nmf": RecurrentLearner}
 """How each kind of network learns."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..config import NETWORKS
 from ..corpus import NAMES
 from ..errors import DeepnmfError
 
@@ -119,6 +120,9 @@ def train(
     features: Annotated[Path | None, typer.Option(help="With --dictionary: run the last stage alone.")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"Kind of network: {', '.join(NETWORKS)}; deep-nmf by default.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=0, help="Epochs of training.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="K, the unfolded iterations.")] = None,
     trained: Annotated[int | None, typer.Option(min=0, help="C, the layers trained, from the output back.")] = None,
@@ -134,7 +138,7 @@ def train(
 
     direct = {
         "train": {"epochs": epochs, "optimiser": optimiser},
-        "network": {"layers": layers, "trained": trained},
+        "network": {"kind": network, "layers": layers, "trained": trained},
         "snmf": {"context": context},
     }
     loaded = _load(config, settings, seed, direct)
