@@ -1,4 +1,4 @@
-"""The guard against division by zero: one definition for every division in the package.
+"""Arithmetic for NumPy and torch alike; the guard against division by zero, one for every division in the package.
 
 Features reach the model at unit level (see :mod:`deepnmf.level`), so inside a network the guard is a constant. Code
 that sees raw data passes the data's own level, and the guard scales with it.
@@ -6,6 +6,7 @@ that sees raw data passes the data's own level, and the guard scales with it.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,3 +60,40 @@ def power(x: Array, exponent: float) -> Array | float:
     if exponent == -2:
         return 1 / (x * x)
     return x**exponent
+
+
+def library(array: Array) -> Any:
+    """Return the module, ``numpy`` or ``torch``, whose functions take `array`.
+
+    Examples
+    --------
+    >>> library(np.zeros(3)).__name__
+    'numpy'
+    """
+    return sys.modules["torch"] if type(array).__module__.startswith("torch") else np
+
+
+def sigmoid(x: Array) -> Array:
+    """Return ``1 / (1 + e^−x)`` elementwise, for x of any size.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([-1e3, 0.0, 1e3])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    if library(x) is np:
+        return 0.5 + 0.5 * np.tanh(0.5 * x)  # exp would overflow
+    return x.sigmoid()
+
+
+def softplus(x: Array) -> Array:
+    """Return ``log(1 + e^x)`` elementwise, for x of any size.
+
+    Examples
+    --------
+    >>> softplus(np.array([-1e3, 0.0, 1e3])).round(3).tolist()
+    [0.0, 0.693, 1000.0]
+    """
+    if library(x) is np:
+        return np.maximum(x, 0) + np.log1p(np.exp(-abs(x)))
+    return sys.modules["torch"].nn.functional.softplus(x, threshold=40)  # beyond it the two terms are equal in float64
