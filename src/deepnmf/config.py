@@ -90,17 +90,18 @@ class SnmfConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Deep NMF: K unfolded iterations and an output layer, of which the last C layers are trained."""
+    """The network: K layers, such as the unfolded iterations of deep NMF, and an output layer."""
 
     kind: NetworkKind = "deep-nmf"
-    """"recurrent-deep-nmf" starts the activations from what came before (MODEL.md §6); :class:`RecurrentConfig` says
-    how, and what follows here is for "deep-nmf"."""
+    """What follows is for kinds whose frames are independent; :class:`RecurrentConfig` is for the others."""
     layers: int = 4
     """K."""
     trained: int | None = None
-    """C, counted from the output backwards: 0 is SNMF, 1 is DNMF; by default all K + 1."""
+    """Deep NMF: C, counted from the output backwards: 0 is SNMF, 1 is DNMF; by default all K + 1."""
     tied: bool = False
-    """Whether the trained layers before the output share one dictionary."""
+    """Whether the trained layers before the output share their weights."""
+    units: int = 256
+    """Hidden units of a layer; deep NMF has the atoms of its dictionaries instead."""
 
     @property
     def trained_layers(self) -> int:
@@ -108,6 +109,10 @@ class NetworkConfig:
         return self.layers + 1 if self.trained is None else self.trained
 
     def __post_init__(self) -> None:
+        if self.kind != "deep-nmf" and self.trained is not None:
+            raise DeepnmfError(f"network: trained is for deep-nmf; all layers of {self.kind} are trained, leave it out")
+        if self.units < 1:
+            raise DeepnmfError(f"network: units must be ≥ 1, not {self.units}")
         if self.layers < 1 or not 0 <= self.trained_layers <= self.layers + 1:
             raise DeepnmfError(
                 f"network: layers ≥ 1 and 0 ≤ trained ≤ layers + 1 must hold, not {self.layers} and {self.trained}"
@@ -134,7 +139,9 @@ class TrainConfig:
     memory: float = 0.9
     """Multiplicative: share of the statistics kept from one batch to the next."""
     learning_rate: float = 0.2
-    """Adam: step in log W. It and η are those of the start; they fall to zero along a cosine."""
+    """Adam: step in log W. The steps and η are those of the start; they fall to zero along a cosine."""
+    weight_rate: float = 3e-3
+    """Adam: step in the weights that may be negative, which networks other than deep NMF have."""
     seed: int = 0
 
 
@@ -199,7 +206,7 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "config") -> T:
     25
     >>> from_dict(Config, {"network": {"depth": 25}})
     Traceback (most recent call last):
-    deepnmf.errors.DeepnmfError: config: unknown key network.depth; known: kind, layers, trained, tied
+    deepnmf.errors.DeepnmfError: config: unknown key network.depth; known: kind, layers, trained, tied, units
     """
     return _build(cls, values, where, "")
 

@@ -1,4 +1,4 @@
-"""What the training loop needs of each kind of network, and the frame-wise kind."""
+"""What the training loop needs of each kind of network, and the kinds whose frames are independent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .config import Config
 from .features import FeatureSet, Segment
-from .network import DeepNMF, Network, from_snmf
+from .model import FRAMEWISE
+from .network import FramewiseNetwork, FramewiseT, Network, with_tensors
 from .optimisers import make_optimiser
 from .pretraining import Dictionary
 from .targets import phase_sensitive
@@ -53,14 +54,13 @@ class Learner(Protocol):
 
 
 class FramewiseLearner:
-    """Deep NMF whose frames are independent, by one of the two optimisers of :mod:`deepnmf.optimisers`."""
+    """A network whose frames are independent, by one of the two optimisers of :mod:`deepnmf.optimisers`."""
 
     SEGMENT_FRAMES: ClassVar[int] = 100  # short, so that a batch holds many speakers and noises
 
     def __init__(self, settings: Config, source: Dictionary, updates: int, device: str) -> None:
-        snmf, config = settings.snmf, settings.network
-        bins = settings.features.stft.bins
-        start = from_snmf(source.speech, source.noise, bins, snmf.sparsity, snmf.beta, config)
+        config = settings.network
+        start = FRAMEWISE[config.kind].start(settings, source, np.random.default_rng(settings.train.seed))
         self._optimiser = make_optimiser(on_device(start, device), config.trained_layers, settings.train, updates)
         self._target = settings.train.target
         self._device = device
@@ -90,7 +90,7 @@ class FramewiseLearner:
         """Return the mask ``(F, N)`` of stacked magnitudes ``(T·F, N)``."""
         return self._optimiser.network.mask(m)
 
-    def network(self) -> DeepNMF:
+    def network(self) -> FramewiseNetwork:
         """Return the present network with NumPy weights."""
         return off_device(self._optimiser.network)
 
@@ -111,12 +111,11 @@ def examples(data: FeatureSet, segments: list[Segment], target: str) -> tuple[np
     return np.concatenate(stacked, axis=1), np.concatenate(targets, axis=1)
 
 
-def on_device(network: DeepNMF, device: str) -> DeepNMF:
+def on_device(network: FramewiseT, device: str) -> FramewiseT:
     """Return a NumPy network as a torch network on `device`."""
-    tensors = [torch.tensor(W, device=device) for W in (*network.dictionaries, network.output)]
-    return network.replaced(tuple(tensors[:-1]), tensors[-1])
+    return with_tensors(network, {name: torch.tensor(W, device=device) for name, W in network.tensors().items()})
 
 
-def off_device(network: DeepNMF) -> DeepNMF:
+def off_device(network: FramewiseT) -> FramewiseT:
     """Return a torch network as a NumPy network."""
-    return network.replaced(tuple(W.cpu().numpy() for W in network.dictionaries), network.output.cpu().numpy())
+    return with_tensors(network, {name: W.cpu().numpy() for name, W in network.tensors().items()})

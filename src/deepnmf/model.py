@@ -10,14 +10,16 @@ from typing import Any
 from .artifacts import load_tensors, save_tensors
 from .config import FeatureConfig, from_dict, to_dict
 from .errors import DeepnmfError
-from .network import DeepNMF, Estimator, Network
+from .network import DeepNMF, Estimator, FramewiseNetwork, Network
 from .unfolding.recurrent import RecurrentDeepNMF
 
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
-KINDS: dict[str, type[DeepNMF] | type[RecurrentDeepNMF]] = {"deep-nmf": DeepNMF, "recurrent-deep-nmf": RecurrentDeepNMF}
-"""Kinds of networks by the name that the model file gives them; a file without one is the first."""
+FRAMEWISE: dict[str, type[FramewiseNetwork]] = {"deep-nmf": DeepNMF}
+"""Kinds of networks whose frames are independent, by the name that the model file gives them."""
+KINDS: dict[str, type[Network]] = {**FRAMEWISE, "recurrent-deep-nmf": RecurrentDeepNMF}
+"""All kinds; a file without one holds deep NMF."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,14 @@ class Model:
         return self.network.estimator()
 
 
+def kind_of(network: Network) -> str:
+    """Return the name of a network's kind."""
+    return next(name for name, cls in KINDS.items() if isinstance(network, cls))
+
+
 def save_model(path: Path, model: Model) -> None:
     """Write a model file (safetensors with JSON metadata, no pickle)."""
-    kind = next(name for name, cls in KINDS.items() if isinstance(model.network, cls))
+    kind = kind_of(model.network)
     metadata = {
         **model.metadata,
         "features": to_dict(model.features),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from .config import NetworkConfig
+from .config import Config, NetworkConfig
 from .numerics import Array
 from .stft import stack_context
 from .unfolding.nmf import infer, wiener_mask
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .pretraining import Dictionary
 
 
 class Estimator(Protocol):
@@ -25,6 +31,32 @@ class Network(Protocol):
     """What the rest of the package needs of a trained network, whatever its kind."""
 
     @property
+    def parameters(self) -> int:
+        """Number of weights."""
+
+    @property
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+
+    def tensors(self) -> dict[str, Any]:
+        """Return all arrays by name, as the model file holds them."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays, as JSON values."""
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, Any], settings: dict[str, Any]) -> Self:
+        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+
+
+@runtime_checkable
+class DictionaryNetwork(Protocol):
+    """A network that explains a spectrum by atoms, which can be shown."""
+
+    @property
     def output(self) -> Array:
         """Reconstruction dictionary ``(F, R)``; its first `speech_atoms` atoms are speech."""
 
@@ -36,22 +68,22 @@ class Network(Protocol):
     def speech_atoms(self) -> int:
         """R_s."""
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
 
-    @property
-    def multiplications_per_frame(self) -> int:
-        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+class FramewiseNetwork(Network, Protocol):
+    """A network whose frames are independent, its arrays of NumPy or torch: what training needs of it.
 
-    def estimator(self) -> Estimator:
-        """Return a fresh streaming mask estimator."""
+    Arrays are named by what they are, with the layer after a dot if there are several: ``"weights.2"``.
+    """
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Return all arrays by name, as the model file holds them."""
+    NONNEGATIVE: ClassVar[frozenset[str]]
+    """What stays ≥ 0, by name without the layer: it is trained as its logarithm, the rest as it is."""
 
-    def settings(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays, as JSON values."""
+    @classmethod
+    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> Self:
+        """Return the untrained network, float32 in NumPy, from the pretrained dictionaries or at random."""
+
+    def mask(self, m: Array) -> Array:
+        """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +106,20 @@ class DeepNMF:
         β of the inference.
     """
 
+    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
+
     dictionaries: tuple[Array, ...]
     layers: tuple[int, ...]
     output: Array
     speech_atoms: int
     sparsity: float
     beta: float
+
+    @classmethod
+    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> DeepNMF:  # noqa: ARG003
+        """Return the sparse NMF model of the pretrained dictionaries, unfolded."""
+        snmf, bins = settings.snmf, settings.features.stft.bins
+        return from_snmf(source.speech, source.noise, bins, snmf.sparsity, snmf.beta, settings.network)
 
     @property
     def parameters(self) -> int:
@@ -105,9 +145,10 @@ class DeepNMF:
 
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""
-        return MaskEstimator(self)
+        bins = self.output.shape[0]
+        return MaskEstimator(self.mask, bins, self.dictionaries[0].shape[0] // bins)
 
-    def tensors(self) -> dict[str, np.ndarray]:
+    def tensors(self) -> dict[str, Array]:
         """Return all arrays by name, as the model file holds them."""
         return {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)} | {"output": self.output}
 
@@ -121,7 +162,7 @@ class DeepNMF:
         }
 
     @classmethod
-    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> DeepNMF:
+    def from_file(cls, tensors: dict[str, Array], settings: dict[str, Any]) -> Self:
         """Put together what :meth:`tensors` and :meth:`settings` returned."""
         return cls(
             dictionaries=tuple(tensors[f"dictionary.{index}"] for index in range(len(tensors) - 1)),
@@ -138,20 +179,22 @@ class DeepNMF:
 
 
 class MaskEstimator:
-    """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out."""
+    """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out.
 
-    def __init__(self, network: DeepNMF) -> None:
-        self._network = network
-        bins = network.output.shape[0]
-        self._context = network.dictionaries[0].shape[0] // bins
-        self._past = np.zeros((bins, self._context - 1), np.float32)
+    `mask` is the network's own, of stacked frames.
+    """
+
+    def __init__(self, mask: Callable[[np.ndarray], np.ndarray], bins: int, context: int) -> None:
+        self._mask = mask
+        self._context = context
+        self._past = np.zeros((bins, context - 1), np.float32)
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
         stacked = stack_context(magnitudes, self._context, self._past)
         if self._context > 1:
             self._past = np.concatenate([self._past, magnitudes], axis=1)[:, -(self._context - 1) :]
-        return self._network.mask(stacked)
+        return self._mask(stacked)
 
 
 def starting_activations(m: Array, network: DeepNMF) -> Array:
@@ -196,3 +239,11 @@ def from_snmf(
 def trained_dictionaries(network: DeepNMF, trained: int) -> list[int]:
     """Return the indices of the inference dictionaries that training changes when the last C layers are trained."""
     return sorted(set(network.layers[len(network.layers) - max(0, trained - 1) :]))
+
+
+FramewiseT = TypeVar("FramewiseT", bound=FramewiseNetwork)
+
+
+def with_tensors(network: FramewiseT, tensors: dict[str, Array]) -> FramewiseT:
+    """Return the same network with other arrays."""
+    return network.from_file(tensors, network.settings())

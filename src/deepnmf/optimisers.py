@@ -1,12 +1,13 @@
-"""The two ways to train a deep NMF network: multiplicative updates, and the additive rival, Adam on log W.
+"""The two ways to train a network of independent frames: multiplicative updates, for deep NMF, and Adam.
 
-Both take the gradient's statistics as sums over frames: :meth:`accumulate` them over any number of chunks (or
-processes), then :meth:`update` once.
+Both take the gradient's statistics as sums over frames: :meth:`Optimiser.accumulate` them over any number of
+chunks (or processes), then :meth:`Optimiser.update` once.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .config import TrainConfig
 from .multiplicative import Parts, backpropagate, resplit
-from .network import DeepNMF, trained_dictionaries
+from .network import DeepNMF, FramewiseNetwork, trained_dictionaries, with_tensors
 from .numerics import guard
 
 OUTPUT = -1
@@ -31,7 +32,7 @@ class Optimiser(Protocol):
     """What the training loop needs of an optimiser."""
 
     @property
-    def network(self) -> DeepNMF:
+    def network(self) -> FramewiseNetwork:
         """The network with the present weights."""
 
     def accumulate(self, m: Tensor, target: Tensor) -> float:
@@ -47,11 +48,23 @@ class Optimiser(Protocol):
         """Take up what :meth:`state` returned."""
 
 
-def make_optimiser(network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> Optimiser:
-    """Return the optimiser that `config` names, for the last `trained` layers and a run of `updates` updates."""
-    if config.optimiser == "adam":
-        return Adam(network, trained, config, updates)
-    return Multiplicative(network, trained, config, updates)
+def make_optimiser(network: FramewiseNetwork, trained: int, config: TrainConfig, updates: int) -> Optimiser:
+    """Return the optimiser for a run of `updates` updates.
+
+    Deep NMF has its last `trained` layers trained by the one that `config` names; any other network, all of its
+    weights by Adam.
+    """
+    if not isinstance(network, DeepNMF):
+        return Adam(network, network.tensors(), config, updates)
+    if config.optimiser == "multiplicative":
+        return Multiplicative(network, trained, config, updates)
+    return Adam(network, trained_names(network, trained), config, updates)
+
+
+def trained_names(network: DeepNMF, trained: int) -> list[str]:
+    """Return the names of the arrays that training changes when the last C layers are trained."""
+    inference = [f"dictionary.{index}" for index in trained_dictionaries(network, trained)]
+    return [*inference, "output"] if trained else []
 
 
 def weights(network: DeepNMF, trained: int) -> dict[int, Tensor]:
@@ -63,7 +76,7 @@ def weights(network: DeepNMF, trained: int) -> dict[int, Tensor]:
     }
 
 
-def with_weights(network: DeepNMF, changed: dict[int, Tensor]) -> DeepNMF:
+def with_dictionaries(network: DeepNMF, changed: dict[int, Tensor]) -> DeepNMF:
     """Return the network with some dictionaries replaced."""
     kept = enumerate(network.dictionaries)
     return network.replaced(tuple(changed.get(index, W) for index, W in kept), changed.get(OUTPUT, network.output))
@@ -111,7 +124,7 @@ class Multiplicative:
             floor = guard(W, float(plus.mean()) + float(minus.mean())) + self._smoothing * (plus + minus)
             step = exponent * ((minus + floor) / (plus + floor)).log()
             changed[key] = W * step.clip(-LARGEST_STEP, LARGEST_STEP).exp()
-        self.network = with_weights(self.network, changed)
+        self.network = with_dictionaries(self.network, changed)
         self._batch = {}
         self._done += 1
 
@@ -131,59 +144,83 @@ class Multiplicative:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         changed = {key: state[f"W.{key}"] for key in weights(self.network, self._trained)}
-        self.network = with_weights(self.network, changed)
+        self.network = with_dictionaries(self.network, changed)
         self._kept = {key: (state[f"+.{key}"], state[f"-.{key}"]) for key in changed if f"+.{key}" in state}
         self._done = int(state["done"])
 
 
 class Adam:
-    """The additive rival: Adam on ``log W``, by automatic differentiation."""
+    """Adam by automatic differentiation: on ``log W`` of non-negative weights, and on the other weights themselves."""
 
-    def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
+    def __init__(self, network: FramewiseNetwork, trained: Iterable[str], config: TrainConfig, updates: int) -> None:
         self._config = config
         self._updates = updates
         self._done = 0
         self._start = network
-        self._logs = {key: (W + guard(W)).log().requires_grad_() for key, W in weights(network, trained).items()}
-        self._adam = torch.optim.Adam(list(self._logs.values()) or [torch.zeros(1)])
+        self._logs: dict[str, Tensor] = {}
+        self._others: dict[str, Tensor] = {}
+        tensors = network.tensors()
+        for name in trained:
+            W = tensors[name]
+            if name.partition(".")[0] in network.NONNEGATIVE:
+                self._logs[name] = (W + guard(W)).log().requires_grad_()
+            else:
+                self._others[name] = W.clone().requires_grad_()
+        self._adam = torch.optim.Adam([{"params": list(free.values())} for free in (self._logs, self._others)])
 
     @property
-    def network(self) -> DeepNMF:
+    def network(self) -> FramewiseNetwork:
         """The network with the present weights."""
-        return with_weights(self._start, {key: log.detach().exp() for key, log in self._logs.items()})
+        with torch.no_grad():
+            return self._present()
+
+    def _present(self) -> FramewiseNetwork:
+        logs = {name: log.exp() for name, log in self._logs.items()}
+        return with_tensors(self._start, self._start.tensors() | logs | self._others)
 
     def accumulate(self, m: Tensor, target: Tensor) -> float:
         """Add the gradient over these frames; return their summed error."""
-        network = with_weights(self._start, {key: log.exp() for key, log in self._logs.items()})
-        estimate = network.mask(m) * m[-target.shape[0] :]
+        estimate = self._present().mask(m) * m[-target.shape[0] :]
         error = error_sum(target, estimate, self._config.error_beta)
         torch.autograd.backward(error)
         return float(error.detach())
 
     def update(self) -> None:
         """Take one step; the gradient's scale does not matter to Adam."""
-        for group in self._adam.param_groups:
-            group["lr"] = cosine(self._config.learning_rate, self._done, self._updates)
+        rates = self._config.learning_rate, self._config.weight_rate
+        for group, rate in zip(self._adam.param_groups, rates, strict=True):
+            group["lr"] = cosine(rate, self._done, self._updates)
         self._adam.step()
         self._adam.zero_grad()
         self._done += 1
 
     def state(self) -> dict[str, Tensor]:
-        """Return log W, the moments and the number of updates."""
-        moments = self._adam.state_dict()["state"]
-        tensors = {f"log.{key}": log.detach() for key, log in self._logs.items()}
-        tensors |= {f"{name}.{i}": value for i, entry in moments.items() for name, value in entry.items()}
-        return tensors | {"done": torch.tensor(self._done)}
+        """Return the weights, those that are logarithms as such, the moments and the number of updates."""
+        free = {f"weight.{name}": value.detach() for name, value in (self._logs | self._others).items()}
+        return free | moments(self._adam) | {"done": torch.tensor(self._done)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         self._done = int(state["done"])
-        for key, log in self._logs.items():
-            log.data.copy_(state[f"log.{key}"])
+        for name, value in (self._logs | self._others).items():
+            value.data.copy_(state[f"weight.{name}"])
         if self._done:
-            names = ("step", "exp_avg", "exp_avg_sq")
-            moments = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(len(self._logs))}
-            self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
+            restore_moments(self._adam, state)
+
+
+def moments(adam: torch.optim.Adam) -> dict[str, Tensor]:
+    """Return Adam's moments and step counts by name and number of the weight."""
+    entries = adam.state_dict()["state"].items()
+    return {f"{name}.{i}": value for i, entry in entries for name, value in entry.items()}
+
+
+def restore_moments(adam: torch.optim.Adam, state: dict[str, Tensor]) -> None:
+    """Take up what :func:`moments` returned, from a state that may hold more."""
+    record = adam.state_dict()
+    names = ("step", "exp_avg", "exp_avg_sq")
+    count = sum(len(group["params"]) for group in record["param_groups"])
+    entries = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(count)}
+    adam.load_state_dict({**record, "state": entries})
 
 
 def cosine(start: float, done: int, updates: int) -> float:

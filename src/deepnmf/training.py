@@ -26,12 +26,15 @@ from .config import (
 from .errors import DeepnmfError
 from .features import FeatureSet
 from .learners import FramewiseLearner, Learner
-from .model import Model, save_model
+from .model import FRAMEWISE, Model, save_model
 from .pretraining import Dictionary, load_dictionary
 from .recurrent_training import RecurrentLearner
 from .targets import in_phase_power
 
-LEARNERS: dict[str, type[Learner]] = {"deep-nmf": FramewiseLearner, "recurrent-deep-nmf": RecurrentLearner}
+LEARNERS: dict[str, type[Learner]] = {
+    **dict.fromkeys(FRAMEWISE, FramewiseLearner),
+    "recurrent-deep-nmf": RecurrentLearner,
+}
 """How each kind of network learns."""
 
 

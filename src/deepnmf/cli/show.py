@@ -19,6 +19,7 @@ def show(
 ) -> None:
     """Print a model's card: what it is, what it costs, where it came from, and its atoms."""
     from ..model import load_model
+    from ..network import DictionaryNetwork
     from ..report.atoms import drawing
     from ..report.card import card
 
@@ -33,6 +34,5 @@ def show(
 
         plot_atoms(loaded, plot)
         typer.echo(f"{'atoms':<13}{plot}")
-    else:
-        network = loaded.network
+    elif isinstance(network := loaded.network, DictionaryNetwork):
         typer.echo("\n" + drawing(network.output, network.speech_atoms, loaded.features.stft.rate_hz))

@@ -22,6 +22,8 @@ class Anatomy:
 
     Attributes
     ----------
+    network : DeepNMF
+        The network.
     activations : ndarray
         Of the last layer, ``(R, N)``.
     masks : dict of int to ndarray
@@ -30,6 +32,7 @@ class Anatomy:
         SI-SDR of the speech with the mask after 0, 1, … K layers.
     """
 
+    network: DeepNMF
     activations: np.ndarray
     masks: dict[int, np.ndarray]
     si_sdr_db: list[float]
@@ -56,7 +59,7 @@ def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | No
         quality.append(si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]))
         if layer in shown:
             masks[layer] = mask
-    return Anatomy(h, masks, quality)
+    return Anatomy(network, h, masks, quality)
 
 
 def shown_layers(layers: int) -> list[int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import Config, to_dict
-from ..model import Model
-from ..network import DeepNMF
+from ..model import Model, kind_of
+from ..network import DeepNMF, DictionaryNetwork
 
 Facts = list[tuple[str, str]]
 
@@ -23,7 +23,7 @@ def card(model: Model) -> Facts:
 def kind(model: Model) -> str:
     """Return what kind of network it is, in words."""
     if not isinstance(model.network, DeepNMF):
-        return type(model.network).__name__
+        return kind_of(model.network)
     layers, trained = len(model.network.layers), _trained_layers(model)
     names = {0: "sparse NMF", 1: "discriminative NMF"}
     name = names.get(trained, "deep NMF") if trained is not None else "deep NMF"
@@ -40,23 +40,27 @@ def _trained_layers(model: Model) -> int | None:
 
 def _network(model: Model) -> Facts:
     network, stft = model.network, model.features.stft
-    bins, atoms = network.output.shape
-    speech = getattr(network, "speech_atoms", None)
-    per_second = stft.rate_hz / stft.hop
-    macs = getattr(network, "multiplications_per_frame", None)
-    parameters = getattr(network, "parameters", None)
+    macs = network.multiplications_per_frame * stft.rate_hz / stft.hop
     facts = [
         ("network", kind(model)),
-        ("context", _count(network.dictionaries[0].shape[0] // bins, "frame") if network.dictionaries else ""),
-        ("atoms", f"{speech} speech, {atoms - speech} noise" if speech is not None else str(atoms)),
-        ("parameters", f"{parameters:,}" if parameters is not None else ""),
-        ("cost", f"{macs * per_second / 1e6:,.1f} million MACs per second of audio" if macs is not None else ""),
+        *(_dictionaries(network) if isinstance(network, DictionaryNetwork) else []),
+        ("parameters", f"{network.parameters:,}"),
+        ("cost", f"{macs / 1e6:,.1f} million MACs per second of audio"),
     ]
     if isinstance(network, DeepNMF):
         own = len(network.dictionaries)
         facts.append(("dictionaries", f"{own} for {len(network.layers)} layers, and the output's"))
         facts.append(("inference", f"beta {network.beta:g}, sparsity {network.sparsity:g}"))
     return facts
+
+
+def _dictionaries(network: DictionaryNetwork) -> Facts:
+    bins, atoms = network.output.shape
+    speech = network.speech_atoms
+    return [
+        ("context", _count(network.dictionaries[0].shape[0] // bins, "frame") if network.dictionaries else ""),
+        ("atoms", f"{speech} speech, {atoms - speech} noise"),
+    ]
 
 
 def _count(number: int, noun: str) -> str:

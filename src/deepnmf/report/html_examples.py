@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model import Model
 from .anatomy import Anatomy
 from .atoms import sorted_atoms
 from .examples import Example
@@ -65,7 +64,7 @@ def _track(example: Example, index: int, player: int) -> str:
     )
 
 
-def inside(example: Example, anatomy: Anatomy, model: Model, player: int) -> tuple[str, str]:
+def inside(example: Example, anatomy: Anatomy, player: int) -> tuple[str, str]:
     """Return activations over time, and the mask layer by layer, of one example that `player` plays."""
     rate_hz = example.mixture.rate_hz
     seconds = len(example.tracks[0].samples) / rate_hz
@@ -79,7 +78,7 @@ def inside(example: Example, anatomy: Anatomy, model: Model, player: int) -> tup
     )
     ends = [_row(t.name, lane(t.spectrogram, f"Spectrogram: {t.name.lower()}", marks, player)) for t in (noisy, clean)]
     stack = f'<div class="tracks">{ends[0]}{masks}{ends[1]}{time_axis(seconds)}</div>'
-    return f"{bar}{_activations(anatomy, model, frames, player)}{time_axis(seconds)}</div>", bar + stack
+    return f"{bar}{_activations(anatomy, rate_hz, frames, player)}{time_axis(seconds)}</div>", bar + stack
 
 
 def _after(layer: int, anatomy: Anatomy) -> str:
@@ -91,13 +90,13 @@ def _row(name: str, content: str) -> str:
     return f'<div class="track"><span class="name">{esc(name)}</span>{content}</div>'
 
 
-def _activations(anatomy: Anatomy, model: Model, frames: int, player: int) -> str:
-    network = model.network
+def _activations(anatomy: Anatomy, rate_hz: int, frames: int, player: int) -> str:
+    network = anatomy.network
     speech = network.speech_atoms
     loudness = anatomy.activations[:, :frames] * np.linalg.norm(network.output, axis=0)[:, None]
     peak = max(float(loudness.max(initial=0.0)), 1e-12)
     shades = 1 + 20 * np.log10(np.maximum(loudness / peak, 10 ** (-ACTIVATION_RANGE_DB / 20))) / ACTIVATION_RANGE_DB
-    shades = shades[sorted_atoms(network.output, speech, model.features.stft.rate_hz)]
+    shades = shades[sorted_atoms(network.output, speech, rate_hz)]
     rows = [
         _row(f"{name} atoms", lane(part, f"Activations of the {name.lower()} atoms", ["high", "", "low"], player))
         for name, part in (("Speech", shades[:speech]), ("Noise", shades[speech:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model import Model
-from ..network import DeepNMF
+from ..network import DeepNMF, DictionaryNetwork
 from .anatomy import shown_layers
 from .atoms import RANGE_DB, centre_frequencies, shading, sorted_atoms
 from .card import card
@@ -22,11 +22,14 @@ def card_html(model: Model) -> str:
 
 def dictionaries_html(model: Model) -> str:
     """Return the dictionaries as pictures, one shown at a time, every atom at the same place in all of them."""
-    shown = _shown(model)
-    rate_hz = model.features.stft.rate_hz
-    order = sorted_atoms(model.network.output, model.network.speech_atoms, rate_hz)
+    network, rate_hz = model.network, model.features.stft.rate_hz
+    if not isinstance(network, DictionaryNetwork):
+        return "<p>A network of this kind has no dictionaries.</p>"
+    shown = _shown(network)
+    speech = network.speech_atoms
+    order = sorted_atoms(network.output, speech, rate_hz)
     panels = "".join(
-        f'<div class="panel" data-panel="dictionary-{index}">{_dictionary(name, W[:, order], model)}</div>'
+        f'<div class="panel" data-panel="dictionary-{index}">{_dictionary(name, W[:, order], speech, rate_hz)}</div>'
         for index, (name, W) in enumerate(shown.items())
     )
     note = (
@@ -36,9 +39,8 @@ def dictionaries_html(model: Model) -> str:
     return choice("dictionary", "Dictionary", list(shown)) + panels + note
 
 
-def _shown(model: Model) -> dict[str, np.ndarray]:
+def _shown(network: DictionaryNetwork) -> dict[str, np.ndarray]:
     """Return the output dictionary and some layers', ``(F, R)``: of stacked frames, the current one."""
-    network = model.network
     bins = network.output.shape[0]
     shown = {"output": network.output}
     if isinstance(network, DeepNMF):
@@ -55,8 +57,7 @@ def _layers_name(layers: list[int]) -> str:
     return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
 
 
-def _dictionary(name: str, W: np.ndarray, model: Model) -> str:
-    speech, rate_hz = model.network.speech_atoms, model.features.stft.rate_hz
+def _dictionary(name: str, W: np.ndarray, speech: int, rate_hz: int) -> str:
     halves = [(kind, part) for kind, part in (("speech", W[:, :speech]), ("noise", W[:, speech:])) if part.shape[1]]
     return '<div class="atoms">' + "".join(_half(name, kind, part, rate_hz) for kind, part in halves) + "</div>"
 

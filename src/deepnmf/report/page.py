@@ -61,7 +61,7 @@ def page(
         "curves": learning_curves(history, model),
         "examples": "".join(example_html(e, index, scores.metrics) for index, e in enumerate(examples)),
         "dictionaries": dictionaries_html(model),
-        "inside": _inside(examples, anatomy, model),
+        "inside": _inside(examples, anatomy),
         "card": card_html(model),
         "version": esc(__version__),
     }
@@ -80,14 +80,14 @@ def _files(scores: Scores) -> str:
     return esc(text + (f"; {failed} more could not be scored" if failed else ""))
 
 
-def _inside(examples: list[Example], anatomy: Anatomy | None, model: Model) -> str:
+def _inside(examples: list[Example], anatomy: Anatomy | None) -> str:
     player = followed(examples)
     if player is None:
         return "<p>Activations and masks are shown of an example; there is none.</p>"
     if anatomy is None:
         return "<p>Activations and masks after each layer can be shown of deep NMF networks only.</p>"
     example = examples[player]
-    activations, masks = inside(example, anatomy, model, player)
+    activations, masks = inside(example, anatomy, player)
     quality = curve(anatomy.si_sdr_db, "layers", "SI-SDR (dB)", marked=len(anatomy.si_sdr_db) - 1)
     values = {"title": esc(example.title.lower()), "activations": activations, "masks": masks, "quality": quality}
     return string.Template(_template("inside.html")).substitute(values)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..artifacts import atomic_path
 from ..errors import DeepnmfError
-from ..model import Model
+from ..model import Model, kind_of
+from ..network import DictionaryNetwork
 from .atoms import RANGE_DB, shading, sorted_atoms
 
 
@@ -16,8 +17,11 @@ def plot_atoms(model: Model, path: Path) -> None:
     Raises
     ------
     DeepnmfError
-        If matplotlib is missing, does not know the format, or the file cannot be written.
+        If the network has none, matplotlib is missing, does not know the format, or the file cannot be written.
     """
+    network = model.network
+    if not isinstance(network, DictionaryNetwork):
+        raise DeepnmfError(f"{path}: a network of the kind {kind_of(network)} has no atoms to draw; leave --plot out")
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -25,7 +29,7 @@ def plot_atoms(model: Model, path: Path) -> None:
     figure = Figure(figsize=(12, 5), layout="constrained")
     if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
         raise DeepnmfError(f"{path}: not a picture format that matplotlib knows; choose .png, .pdf or .svg")
-    W, speech = model.network.output, model.network.speech_atoms
+    W, speech = network.output, network.speech_atoms
     rate_hz = model.features.stft.rate_hz
     shades = RANGE_DB * (shading(W[:, sorted_atoms(W, speech, rate_hz)]) - 1)
     both = (("speech", shades[:, :speech]), ("noise", shades[:, speech:]))
