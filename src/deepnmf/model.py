@@ -11,12 +11,15 @@ from .artifacts import load_tensors, save_tensors
 from .config import FeatureConfig, from_dict, to_dict
 from .errors import DeepnmfError
 from .network import DeepNMF, Estimator, FramewiseNetwork, Network
+from .unfolding.ista import IstaNetwork
+from .unfolding.markov import BeliefPropagationNetwork, MeanFieldNetwork
 from .unfolding.recurrent import RecurrentDeepNMF
+from .unfolding.sigmoid import SigmoidNetwork
 
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
-FRAMEWISE: dict[str, type[FramewiseNetwork]] = {"deep-nmf": DeepNMF}
+FRAMEWISE: dict[str, type[FramewiseNetwork]] = {"deep-nmf": DeepNMF, "sigmoid": SigmoidNetwork}
 """Kinds of networks whose frames are independent, by the name that the model file gives them."""
 KINDS: dict[str, type[Network]] = {**FRAMEWISE, "recurrent-deep-nmf": RecurrentDeepNMF}
 """All kinds; a file without one holds deep NMF."""

@@ -171,10 +171,11 @@ class Adam:
     @property
     def network(self) -> FramewiseNetwork:
         """The network with the present weights."""
-        with torch.no_grad():
-            return self._present()
+        present = self._present()
+        return with_tensors(present, {name: W.detach() for name, W in present.tensors().items()})
 
     def _present(self) -> FramewiseNetwork:
+        """Return the network with the present weights, differentiable."""
         logs = {name: log.exp() for name, log in self._logs.items()}
         return with_tensors(self._start, self._start.tensors() | logs | self._others)
 
