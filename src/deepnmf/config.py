@@ -21,7 +21,7 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
-NetworkKind = Literal["deep-nmf", "sigmoid", "recurrent-deep-nmf"]
+NetworkKind = Literal["deep-nmf", "sigmoid", "mean-field", "belief-propagation", "ista", "recurrent-deep-nmf"]
 NETWORKS: tuple[str, ...] = typing.get_args(NetworkKind)
 """Kinds of networks that can be trained, the default first."""
 

@@ -19,7 +19,13 @@ from .unfolding.sigmoid import SigmoidNetwork
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
-FRAMEWISE: dict[str, type[FramewiseNetwork]] = {"deep-nmf": DeepNMF, "sigmoid": SigmoidNetwork}
+FRAMEWISE: dict[str, type[FramewiseNetwork]] = {
+    "deep-nmf": DeepNMF,
+    "sigmoid": SigmoidNetwork,
+    "mean-field": MeanFieldNetwork,
+    "belief-propagation": BeliefPropagationNetwork,
+    "ista": IstaNetwork,
+}
 """Kinds of networks whose frames are independent, by the name that the model file gives them."""
 KINDS: dict[str, type[Network]] = {**FRAMEWISE, "recurrent-deep-nmf": RecurrentDeepNMF}
 """All kinds; a file without one holds deep NMF."""

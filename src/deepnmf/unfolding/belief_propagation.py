@@ -27,7 +27,7 @@ def beliefs(M: Array, b: Array) -> Array:
 
 def cavity_logits(M: Array, b: Array, graph: Graph) -> Array:
     """Return for each slot the sender's logit without what the receiver told it, ``b_j + Σ_(l≠i) M_(l→j)``."""
-    own = M.reshape(-1, M.shape[2])[graph.reverse]
+    own = M.reshape(graph.reverse.size, M.shape[2])[graph.reverse]
     return logits(M, b)[graph.neighbours] - own
 
 
