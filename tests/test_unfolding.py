@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 
 from deepnmf.unfolding import layer_parameters, unfold
@@ -24,3 +27,13 @@ def test_deep_nmf_is_an_instance() -> None:
     by_hand = update_activations(m, dictionaries[0], h, 0.1, 1.0)
     by_hand = update_activations(m, dictionaries[1], by_hand, 0.1, 1.0)
     np.testing.assert_array_equal(infer(m, dictionaries, h, 0.1, 1.0), by_hand)
+
+
+def test_the_code_of_the_page_is_the_code_of_the_package() -> None:
+    root = Path(__file__).resolve().parents[1]
+    page = (root / "docs" / "unfolding.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (root / "src/deepnmf/unfolding").glob("*.py")]
+    blocks = [block for block in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if ">>>" not in block]
+    assert len(blocks) == 3
+    for block in blocks:
+        assert sum(block in source for source in sources) == 1, block
