@@ -1,11 +1,13 @@
-"""The README's commands work as printed: blocks after ``<!-- ci: run -->`` are run, in order, in one folder.
+"""The commands of the README and of the pages in ``docs/`` work as printed, and so do their Python examples.
 
-The folder holds ``examples/``, ``speech/`` and ``noise/`` (the tiny corpus) and ``noisy.wav``. ``.ci/run`` runs the
-blocks marked ``install`` and ``test``; a block that cannot run anywhere says ``<!-- ci: skip -->``.
+Blocks after ``<!-- ci: run -->`` are run in the order of their document, in a folder of its own, which holds
+``examples/``, ``speech/`` and ``noise/`` (the tiny corpus) and ``noisy.wav``. ``.ci/run`` runs the README's blocks
+marked ``install`` and ``test``; a block that cannot run anywhere says ``<!-- ci: skip -->``.
 """
 
 from __future__ import annotations
 
+import doctest
 import os
 import re
 import shutil
@@ -24,27 +26,34 @@ MARKS = ("install", "test", "run", "skip")
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block of shell commands."""
+    """One fenced block of shell commands of a document."""
 
+    document: str
     mark: str
     line: int
     commands: str
 
+    def __str__(self) -> str:
+        return f"{self.document}:{self.line}"
 
-def blocks(text: str) -> list[Block]:
+
+def blocks(document: str, text: str) -> list[Block]:
     """Return the ``bash``, ``sh`` and ``console`` blocks with the mark on the line before, if any.
 
     Examples
     --------
-    >>> blocks("<!-- ci: run -->\\n```bash\\ndeepnmf --help\\n```\\n")
-    [Block(mark='run', line=2, commands='deepnmf --help\\n')]
+    >>> blocks("a.md", "<!-- ci: run -->\\n```bash\\ndeepnmf --help\\n```\\n")
+    [Block(document='a.md', mark='run', line=2, commands='deepnmf --help\\n')]
     """
     pattern = re.compile(r"(?:^<!-- ci: (\w+) -->\n)?^```(?:bash|sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    return [Block(found[1] or "", text[: found.start(2)].count("\n"), found[2]) for found in pattern.finditer(text)]
+    found = pattern.finditer(text)
+    return [Block(document, block[1] or "", text[: block.start(2)].count("\n"), block[2]) for block in found]
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = blocks(README)
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+BLOCKS = [block for page, text in TEXTS.items() for block in blocks(page, text)]
+RUNNABLE = sorted({block.document for block in BLOCKS if block.mark == "run"})
 
 
 @pytest.fixture
@@ -56,12 +65,16 @@ def folder(tmp_path: Path, tiny_corpus: TinyCorpus) -> Path:
     return tmp_path
 
 
-def test_marked_commands_run_as_printed(folder: Path) -> None:
-    runnable = [block for block in BLOCKS if block.mark == "run"]
-    if not runnable:
-        pytest.skip("the README marks no block as runnable")
+def test_something_is_run() -> None:
+    assert {"README.md", "docs/tutorial.md"} <= set(RUNNABLE)
+
+
+@pytest.mark.parametrize("document", RUNNABLE)
+def test_marked_commands_run_as_printed(document: str, folder: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for block in runnable:
+    for block in BLOCKS:
+        if (block.document, block.mark) != (document, "run"):
+            continue
         result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.commands],
             cwd=folder,
@@ -71,16 +84,24 @@ def test_marked_commands_run_as_printed(folder: Path) -> None:
             text=True,
             timeout=600,
         )
-        assert result.returncode == 0, f"README.md:{block.line}\n{block.commands}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == 0, f"{block}\n{block.commands}\n{result.stdout}\n{result.stderr}"
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line {block.line}")
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_every_block_with_a_command_of_ours_is_marked(block: Block) -> None:
     if re.search(r"\b(deepnmf|pytest)\b", block.commands):
-        assert block.mark in MARKS, f"README.md:{block.line}: say <!-- ci: run --> or another of {MARKS} above it"
+        assert block.mark in MARKS, f"{block}: say <!-- ci: run --> or another of {MARKS} above it"
 
 
-@pytest.mark.parametrize("document", ["README.md", "examples/README.md", "data/README.md"])
+@pytest.mark.parametrize("document", [page for page, text in TEXTS.items() if ">>> " in text])
+def test_python_examples_give_what_they_show(document: str) -> None:
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    result = doctest.testfile(str(ROOT / document), module_relative=False, optionflags=flags, encoding="utf-8")
+    assert result.attempted
+    assert not result.failed
+
+
+@pytest.mark.parametrize("document", [*PAGES, "examples/README.md", "data/README.md"])
 def test_local_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
     if not path.exists():

@@ -1,0 +1,54 @@
+"""Pages that live elsewhere in the repository, read where they are; links between them and to other files."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s#:]+)(#[^()\s]*)?\)")
+
+
+def pages() -> dict[str, str]:
+    """Return the path in the site of each page from outside ``docs/``, by its path in the repository.
+
+    The folder of a recipe leads to the same page as its README, as on a code host.
+    """
+    found = {"data/README.md": "corpora.md", "benchmarks/RESULTS.md": "results/benchmarks.md"}
+    found |= {"recipes/open": "results/open.md", "recipes/open/RESULTS.md": "results/open.md"}
+    found["recipes/open/ABLATIONS.md"] = "results/ablations.md"
+    for path in sorted(ROOT.glob("recipes/*/README.md")):
+        name = path.parent.name
+        found |= {f"recipes/{name}": f"recipes/{name}.md", f"recipes/{name}/README.md": f"recipes/{name}.md"}
+    return found | {f"src/deepnmf/models/{path.name}": f"models/{path.name}" for path in _cards()}
+
+
+def _cards() -> list[Path]:
+    return sorted(ROOT.glob("src/deepnmf/models/*.md"))
+
+
+def on_files(files: Any, *, config: Any) -> Any:
+    """Add the pages to those of ``docs/`` (an event of MkDocs)."""
+    for source, target in pages().items():
+        if source.endswith(".md"):
+            files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Lead links to repository files to their pages; of links to files without a page keep the words."""
+    source = Path(page.file.abs_src_path).relative_to(ROOT).as_posix()
+    return LINK.sub(lambda link: _translated(link, source, page.file.src_uri), markdown)
+
+
+def _translated(link: re.Match[str], source: str, page: str) -> str:
+    text, target, anchor = link[1], link[2], link[3] or ""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+    if path in pages() or path.startswith("docs/"):
+        uri = pages().get(path, path.removeprefix("docs/"))
+        return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(page) or '.')}{anchor})"
+    return text if (ROOT / path).exists() else link[0]
