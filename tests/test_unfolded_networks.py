@@ -107,6 +107,14 @@ def test_without_couplings_it_is_one_sigmoid_layer(kind: NetworkKind) -> None:
     assert np.abs(net.mask(m) - expected).max() > 1e-3
 
 
+@each_kind
+def test_tied_and_deep_enough_one_more_layer_changes_nothing(kind: NetworkKind) -> None:
+    net, m = network(kind, True), mixtures()
+    masks = [dataclasses.replace(net, layers=layers).mask(m) for layers in (1, 1000, 1001)]
+    assert np.abs(masks[1] - masks[0]).max() > 1e-3
+    np.testing.assert_allclose(masks[2], masks[1], atol=1e-9)
+
+
 def test_sizes_are_counted() -> None:
     inputs, readout, bins = UNITS * F * T, F * UNITS, F
     assert network("mean-field", True).parameters == inputs + UNITS + 2 * UNITS + readout + bins

@@ -37,7 +37,7 @@ class IstaNetwork(UnfoldedNetwork):
 
     Attributes
     ----------
-    dictionaries : Array
+    atoms : Array
         W, ``(sets, T·F, R)``, with one set of parameters if tied and K if not; so too below.
     steps : Array
         ``(sets,)``.
@@ -51,9 +51,9 @@ class IstaNetwork(UnfoldedNetwork):
         R_s.
     """
 
-    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionaries", "steps", "thresholds", "output"})
+    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"atoms", "steps", "thresholds", "output"})
 
-    dictionaries: Array
+    atoms: Array
     steps: Array
     thresholds: Array
     output: Array
@@ -67,7 +67,7 @@ class IstaNetwork(UnfoldedNetwork):
         sets = 1 if settings.network.tied else settings.network.layers
         step = 1 / np.linalg.norm(W, 2) ** 2
         return cls(
-            dictionaries=np.stack([W] * sets),
+            atoms=np.stack([W] * sets),
             steps=np.full(sets, step, np.float32),
             thresholds=np.full((sets, W.shape[1]), step * STARTING_SPARSITY, np.float32),
             output=W[-settings.features.stft.bins :],
@@ -78,12 +78,17 @@ class IstaNetwork(UnfoldedNetwork):
     @property
     def shape(self) -> tuple[int, int]:
         """F and T·F."""
-        return self.output.shape[0], self.dictionaries.shape[1]
+        return self.output.shape[0], self.atoms.shape[1]
+
+    @property
+    def dictionaries(self) -> tuple[Array, ...]:
+        """The distinct dictionaries of the steps, each ``(T·F, R)``."""
+        return tuple(self.atoms)
 
     @property
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
-        return 2 * self.layers * self.dictionaries[0].size + self.output.size
+        return 2 * self.layers * self.atoms[0].size + self.output.size
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
