@@ -45,7 +45,7 @@ def test_with_loops_and_weak_couplings_it_is_close_and_closer_than_mean_field(se
     marginals, _ = enumerated(b, couplings, edges)
     M = messages(b, A, graph, 100)
     np.testing.assert_allclose(update(M, b, A, graph), M, atol=1e-12)
-    q = unfold(lambda q, _: mf.update(q, b, A, graph), range(100), np.full_like(b, 0.5))
+    q = unfold(lambda q, _: mf.update(q, b, graph.matrix(A)), range(100), np.full_like(b, 0.5))
     error, of_mean_field = (np.abs(x - marginals).max() for x in (beliefs(M, b), q))
     assert 1e-6 < error < 0.02  # a loop is not a tree
     assert error < of_mean_field / 3

@@ -20,14 +20,15 @@ from markov_fields import enumerated, field, lattice, tree
 def test_free_energy_never_rises_in_order_and_stays_above_the_bound(seed: int) -> None:
     rng = np.random.default_rng(seed)
     edges = lattice(3, 3)
-    graph, b, couplings, A = field(9, edges, rng, strength=4.0)
+    graph, b, couplings, table = field(9, edges, rng, strength=4.0)
+    A = graph.matrix(table)
     _, log_z = enumerated(b, couplings, edges)
     q = rng.random(b.shape)
-    energies = [free_energy(q, b, A, graph)]
+    energies = [free_energy(q, b, A)]
     for _ in range(3):
         for i in range(len(q)):
-            q = update_units(q, b, A, graph, [i])
-            energies.append(free_energy(q, b, A, graph))
+            q = update_units(q, b, A, [i])
+            energies.append(free_energy(q, b, A))
     assert (np.diff(energies, axis=0) <= 1e-12).all()
     assert (energies[-1] < energies[0] - 1).all()
     assert (np.array(energies) >= -log_z - 1e-12).all()
@@ -36,19 +37,21 @@ def test_free_energy_never_rises_in_order_and_stays_above_the_bound(seed: int) -
 @pytest.mark.parametrize("seed", range(5))
 def test_in_order_it_reaches_a_fixed_point_of_both_schedules(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    graph, b, _, A = field(9, lattice(3, 3), rng)
+    graph, b, _, table = field(9, lattice(3, 3), rng)
+    A = graph.matrix(table)
     start = np.full_like(b, 0.5)
-    q = unfold(lambda q, _: update_in_order(q, b, A, graph), range(300), start)
+    q = unfold(lambda q, _: update_in_order(q, b, A), range(300), start)
     assert np.abs(q - start).max() > 0.1
-    np.testing.assert_allclose(update(q, b, A, graph), q, atol=1e-12)
-    np.testing.assert_allclose(update_in_order(q, b, A, graph), q, atol=1e-12)
+    np.testing.assert_allclose(update(q, b, A), q, atol=1e-12)
+    np.testing.assert_allclose(update_in_order(q, b, A), q, atol=1e-12)
 
 
 def test_weak_couplings_leave_one_fixed_point_which_all_units_at_once_reach_too() -> None:
     rng = np.random.default_rng(0)
-    graph, b, _, A = field(9, lattice(3, 3), rng, strength=0.3)
-    ends = [unfold(lambda q, _: update(q, b, A, graph), range(200), rng.random(b.shape)) for _ in range(3)]
-    in_order = unfold(lambda q, _: update_in_order(q, b, A, graph), range(200), rng.random(b.shape))
+    graph, b, _, table = field(9, lattice(3, 3), rng, strength=0.3)
+    A = graph.matrix(table)
+    ends = [unfold(lambda q, _: update(q, b, A), range(200), rng.random(b.shape)) for _ in range(3)]
+    in_order = unfold(lambda q, _: update_in_order(q, b, A), range(200), rng.random(b.shape))
     for q in ends:
         np.testing.assert_allclose(q, in_order, atol=1e-12)
 
@@ -56,11 +59,12 @@ def test_weak_couplings_leave_one_fixed_point_which_all_units_at_once_reach_too(
 def test_without_couplings_it_is_exact() -> None:
     rng = np.random.default_rng(0)
     edges = tree(6, rng)
-    graph, b, couplings, A = field(6, edges, rng, strength=0.0)
+    graph, b, couplings, table = field(6, edges, rng, strength=0.0)
+    A = graph.matrix(table)
     marginals, log_z = enumerated(b, couplings, edges)
-    q = update(rng.random(b.shape), b, A, graph)
+    q = update(rng.random(b.shape), b, A)
     np.testing.assert_allclose(q, marginals, atol=1e-12)
-    np.testing.assert_allclose(free_energy(q, b, A, graph), -log_z, atol=1e-12)
+    np.testing.assert_allclose(free_energy(q, b, A), -log_z, atol=1e-12)
 
 
 SIZES = (4, 5, 3)
@@ -91,8 +95,8 @@ def test_one_pass_over_a_layered_graph_is_a_sigmoid_network() -> None:
     rng = np.random.default_rng(0)
     layers, graph, edges = layered()
     b, couplings = rng.standard_normal((sum(SIZES), 4)), rng.standard_normal(len(edges))
-    A = graph.table(couplings)
-    q = unfold(lambda q, units: update_units(q, b, A, graph, units), layers, np.zeros_like(b))
+    A = graph.matrix(graph.table(couplings))
+    q = unfold(lambda q, units: update_units(q, b, A, units), layers, np.zeros_like(b))
     for units, x in zip(layers, sigmoid_network(b, couplings, layers, edges), strict=True):
         np.testing.assert_allclose(q[units], x, rtol=0, atol=1e-12)
 
@@ -101,8 +105,10 @@ def test_untied_each_step_is_the_layer_of_its_own_parameters() -> None:
     rng = np.random.default_rng(0)
     layers, graph, edges = layered()
     sets = [(rng.standard_normal((sum(SIZES), 4)), rng.standard_normal(len(edges))) for _ in layers]
-    steps = [(units, b, graph.table(couplings)) for units, (b, couplings) in zip(layers, sets, strict=True)]
-    q = unfold(lambda q, s: update_units(q, s[1], s[2], graph, s[0]), steps, np.zeros_like(sets[0][0]))
+    steps = [
+        (units, b, graph.matrix(graph.table(couplings))) for units, (b, couplings) in zip(layers, sets, strict=True)
+    ]
+    q = unfold(lambda q, s: update_units(q, s[1], s[2], s[0]), steps, np.zeros_like(sets[0][0]))
     b = np.concatenate([own[units] for units, (own, _) in zip(layers, sets, strict=True)])
     owner = [next(k for k, units in enumerate(layers) if j in units) for _, j in edges]
     couplings = np.array([sets[k][1][edge] for edge, k in enumerate(owner)])
@@ -111,15 +117,16 @@ def test_untied_each_step_is_the_layer_of_its_own_parameters() -> None:
 
 
 def test_torch_agrees_and_its_gradients_are_finite() -> None:
-    graph, b, _, A = field(9, lattice(3, 3), np.random.default_rng(0), strength=30.0)
+    graph, b, _, table = field(9, lattice(3, 3), np.random.default_rng(0), strength=30.0)
+    A = graph.matrix(table)
     q = np.full_like(b, 0.5)
     tensors = [torch.tensor(x, requires_grad=True) for x in (b, A)]
     for step in (update, update_in_order):
-        found = step(step(torch.tensor(q), *tensors, graph), *tensors, graph)
-        np.testing.assert_allclose(found.detach().numpy(), step(step(q, b, A, graph), b, A, graph), atol=1e-12)
+        found = step(step(torch.tensor(q), *tensors), *tensors)
+        np.testing.assert_allclose(found.detach().numpy(), step(step(q, b, A), b, A), atol=1e-12)
         assert all(torch.isfinite(g).all() for g in torch.autograd.grad(found.sum(), tensors))
-    energy = free_energy(found, *tensors, graph)
-    np.testing.assert_allclose(energy.detach().numpy(), free_energy(found.detach().numpy(), b, A, graph), atol=1e-9)
+    energy = free_energy(found, *tensors)
+    np.testing.assert_allclose(energy.detach().numpy(), free_energy(found.detach().numpy(), b, A), atol=1e-9)
 
 
 @pytest.mark.parametrize("units", [5, 16, 50, 256])

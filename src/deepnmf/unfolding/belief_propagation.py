@@ -27,8 +27,8 @@ def beliefs(M: Array, b: Array) -> Array:
 
 def cavity_logits(M: Array, b: Array, graph: Graph) -> Array:
     """Return for each slot the sender's logit without what the receiver told it, ``b_j + Σ_(l≠i) M_(l→j)``."""
-    own = M.reshape(graph.reverse.size, M.shape[2])[graph.reverse]
-    return logits(M, b)[graph.neighbours] - own
+    at_sender = logits(M, b)[:, None] - M
+    return at_sender.reshape(graph.reverse.size, M.shape[2])[graph.reverse]
 
 
 def update(M: Array, b: Array, A: Array, graph: Graph) -> Array:

@@ -56,7 +56,19 @@ class Graph:
 
     def table(self, couplings: Array) -> Array:
         """Return the symmetric couplings ``(edges,)`` as a table ``(n, d)``."""
-        return library(couplings).concatenate([couplings, 0 * couplings[:1]])[self.edges]
+        return _or_zero(couplings)[self.edges]
+
+    def matrix(self, table: Array) -> Array:
+        """Return a table of couplings ``(n, d)`` as a matrix ``(n, n)``, row i for what unit i gets."""
+        n, d = self.neighbours.shape
+        slots = np.full((n, n), n * d)
+        slots[np.arange(n)[:, None], self.neighbours] = np.arange(n * d).reshape(n, d)
+        return _or_zero(table.reshape(n * d))[slots]
+
+
+def _or_zero(values: Array) -> Array:
+    """Return values ``(size,)`` with a zero behind them, which is what an index of `size` finds."""
+    return library(values).concatenate([values, 0 * values[:1]])
 
 
 @functools.lru_cache

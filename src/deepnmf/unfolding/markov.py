@@ -118,7 +118,8 @@ class MeanFieldNetwork(MarkovNetwork):
 
     def infer(self, layers: list[Potentials]) -> Array:
         """Return the means of the units ``(n, N)``."""
-        return unfold(lambda q, layer: mean_field.update(q, *layer, self.graph), layers, sigmoid(layers[0][0]))
+        matrices = [(b, self.graph.matrix(A)) for b, A in layers]
+        return unfold(lambda q, layer: mean_field.update(q, *layer), matrices, sigmoid(layers[0][0]))
 
 
 class BeliefPropagationNetwork(MarkovNetwork):
