@@ -1,4 +1,4 @@
-"""Pages that live elsewhere in the repository, read where they are; links between them and to other files."""
+"""Pages that live elsewhere in the repository, read where they are; links between them and to source files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def on_files(files: Any, *, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Lead links to repository files to their pages; of links to files without a page keep the words."""
+    """Lead links to repository files to their pages and modules; of other files keep the words (an event of MkDocs)."""
     source = Path(page.file.abs_src_path).relative_to(ROOT).as_posix()
     return LINK.sub(lambda link: _translated(link, source, page.file.src_uri), markdown)
 
@@ -51,4 +51,7 @@ def _translated(link: re.Match[str], source: str, page: str) -> str:
     if path in pages() or path.startswith("docs/"):
         uri = pages().get(path, path.removeprefix("docs/"))
         return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(page) or '.')}{anchor})"
+    if path.startswith("src/deepnmf/") and path.endswith(".py"):
+        module = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return f"[{text}][{module}]"
     return text if (ROOT / path).exists() else link[0]
