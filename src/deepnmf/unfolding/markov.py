@@ -93,7 +93,10 @@ class MarkovNetwork(UnfoldedNetwork):
 
     @property
     def multiplications_per_frame(self) -> int:
-        """Multiply–accumulate operations of the matrix products of one frame, and one for each coupling and step."""
+        """Multiply–accumulate operations of one frame (MACs), counting one for each coupling and step.
+
+        Mean field makes more on the zeros of its matrix, and belief propagation has two logarithms for each message.
+        """
         return self.inputs.size + self.layers * self.graph.neighbours.size + self.readout.size
 
     def mask(self, m: Array) -> Array:
