@@ -18,8 +18,9 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.export import export_onnx
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.pretraining import Dictionary
-from deepnmf.recurrent_training import RecurrentModule
-from deepnmf.unfolding.recurrent import GRU, RecurrentDeepNMF
+from deepnmf.recurrent_training import RecurrentModule, exported_cells
+from deepnmf.unfolding.cells import GRU, LSTM
+from deepnmf.unfolding.recurrent import RecurrentDeepNMF
 
 SPEC = StftSpec(fft_size=512)
 
@@ -51,16 +52,17 @@ def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers
         np.testing.assert_allclose(net.exported().mask(of), mask, atol=1e-5)
 
 
-def test_a_cell_is_the_gru_of_torch() -> None:
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+def test_cells_are_those_of_torch(kind: type[GRU | LSTM]) -> None:
     torch.manual_seed(0)
-    theirs = torch.nn.GRU(7, 5, batch_first=True)
-    ours = GRU(
-        *(p.detach().numpy() for p in (theirs.weight_ih_l0, theirs.bias_ih_l0, theirs.weight_hh_l0, theirs.bias_hh_l0))
-    )
-    x, state = torch.randn(1, 30, 7), torch.randn(1, 1, 5)
+    theirs = getattr(torch.nn, kind.__name__)(7, 5, batch_first=True)
+    (ours,) = exported_cells(theirs, kind)
+    x, state = torch.randn(1, 30, 7), torch.randn(kind.STATES, 1, 1, 5)
     with torch.inference_mode():
-        expected = theirs(x, state)[0][0].T.numpy()
-    np.testing.assert_allclose(ours.run(x[0].T.numpy(), state[0, 0].numpy()), expected, atol=1e-6)
+        outputs, after = theirs(x, state[0] if kind is GRU else tuple(state))
+    found, found_after = ours.run(x[0].T.numpy(), state.reshape(-1, 5).numpy())
+    np.testing.assert_allclose(found, outputs[0].T.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found_after, np.reshape([a.numpy() for a in after], (-1, 5)), atol=1e-6)
 
 
 @given(st.lists(st.integers(0, 17), max_size=12))

@@ -17,13 +17,15 @@ from .bands import band_pooling
 from .config import Config, RecurrentConfig
 from .errors import DeepnmfError
 from .features import FeatureSet, Segment
+from .network import Network
 from .numerics import guard
-from .optimisers import cosine
+from .optimisers import cosine, moments, restore_moments
 from .pretraining import Dictionary
 from .remixing import remixed
 from .targets import compressed, phase_sensitive
+from .unfolding.cells import GRU, CellT
 from .unfolding.nmf import infer, wiener_mask
-from .unfolding.recurrent import FEATURE_FLOOR, GRU, RecurrentDeepNMF
+from .unfolding.recurrent import FEATURE_FLOOR, RecurrentDeepNMF
 
 WARM_UP_UPDATES = 100
 LARGEST_GRADIENT = 10.0
@@ -34,11 +36,25 @@ LOSS_FLOOR = 1e-2
 """Added to unit-level magnitudes before they are compressed, for the slope at zero is infinite: 40 dB down."""
 
 
-class RecurrentModule(torch.nn.Module):
-    """The torch twin of :class:`deepnmf.unfolding.recurrent.RecurrentDeepNMF`, for whole segments in batches."""
+class SequenceModule(torch.nn.Module):
+    """A network for whole segments in batches: ``forward`` gives masks ``(segments, F, N)`` of such magnitudes."""
+
+    logs: torch.nn.ParameterList
+    """The weights that are trained as their logarithm."""
+
+    def __init__(self, settings: Config, source: Dictionary) -> None:  # noqa: ARG002
+        super().__init__()
+
+    def exported(self) -> Network:
+        """Return the network with NumPy weights."""
+        raise NotImplementedError
+
+
+class RecurrentModule(SequenceModule):
+    """The torch twin of :class:`deepnmf.unfolding.recurrent.RecurrentDeepNMF`."""
 
     def __init__(self, settings: Config, source: Dictionary) -> None:
-        super().__init__()
+        super().__init__(settings, source)
         config, stft = settings.recurrent, settings.features.stft
         start = torch.from_numpy(np.concatenate([source.speech, source.noise], axis=1))
         self.speech_atoms = source.speech.shape[1]
@@ -54,8 +70,7 @@ class RecurrentModule(torch.nn.Module):
         """Return the masks ``(segments, F, N)`` of magnitudes of that shape, each from silence on."""
         segments, bins, frames = m.shape
         columns = m.transpose(0, 1).reshape(bins, -1)
-        bands = (self.pooling.to(m.device) @ columns + FEATURE_FLOOR).log()
-        z, _ = self.gru(bands.T.reshape(segments, frames, -1))
+        z, _ = self.gru(log_bands(m, self.pooling))
         h = functional.softplus(self.prior(z.reshape(segments * frames, -1))).T
         *dictionaries, output = (log.exp() for log in self.logs)
         h = infer(columns, dictionaries, h, self.sparsity, self.beta)
@@ -63,15 +78,12 @@ class RecurrentModule(torch.nn.Module):
 
     def exported(self) -> RecurrentDeepNMF:
         """Return the network with NumPy weights."""
-        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.gru.named_parameters()}
-        names = ("weight_ih_l{}", "bias_ih_l{}", "weight_hh_l{}", "bias_hh_l{}")
-        cells = [GRU(*(weights[name.format(i)] for name in names)) for i in range(self.gru.num_layers)]
         *dictionaries, output = (log.detach().exp().cpu().numpy() for log in self.logs)
         return RecurrentDeepNMF(
             pooling=self.pooling.numpy(),
-            cells=tuple(cells),
-            prior=self.prior.weight.detach().cpu().numpy().copy(),
-            prior_bias=self.prior.bias.detach().cpu().numpy().copy(),
+            cells=exported_cells(self.gru, GRU),
+            prior=exported_array(self.prior.weight),
+            prior_bias=exported_array(self.prior.bias),
             dictionaries=tuple(dictionaries),
             output=output,
             speech_atoms=self.speech_atoms,
@@ -80,24 +92,42 @@ class RecurrentModule(torch.nn.Module):
         )
 
 
+def log_bands(m: Tensor, pooling: Tensor) -> Tensor:
+    """Return what the recurrent layers read, ``(segments, frames, bands)``, of magnitudes ``(segments, F, frames)``."""
+    return (pooling.to(m.device) @ m + FEATURE_FLOOR).log().transpose(1, 2)
+
+
+def exported_array(weight: Tensor) -> np.ndarray:
+    """Return a copy of a weight in NumPy."""
+    return weight.detach().cpu().numpy().copy()
+
+
+def exported_cells(layers: torch.nn.RNNBase, kind: type[CellT]) -> tuple[CellT, ...]:
+    """Return recurrent layers in NumPy."""
+    names = ("weight_ih_l{}", "bias_ih_l{}", "weight_hh_l{}", "bias_hh_l{}")
+    weights = {name: exported_array(value) for name, value in layers.named_parameters()}
+    return tuple(kind(*(weights[name.format(i)] for name in names)) for i in range(layers.num_layers))
+
+
 class RecurrentLearner:
     """Recurrent deep NMF in training; see :class:`deepnmf.learners.Learner`."""
 
+    MODULE: ClassVar[type[SequenceModule]] = RecurrentModule
     SEGMENT_FRAMES: ClassVar[int] = 300
 
     def __init__(self, settings: Config, source: Dictionary, updates: int, device: str) -> None:
         if settings.snmf.context != 1:
-            raise DeepnmfError("recurrent: the past comes from the prior, so snmf.context must be 1")
+            raise DeepnmfError("recurrent networks know the past by themselves, so snmf.context must be 1")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.train.seed)
-            self._module = RecurrentModule(settings, source).to(device)
+            self._module = self.MODULE(settings, source).to(device)
         self._config = settings.recurrent
         self._updates = updates
         self._device = device
         self._done = 0
         logs = list(self._module.logs)
-        prior = [*self._module.gru.parameters(), *self._module.prior.parameters()]
-        self._adam = torch.optim.Adam([{"params": prior}, {"params": logs}])
+        others = [value for name, value in self._module.named_parameters() if not name.startswith("logs.")]
+        self._adam = torch.optim.Adam([{"params": others}, {"params": logs}])
 
     @staticmethod
     def batch_frames(settings: Config) -> int:
@@ -131,27 +161,22 @@ class RecurrentLearner:
         """Return the mask ``(F, N)`` of the magnitudes ``(F, N)`` of a recording."""
         return self._module(m[None])[0]
 
-    def network(self) -> RecurrentDeepNMF:
+    def network(self) -> Network:
         """Return the present network with NumPy weights."""
         return self._module.exported()
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights, Adam's moments and the number of updates."""
         tensors = {f"weight.{name}": value.detach() for name, value in self._module.named_parameters()}
-        moments = self._adam.state_dict()["state"]
-        tensors |= {f"{name}.{i}": value for i, entry in moments.items() for name, value in entry.items()}
-        return tensors | {"done": torch.tensor(self._done)}
+        return tensors | moments(self._adam) | {"done": torch.tensor(self._done)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         self._done = int(state["done"])
-        weights = dict(self._module.named_parameters())
-        for name, value in weights.items():
+        for name, value in self._module.named_parameters():
             value.data.copy_(state[f"weight.{name}"])
         if self._done:
-            names = ("step", "exp_avg", "exp_avg_sq")
-            moments = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(len(weights))}
-            self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
+            restore_moments(self._adam, state)
 
 
 def sequences(

@@ -13,54 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from .cells import GRU, CellStack, cell_tensors, cells_from_file
 from .nmf import infer, wiener_mask
 
 FEATURE_FLOOR = 1e-3
 """Added to unit-level magnitudes before the logarithm: what is 60 dB down no longer counts."""
-
-
-@dataclass(frozen=True)
-class GRU:
-    """A layer of U gated recurrent units, with the gates of ``torch.nn.GRU``: reset, update, new.
-
-    Attributes
-    ----------
-    input_weights : ndarray
-        ``(3U, I)``.
-    input_bias : ndarray
-        ``(3U,)``.
-    state_weights : ndarray
-        ``(3U, U)``.
-    state_bias : ndarray
-        ``(3U,)``.
-    """
-
-    input_weights: np.ndarray
-    input_bias: np.ndarray
-    state_weights: np.ndarray
-    state_bias: np.ndarray
-
-    @property
-    def units(self) -> int:
-        """U."""
-        return self.state_weights.shape[1]
-
-    def run(self, x: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the states ``(U, N)`` that inputs ``(I, N)`` lead to from `state` ``(U,)``."""
-        U = self.units
-        inputs = np.ascontiguousarray((self.input_weights @ x + self.input_bias[:, None]).T)
-        states = np.empty((len(inputs), U), np.float32)
-        for t, from_input in enumerate(inputs):
-            from_state = self.state_weights @ state + self.state_bias
-            gates = _sigmoid(from_input[: 2 * U] + from_state[: 2 * U])
-            new = np.tanh(from_input[2 * U :] + gates[:U] * from_state[2 * U :])
-            state = new + gates[U:] * (state - new)
-            states[t] = state
-        return states.T
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # exp would overflow
 
 
 @dataclass(frozen=True)
@@ -105,7 +62,7 @@ class RecurrentDeepNMF:
     @property
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
-        cells = sum(cell.input_weights.size + cell.state_weights.size for cell in self.cells)
+        cells = sum(cell.multiplications for cell in self.cells)
         layers = (2 if self.beta == 1 else 3) * sum(W.size for W in self.dictionaries)
         return self.pooling.size + cells + self.prior.size + layers + self.output.size
 
@@ -120,8 +77,7 @@ class RecurrentDeepNMF:
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
         arrays = {"pooling": self.pooling, "prior": self.prior, "prior_bias": self.prior_bias, "output": self.output}
-        for index, cell in enumerate(self.cells):
-            arrays |= {f"cell.{index}.{name}": value for name, value in vars(cell).items()}
+        arrays |= cell_tensors(self.cells)
         return arrays | {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)}
 
     def settings(self) -> dict[str, Any]:
@@ -137,11 +93,9 @@ class RecurrentDeepNMF:
     @classmethod
     def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> RecurrentDeepNMF:
         """Put together what :meth:`tensors` and :meth:`settings` returned."""
-        names = GRU.__dataclass_fields__
-        cells = [GRU(*(tensors[f"cell.{i}.{name}"] for name in names)) for i in range(settings["recurrent_layers"])]
         return cls(
             pooling=tensors["pooling"],
-            cells=tuple(cells),
+            cells=cells_from_file(GRU, tensors, settings["recurrent_layers"]),
             prior=tensors["prior"],
             prior_bias=tensors["prior_bias"],
             dictionaries=tuple(tensors[f"dictionary.{index}"] for index in range(settings["layers"])),
@@ -157,17 +111,14 @@ class RecurrentEstimator:
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network = network
-        self._states = [np.zeros(cell.units, np.float32) for cell in network.cells]
+        self._cells = CellStack(network.cells)
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
         network = self._network
         if not magnitudes.shape[1]:
             return np.zeros_like(magnitudes)
-        z = np.log(network.pooling @ magnitudes + np.float32(FEATURE_FLOOR))
-        for index, cell in enumerate(network.cells):
-            z = cell.run(z, self._states[index])
-            self._states[index] = z[:, -1].copy()
+        z = self._cells.push(np.log(network.pooling @ magnitudes + np.float32(FEATURE_FLOOR)))
         h = np.logaddexp(np.float32(0), network.prior @ z + network.prior_bias[:, None])
         h = infer(magnitudes, network.dictionaries, h, network.sparsity, network.beta)
         return wiener_mask(network.output, h, network.speech_atoms)
