@@ -152,13 +152,15 @@ class RecurrentConfig:
     bands: int = 64
     """Bands that the recurrent layers read."""
     units: int = 176
-    """Gated recurrent units of a layer."""
-    recurrent_layers: int = 2
+    """Units of a recurrent layer over the full band."""
+    recurrent_layers: int = 1
+    subband_units: int = 64
+    """Units of the recurrent layer that all sub-bands share."""
     layers: int = 1
     """K ≥ 0: multiplicative updates between the prior and the output, each with its own dictionary."""
     batch_segments: int = 8
     """Segments of 3 s in a mini-batch."""
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     """Highest step; steps rise to it along a line and fall to zero along a cosine."""
     dictionary_rate: float = 1e-2
     """The same for log W of the dictionaries."""
@@ -168,11 +170,14 @@ class RecurrentConfig:
     """Share of the compressed error that counts the phase of the estimate, which is the mixture's, too."""
     loss_plain: float = 0.1
     """Weight of the squared error of uncompressed magnitudes, which SI-SDR follows."""
-    remix: bool = True
-    """Whether each segment is mixed anew, at another SNR and with other colours of speech and noise."""
+    loss_intelligibility: float = 50.0
+    """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI is the mean of."""
 
     def __post_init__(self) -> None:
-        if self.layers < 0 or min(self.bands, self.units, self.recurrent_layers, self.batch_segments) < 1:
+        if (
+            self.layers < 0
+            or min(self.bands, self.units, self.recurrent_layers, self.subband_units, self.batch_segments) < 1
+        ):
             raise DeepnmfError("recurrent: layers must be ≥ 0; bands, units, recurrent_layers and batch_segments ≥ 1")
 
 

@@ -60,7 +60,8 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
                 shards.setdefault(split, []).append(path.name)
     if "train" not in shards:
         raise DeepnmfError(f"{manifest}: no usable training mixture; {left_out[0] if left_out else 'it has none'}")
-    write_json(output / "features.json", {**plan, "shards": shards, "left_out": left_out})
+    record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
+    write_json(output / "features.json", record)
     return left_out
 
 
@@ -162,6 +163,20 @@ class FeatureSet:
         self._levels = [shard.get_tensor("level") for shard in self._shards]
         self.segments = list(self._cut(segment_frames))
         self.frames = sum(segment.stop - segment.start for segment in self.segments)
+
+    @property
+    def recordings(self) -> Path:
+        """The manifest that the features were made of, for those who need the recordings themselves.
+
+        Raises
+        ------
+        DeepnmfError
+            If it is gone or another one by now.
+        """
+        path = Path(self.record["recordings"])
+        if file_hash(path) != self.record["manifest"]:
+            raise DeepnmfError(f"{path}: has changed since the features were made; make them anew")
+        return path
 
     def _cut(self, segment_frames: int | None) -> Iterator[Segment]:
         for index, shard in enumerate(self._shards):

@@ -46,19 +46,19 @@ class Cell:
         return self.input_weights.size + self.state_weights.size
 
     def run(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the outputs ``(U, N)`` that inputs ``(I, N)`` lead to from `state`, and the state after them.
+        """Return the outputs ``(N, …, U)`` that inputs ``(N, …, I)`` lead to from `state`, and the state after them.
 
-        States have the shape ``(STATES, U)``.
+        The axes between are streams of their own that share the weights; states have the shape ``(STATES, …, U)``.
         """
-        inputs = np.ascontiguousarray((self.input_weights @ x + self.input_bias[:, None]).T)
-        outputs = np.empty((len(inputs), self.units), np.float32)
+        inputs = x @ self.input_weights.T + self.input_bias
+        outputs = np.empty((*x.shape[:-1], self.units), np.float32)
         for t, from_input in enumerate(inputs):
-            state = self.step(from_input, self.state_weights @ state[0] + self.state_bias, state)
+            state = self.step(from_input, state[0] @ self.state_weights.T + self.state_bias, state)
             outputs[t] = state[0]
-        return outputs.T, state
+        return outputs, state
 
     def step(self, from_input: np.ndarray, from_state: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the next state, given what input and output of the frame before add to the gates ``(G·U,)``."""
+        """Return the next state, given what input and output of the frame before add to the gates ``(…, G·U)``."""
         raise NotImplementedError
 
 
@@ -68,11 +68,11 @@ class GRU(Cell):
     STATES: ClassVar[int] = 1
 
     def step(self, from_input: np.ndarray, from_state: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the next state ``(1, U)``."""
+        """Return the next state ``(1, …, U)``."""
         U = self.units
-        gates = sigmoid(from_input[: 2 * U] + from_state[: 2 * U])
-        new = np.tanh(from_input[2 * U :] + gates[:U] * from_state[2 * U :])
-        return new + gates[U:] * (state - new)
+        gates = sigmoid(from_input[..., : 2 * U] + from_state[..., : 2 * U])
+        new = np.tanh(from_input[..., 2 * U :] + gates[..., :U] * from_state[..., 2 * U :])
+        return new + gates[..., U:] * (state - new)
 
 
 class LSTM(Cell):
@@ -81,35 +81,37 @@ class LSTM(Cell):
     STATES: ClassVar[int] = 2
 
     def step(self, from_input: np.ndarray, from_state: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the next output and memory ``(2, U)``."""
-        write, forget, new, read = (from_input + from_state).reshape(4, -1)
+        """Return the next output and memory ``(2, …, U)``."""
+        write, forget, new, read = np.split(from_input + from_state, 4, axis=-1)
         memory = sigmoid(forget) * state[1] + sigmoid(write) * np.tanh(new)
         return np.stack([sigmoid(read) * np.tanh(memory), memory])
 
 
 class CellStack:
-    """Layers on top of each other, from silence on."""
+    """Layers on top of each other, from silence on; `streams` of them side by side, with the same weights."""
 
-    def __init__(self, cells: tuple[Cell, ...]) -> None:
+    def __init__(self, cells: tuple[Cell, ...], *streams: int) -> None:
         self._cells = cells
-        self._states = [np.zeros((cell.STATES, cell.units), np.float32) for cell in cells]
+        self._states = [np.zeros((cell.STATES, *streams, cell.units), np.float32) for cell in cells]
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        """Return the outputs ``(U, N)`` of the last layer for the next inputs ``(I, N)``."""
+        """Return the outputs ``(N, …, U)`` of the last layer for the next inputs ``(N, …, I)``."""
         for index, cell in enumerate(self._cells):
             x, self._states[index] = cell.run(x, self._states[index])
         return x
 
 
-def cell_tensors(cells: tuple[Cell, ...]) -> dict[str, np.ndarray]:
+def cell_tensors(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.ndarray]:
     """Return all arrays of the layers by name."""
-    return {f"cell.{index}.{name}": value for index, cell in enumerate(cells) for name, value in vars(cell).items()}
+    return {f"{prefix}.{index}.{name}": value for index, cell in enumerate(cells) for name, value in vars(cell).items()}
 
 
 CellT = TypeVar("CellT", bound=Cell)
 
 
-def cells_from_file(kind: type[CellT], tensors: dict[str, np.ndarray], layers: int) -> tuple[CellT, ...]:
+def cells_from_file(
+    kind: type[CellT], tensors: dict[str, np.ndarray], layers: int, prefix: str = "cell"
+) -> tuple[CellT, ...]:
     """Put together what :func:`cell_tensors` returned."""
     names = [field.name for field in dataclasses.fields(Cell)]
-    return tuple(kind(*(tensors[f"cell.{index}.{name}"] for name in names)) for index in range(layers))
+    return tuple(kind(*(tensors[f"{prefix}.{index}.{name}"] for name in names)) for index in range(layers))

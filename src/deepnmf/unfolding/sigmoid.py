@@ -15,7 +15,7 @@ import numpy as np
 from ..network import Estimator, MaskEstimator
 from ..numerics import Array, library, sigmoid
 from . import layer_parameters, unfold
-from .recurrent import FEATURE_FLOOR
+from .prior import FEATURE_FLOOR
 
 if TYPE_CHECKING:
     from ..config import Config

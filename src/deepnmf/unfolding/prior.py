@@ -1,0 +1,124 @@
+"""The recurrent prior of deep NMF: from past and present frames to where the activations start.
+
+Two recurrent parts look at log-compressed, band-pooled magnitudes. One reads all bands at once and knows what kind of
+sound there is. The other is a small one that every sub-band has its own copy of, with the same weights: it reads a few
+neighbouring bands and a short message from the first, and knows how loud speech and noise are there. One set of weights
+for all sub-bands learns from each of them, which is why it does so much with so few (the idea of FullSubNet, Hao et al.
+2021, in miniature).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..numerics import softplus
+from .cells import LSTM, CellStack, cell_tensors, cells_from_file
+
+FEATURE_FLOOR = 1e-3
+"""Added to unit-level magnitudes before the logarithm: what is 60 dB down no longer counts."""
+SUBBAND_STRIDE = 2
+"""Bands from one sub-band to the next."""
+SUBBAND_WIDTH = 8
+"""Bands that a sub-band reads: its own and as many of its neighbours on both sides."""
+
+
+@dataclass(frozen=True)
+class RecurrentPrior:
+    """Weights of the prior: U units over the full band, V units in each of B sub-bands, R atoms.
+
+    Attributes
+    ----------
+    pooling : ndarray
+        Fixed ``(bands, F)`` (:func:`deepnmf.bands.band_pooling`).
+    cells : tuple of LSTM
+        The layers over the full band, the first one nearest to the input.
+    message, message_bias : ndarray
+        ``(B·C, U)`` and ``(B·C,)``: what the full band tells each sub-band, C numbers.
+    subband : tuple of LSTM
+        One layer of V units that read `SUBBAND_WIDTH` bands and C numbers.
+    summary, summary_bias : ndarray
+        ``(S, V)`` and ``(S,)``: what each sub-band says of itself.
+    prior, prior_bias : ndarray
+        ``(R, U + B·S)`` and ``(R,)``: from all of this to the activations.
+    """
+
+    pooling: np.ndarray
+    cells: tuple[LSTM, ...]
+    message: np.ndarray
+    message_bias: np.ndarray
+    subband: tuple[LSTM, ...]
+    summary: np.ndarray
+    summary_bias: np.ndarray
+    prior: np.ndarray
+    prior_bias: np.ndarray
+
+    @property
+    def subbands(self) -> int:
+        """B."""
+        return len(self.pooling) // SUBBAND_STRIDE
+
+    @property
+    def multiplications(self) -> int:
+        """Multiply–accumulate operations of a frame."""
+        dense = self.pooling.size + self.message.size + self.prior.size + _multiplications(self.cells)
+        return dense + self.subbands * (_multiplications(self.subband) + self.summary.size)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, as the model file holds them."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return arrays | cell_tensors(self.cells) | cell_tensors(self.subband, "subband")
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays."""
+        return {"recurrent_layers": len(self.cells)}
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> RecurrentPrior:
+        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+        cells = cells_from_file(LSTM, tensors, settings["recurrent_layers"])
+        subband = cells_from_file(LSTM, tensors, 1, "subband")
+        return cls(cells=cells, subband=subband, **{name: tensors[name] for name in ARRAYS})
+
+
+ARRAYS = ("pooling", "message", "message_bias", "summary", "summary_bias", "prior", "prior_bias")
+"""Attributes that are arrays by themselves."""
+
+
+def _multiplications(cells: tuple[LSTM, ...]) -> int:
+    return sum(cell.multiplications for cell in cells)
+
+
+class PriorStream:
+    """Starting activations of a stream of frames, from silence on."""
+
+    def __init__(self, prior: RecurrentPrior) -> None:
+        self._prior = prior
+        self._cells = CellStack(prior.cells)
+        self._subbands = CellStack(prior.subband, prior.subbands)
+
+    def push(self, m: np.ndarray) -> np.ndarray:
+        """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
+        prior = self._prior
+        bands = np.log(m.T @ prior.pooling.T + np.float32(FEATURE_FLOOR))
+        z = self._cells.push(bands)
+        message = np.tanh(z @ prior.message.T + prior.message_bias).reshape(len(z), prior.subbands, -1)
+        local = np.concatenate([neighbourhoods(bands), message], axis=2)
+        summary = self._subbands.push(local) @ prior.summary.T + prior.summary_bias
+        known = np.concatenate([z, summary.reshape(len(z), -1)], axis=1)
+        return softplus(known @ prior.prior.T + prior.prior_bias).T
+
+
+def neighbourhoods(bands: np.ndarray) -> np.ndarray:
+    """Return the bands that each sub-band reads, ``(N, B, SUBBAND_WIDTH)``, of bands ``(N, bands)``.
+
+    Examples
+    --------
+    >>> neighbourhoods(np.arange(1.0, 7.0)[None])[0].astype(int).tolist()
+    [[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 0], [2, 3, 4, 5, 6, 0, 0, 0]]
+    """
+    margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
+    padded = np.pad(bands, ((0, 0), (margin, margin)))
+    return np.lib.stride_tricks.sliding_window_view(padded, SUBBAND_WIDTH, axis=1)[:, ::SUBBAND_STRIDE]
