@@ -18,8 +18,8 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.export import export_onnx
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.pretraining import Dictionary
-from deepnmf.recurrent_training import RecurrentModule, exported_cells
-from deepnmf.unfolding.cells import GRU, LSTM
+from deepnmf.prior_training import MESSAGE, SUMMARY
+from deepnmf.recurrent_training import RecurrentModule
 from deepnmf.unfolding.recurrent import RecurrentDeepNMF
 
 SPEC = StftSpec(fft_size=512)
@@ -30,7 +30,7 @@ def module(layers: int = 1, recurrent_layers: int = 2, seed: int = 0) -> Recurre
     config = Config(
         FeatureConfig(stft=SPEC),
         SnmfConfig(beta=1.0, sparsity=0.5),
-        recurrent=RecurrentConfig(bands=20, units=12, recurrent_layers=recurrent_layers, layers=layers),
+        recurrent=RecurrentConfig(20, 12, recurrent_layers, subband_units=6, layers=layers),
     )
     speech, noise = (rng.random((SPEC.bins, atoms)).astype(np.float32) for atoms in (5, 4))
     torch.manual_seed(seed)
@@ -50,19 +50,6 @@ def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers
         batch = net(torch.from_numpy(np.stack([m, m[:, ::-1].copy()])))
     for mask, of in zip(batch.numpy(), (m, m[:, ::-1]), strict=True):
         np.testing.assert_allclose(net.exported().mask(of), mask, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", [GRU, LSTM])
-def test_cells_are_those_of_torch(kind: type[GRU | LSTM]) -> None:
-    torch.manual_seed(0)
-    theirs = getattr(torch.nn, kind.__name__)(7, 5, batch_first=True)
-    (ours,) = exported_cells(theirs, kind)
-    x, state = torch.randn(1, 30, 7), torch.randn(kind.STATES, 1, 1, 5)
-    with torch.inference_mode():
-        outputs, after = theirs(x, state[0] if kind is GRU else tuple(state))
-    found, found_after = ours.run(x[0].T.numpy(), state.reshape(-1, 5).numpy())
-    np.testing.assert_allclose(found, outputs[0].T.numpy(), atol=1e-6)
-    np.testing.assert_allclose(found_after, np.reshape([a.numpy() for a in after], (-1, 5)), atol=1e-6)
 
 
 @given(st.lists(st.integers(0, 17), max_size=12))
@@ -101,8 +88,9 @@ def test_the_estimates_of_both_sources_add_up() -> None:
     order = np.r_[network.speech_atoms : network.output.shape[1], : network.speech_atoms]
     swapped = dataclasses.replace(
         network,
-        prior=network.prior[order],
-        prior_bias=network.prior_bias[order],
+        prior=dataclasses.replace(
+            network.prior, prior=network.prior.prior[order], prior_bias=network.prior.prior_bias[order]
+        ),
         dictionaries=tuple(W[:, order] for W in network.dictionaries),
         output=network.output[:, order],
         speech_atoms=len(order) - network.speech_atoms,
@@ -124,7 +112,9 @@ def test_a_model_file_gives_the_network_back(tmp_path: Path) -> None:
 def test_weights_are_counted() -> None:
     net = module(layers=2)
     assert net.exported().parameters == sum(p.numel() for p in net.parameters())
-    macs = 20 * 257 + 3 * 12 * (20 + 12) + 3 * 12 * (12 + 12) + 12 * 9 + 2 * (2 * 257 * 9) + 257 * 9
+    full_band = 20 * 257 + 4 * 12 * (20 + 12) + 4 * 12 * (12 + 12) + 12 * 10 * MESSAGE
+    subbands = 10 * (4 * 6 * (8 + MESSAGE + 6) + 6 * SUMMARY)
+    macs = full_band + subbands + (12 + 10 * SUMMARY) * 9 + 2 * (2 * 257 * 9) + 257 * 9
     assert net.exported().multiplications_per_frame == macs
 
 
@@ -153,7 +143,7 @@ def test_bands_cover_every_bin_and_average(bins: int, bands: int, rate_hz: int) 
     assert (P.sum(axis=0) > 0).all()
 
 
-@pytest.mark.parametrize("setting", ["layers", "bands", "units", "recurrent_layers", "batch_segments"])
+@pytest.mark.parametrize("setting", ["layers", "bands", "units", "recurrent_layers", "subband_units", "batch_segments"])
 def test_sizes_that_make_no_sense_are_refused(setting: str) -> None:
     with pytest.raises(DeepnmfError, match="recurrent: layers must be"):
         RecurrentConfig(**{setting: -1})

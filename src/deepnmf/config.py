@@ -174,11 +174,11 @@ class RecurrentConfig:
     """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI is the mean of."""
 
     def __post_init__(self) -> None:
-        if (
-            self.layers < 0
-            or min(self.bands, self.units, self.recurrent_layers, self.subband_units, self.batch_segments) < 1
-        ):
-            raise DeepnmfError("recurrent: layers must be ≥ 0; bands, units, recurrent_layers and batch_segments ≥ 1")
+        sizes = self.units, self.recurrent_layers, self.subband_units, self.batch_segments
+        if self.layers < 0 or self.bands < 2 or min(sizes) < 1:
+            raise DeepnmfError(
+                "recurrent: layers must be ≥ 0, bands ≥ 2; units, recurrent_layers, subband_units and batch_segments ≥ 1"
+            )
 
 
 @dataclass(frozen=True)

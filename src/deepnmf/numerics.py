@@ -6,6 +6,7 @@ that sees raw data passes the data's own level, and the guard scales with it.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any, TypeAlias
 
@@ -37,8 +38,13 @@ def guard(array: Array, level: float = 1.0) -> float:
     >>> round(guard(np.zeros(3, np.float32)), 6)
     0.000345
     """
-    name = str(array.dtype).rpartition(".")[2]  # "torch.float32" and "float32" alike
-    return float(np.finfo(name).eps) ** 0.5 * level
+    return _root_epsilon(array.dtype) * level
+
+
+@functools.cache
+def _root_epsilon(dtype: Any) -> float:
+    name = str(dtype).rpartition(".")[2]  # "torch.float32" and "float32" alike
+    return float(np.finfo(name).eps) ** 0.5
 
 
 def power(x: Array, exponent: float) -> Array | float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from .config import StftSpec
 
@@ -60,7 +60,9 @@ class Analyser:
         self._buffer = buffer[:, frames * self.spec.hop :].copy()
         if not frames:
             return np.zeros((len(buffer), self.spec.bins, 0), np.complex64)
-        views = sliding_window_view(buffer, self.spec.window, axis=1)[:, :: self.spec.hop][:, :frames]
+        across, along = buffer.strides
+        shape, strides = (len(buffer), frames, self.spec.window), (across, self.spec.hop * along, along)
+        views = as_strided(buffer, shape, strides)  # sliding_window_view would be a tenth of the time of short blocks
         spectrum = np.fft.rfft(views * self._window, self.spec.fft_size, axis=-1)
         return spectrum.astype(np.complex64, copy=False).swapaxes(1, 2)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 from ..numerics import sigmoid
+
+State: TypeAlias = tuple[np.ndarray, ...]
+"""What a layer remembers: vectors of its units for each of B streams, ``(U, B)``; the first is its output."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Cell:
     """
 
     STATES: ClassVar[int]
-    """Vectors ``(U,)`` that the layer remembers; the first is its output."""
+    """Vectors that the layer remembers."""
 
     input_weights: np.ndarray
     input_bias: np.ndarray
@@ -45,20 +49,16 @@ class Cell:
         """Multiply–accumulate operations of a frame."""
         return self.input_weights.size + self.state_weights.size
 
-    def run(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the outputs ``(N, …, U)`` that inputs ``(N, …, I)`` lead to from `state`, and the state after them.
-
-        The axes between are streams of their own that share the weights; states have the shape ``(STATES, …, U)``.
-        """
-        inputs = x @ self.input_weights.T + self.input_bias
-        outputs = np.empty((*x.shape[:-1], self.units), np.float32)
-        for t, from_input in enumerate(inputs):
-            state = self.step(from_input, state[0] @ self.state_weights.T + self.state_bias, state)
+    def run(self, x: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Return the outputs ``(N, U, B)`` that inputs ``(N, I, B)`` lead to from `state`, and the state after them."""
+        outputs = np.empty((len(x), self.units, x.shape[2]), np.float32)
+        for t, frame in enumerate(x):
+            state = self._step(frame, state)
             outputs[t] = state[0]
         return outputs, state
 
-    def step(self, from_input: np.ndarray, from_state: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the next state, given what input and output of the frame before add to the gates ``(…, G·U)``."""
+    def _step(self, x: np.ndarray, state: State) -> State:
+        """Return the state after one frame ``(I, B)``."""
         raise NotImplementedError
 
 
@@ -67,12 +67,13 @@ class GRU(Cell):
 
     STATES: ClassVar[int] = 1
 
-    def step(self, from_input: np.ndarray, from_state: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the next state ``(1, …, U)``."""
-        U = self.units
-        gates = sigmoid(from_input[..., : 2 * U] + from_state[..., : 2 * U])
-        new = np.tanh(from_input[..., 2 * U :] + gates[..., :U] * from_state[..., 2 * U :])
-        return new + gates[..., U:] * (state - new)
+    def _step(self, x: np.ndarray, state: State) -> State:
+        U, (output,) = self.units, state
+        from_input = self.input_weights @ x + self.input_bias[:, None]
+        from_state = self.state_weights @ output + self.state_bias[:, None]
+        gates = sigmoid(from_input[: 2 * U] + from_state[: 2 * U])
+        new = np.tanh(from_input[2 * U :] + gates[:U] * from_state[2 * U :])
+        return (new + gates[U:] * (output - new),)
 
 
 class LSTM(Cell):
@@ -80,30 +81,57 @@ class LSTM(Cell):
 
     STATES: ClassVar[int] = 2
 
-    def step(self, from_input: np.ndarray, from_state: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """Return the next output and memory ``(2, …, U)``."""
-        write, forget, new, read = np.split(from_input + from_state, 4, axis=-1)
-        memory = sigmoid(forget) * state[1] + sigmoid(write) * np.tanh(new)
-        return np.stack([sigmoid(read) * np.tanh(memory), memory])
+    @functools.cached_property
+    def _joint(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights ``(4U, I + U)`` and bias ``(4U, 1)`` of a tanh for each gate, as σ(x) = ½ + ½ tanh(x/2)."""
+        weights = np.concatenate([self.input_weights, self.state_weights], axis=1)
+        slopes = np.repeat(SLOPES.ravel(), self.units)[:, None]
+        return slopes * weights, slopes * (self.input_bias + self.state_bias)[:, None]
+
+    def _step(self, x: np.ndarray, state: State) -> State:
+        output, memory = state
+        weights, bias = self._joint
+        gates = weights @ np.concatenate([x, output])
+        gates += bias
+        np.tanh(gates, out=gates)
+        gates = gates.reshape(4, *output.shape)
+        gates *= SLOPES
+        gates += OFFSETS
+        write, forget, new, read = gates
+        memory = forget * memory + write * new
+        return read * np.tanh(memory), memory
+
+
+SLOPES = np.array([0.5, 0.5, 1, 0.5], np.float32)[:, None, None]
+OFFSETS = 1 - SLOPES
+"""Of the gates of LSTM: those that are a sigmoid as a tanh, for one call of it does them all."""
 
 
 class CellStack:
-    """Layers on top of each other, from silence on; `streams` of them side by side, with the same weights."""
+    """Layers on top of each other, from silence on; many `streams` of them, if given, share the weights."""
 
-    def __init__(self, cells: tuple[Cell, ...], *streams: int) -> None:
+    def __init__(self, cells: tuple[Cell, ...], streams: int | None = None) -> None:
         self._cells = cells
-        self._states = [np.zeros((cell.STATES, *streams, cell.units), np.float32) for cell in cells]
+        self._single = streams is None
+        self._states: list[State] = [
+            (np.zeros((cell.units, streams or 1), np.float32),) * cell.STATES for cell in cells
+        ]
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        """Return the outputs ``(N, …, U)`` of the last layer for the next inputs ``(N, …, I)``."""
+        """Return the last layer's outputs for the next inputs: ``(N, U)`` for ``(N, I)``, ``(N, U, B)`` of B streams."""
+        if self._single:
+            x = x[:, :, None]
         for index, cell in enumerate(self._cells):
             x, self._states[index] = cell.run(x, self._states[index])
-        return x
+        return x[:, :, 0] if self._single else x
+
+
+ARRAYS = tuple(field.name for field in dataclasses.fields(Cell))
 
 
 def cell_tensors(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.ndarray]:
     """Return all arrays of the layers by name."""
-    return {f"{prefix}.{index}.{name}": value for index, cell in enumerate(cells) for name, value in vars(cell).items()}
+    return {f"{prefix}.{index}.{name}": getattr(cell, name) for index, cell in enumerate(cells) for name in ARRAYS}
 
 
 CellT = TypeVar("CellT", bound=Cell)
@@ -113,5 +141,4 @@ def cells_from_file(
     kind: type[CellT], tensors: dict[str, np.ndarray], layers: int, prefix: str = "cell"
 ) -> tuple[CellT, ...]:
     """Put together what :func:`cell_tensors` returned."""
-    names = [field.name for field in dataclasses.fields(Cell)]
-    return tuple(kind(*(tensors[f"{prefix}.{index}.{name}"] for name in names)) for index in range(layers))
+    return tuple(kind(*(tensors[f"{prefix}.{index}.{name}"] for name in ARRAYS)) for index in range(layers))

@@ -9,6 +9,7 @@ for all sub-bands learns from each of them, which is why it does so much with so
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,24 +102,33 @@ class PriorStream:
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
-        prior = self._prior
+        prior, frames = self._prior, m.shape[1]
         bands = np.log(m.T @ prior.pooling.T + np.float32(FEATURE_FLOOR))
         z = self._cells.push(bands)
-        message = np.tanh(z @ prior.message.T + prior.message_bias).reshape(len(z), prior.subbands, -1)
-        local = np.concatenate([neighbourhoods(bands), message], axis=2)
-        summary = self._subbands.push(local) @ prior.summary.T + prior.summary_bias
-        known = np.concatenate([z, summary.reshape(len(z), -1)], axis=1)
+        message = np.tanh(z @ prior.message.T + prior.message_bias).reshape(frames, prior.subbands, -1)
+        local = np.concatenate([neighbourhoods(bands), message.swapaxes(1, 2)], axis=1)
+        summary = prior.summary @ self._subbands.push(local) + prior.summary_bias[:, None]
+        known = np.concatenate([z, summary.swapaxes(1, 2).reshape(frames, -1)], axis=1)
         return softplus(known @ prior.prior.T + prior.prior_bias).T
 
 
 def neighbourhoods(bands: np.ndarray) -> np.ndarray:
-    """Return the bands that each sub-band reads, ``(N, B, SUBBAND_WIDTH)``, of bands ``(N, bands)``.
+    """Return the bands that each sub-band reads, ``(N, SUBBAND_WIDTH, B)``, of bands ``(N, bands)``.
 
     Examples
     --------
-    >>> neighbourhoods(np.arange(1.0, 7.0)[None])[0].astype(int).tolist()
+    >>> neighbourhoods(np.arange(1.0, 7.0)[None])[0].T.astype(int).tolist()
     [[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 0], [2, 3, 4, 5, 6, 0, 0, 0]]
     """
-    margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
-    padded = np.pad(bands, ((0, 0), (margin, margin)))
-    return np.lib.stride_tricks.sliding_window_view(padded, SUBBAND_WIDTH, axis=1)[:, ::SUBBAND_STRIDE]
+    count = bands.shape[1]
+    padded = np.zeros((len(bands), count + 1), bands.dtype)
+    padded[:, :count] = bands
+    return padded.take(_bands_read(count), axis=1)
+
+
+@functools.cache
+def _bands_read(bands: int) -> np.ndarray:
+    """Return the indices ``(SUBBAND_WIDTH, B)`` of the bands that each sub-band reads; the one after the last is zero."""
+    own = np.arange(0, bands - SUBBAND_STRIDE + 1, SUBBAND_STRIDE)
+    read = np.arange(SUBBAND_WIDTH)[:, None] - (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2 + own
+    return np.where((read >= 0) & (read < bands), read, bands)
