@@ -177,7 +177,7 @@ class RecurrentConfig:
         sizes = self.units, self.recurrent_layers, self.subband_units, self.batch_segments
         if self.layers < 0 or self.bands < 2 or min(sizes) < 1:
             raise DeepnmfError(
-                "recurrent: layers must be ≥ 0, bands ≥ 2; units, recurrent_layers, subband_units and batch_segments ≥ 1"
+                "recurrent: layers must be ≥ 0, bands ≥ 2, and units, recurrent_layers, subband_units, batch_segments ≥ 1"
             )
 
 

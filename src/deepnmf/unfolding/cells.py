@@ -118,7 +118,7 @@ class CellStack:
         ]
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        """Return the last layer's outputs for the next inputs: ``(N, U)`` for ``(N, I)``, ``(N, U, B)`` of B streams."""
+        """Return the last layer's outputs for the next inputs: ``(N, U)`` for ``(N, I)``, or with B streams last."""
         if self._single:
             x = x[:, :, None]
         for index, cell in enumerate(self._cells):

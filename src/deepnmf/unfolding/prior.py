@@ -128,7 +128,7 @@ def neighbourhoods(bands: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _bands_read(bands: int) -> np.ndarray:
-    """Return the indices ``(SUBBAND_WIDTH, B)`` of the bands that each sub-band reads; the one after the last is zero."""
+    """Return the indices ``(SUBBAND_WIDTH, B)`` of the bands that sub-bands read; the one after the last is zero."""
     own = np.arange(0, bands - SUBBAND_STRIDE + 1, SUBBAND_STRIDE)
     read = np.arange(SUBBAND_WIDTH)[:, None] - (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2 + own
     return np.where((read >= 0) & (read < bands), read, bands)
