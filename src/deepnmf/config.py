@@ -21,7 +21,9 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
-NetworkKind = Literal["deep-nmf", "sigmoid", "mean-field", "belief-propagation", "ista", "recurrent-deep-nmf"]
+NetworkKind = Literal[
+    "deep-nmf", "sigmoid", "mean-field", "belief-propagation", "ista", "recurrent-deep-nmf", "gru", "lstm"
+]
 NETWORKS: tuple[str, ...] = typing.get_args(NetworkKind)
 """Kinds of networks that can be trained, the default first."""
 
@@ -147,7 +149,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RecurrentConfig:
-    """Recurrent deep NMF and its training, by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
+    """Recurrent networks and their training, by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
 
     bands: int = 64
     """Bands that the recurrent layers read."""
@@ -155,7 +157,7 @@ class RecurrentConfig:
     """Gated recurrent units of a layer."""
     recurrent_layers: int = 2
     layers: int = 1
-    """K ≥ 0: multiplicative updates between the prior and the output, each with its own dictionary."""
+    """Deep NMF: K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
     batch_segments: int = 8
     """Segments of 3 s in a mini-batch."""
     learning_rate: float = 1.5e-3
