@@ -149,7 +149,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RecurrentConfig:
-    """Recurrent networks and their training, by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
+    """Recurrent networks and their training by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
 
     bands: int = 64
     """Bands that the recurrent layers read."""
