@@ -217,11 +217,10 @@ def moments(adam: torch.optim.Adam) -> dict[str, Tensor]:
 
 def restore_moments(adam: torch.optim.Adam, state: dict[str, Tensor]) -> None:
     """Take up what :func:`moments` returned, from a state that may hold more."""
-    record = adam.state_dict()
     names = ("step", "exp_avg", "exp_avg_sq")
-    count = sum(len(group["params"]) for group in record["param_groups"])
-    entries = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(count)}
-    adam.load_state_dict({**record, "state": entries})
+    numbers = [int(name.removeprefix("step.")) for name in state if name.startswith("step.")]
+    entries = {i: {name: state[f"{name}.{i}"] for name in names} for i in numbers}
+    adam.load_state_dict({**adam.state_dict(), "state": entries})
 
 
 def cosine(start: float, done: int, updates: int) -> float:
