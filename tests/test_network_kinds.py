@@ -1,4 +1,4 @@
-"""Every kind of network goes the same way: trained by name, resumed exactly, enhances, is shown; what it can't is said."""
+"""Every kind of network goes the same way: trained by name, resumed exactly, enhances, is shown, refused in a line."""
 
 from __future__ import annotations
 
