@@ -125,7 +125,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=0, help="Epochs of training.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="K, the layers before the output.")] = None,
-    trained: Annotated[int | None, typer.Option(min=0, help="deep-nmf: C, the layers trained, from the output back.")] = None,
+    trained: Annotated[
+        int | None, typer.Option(min=0, help="deep-nmf: C, the layers trained, from the output back.")
+    ] = None,
     context: Annotated[int | None, typer.Option(min=1, help="T, the frames of an observation.")] = None,
     optimiser: Annotated[str | None, typer.Option(help="deep-nmf: multiplicative or adam.")] = None,
     seed: Seed = None,
