@@ -311,3 +311,11 @@ def test_a_folder_evaluation_loads_no_torch(tmp_path: Path) -> None:
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert output.splitlines()[-2:] == [f"2 files scored: {tmp_path / 'o/scores.csv'}", "False"]
+
+
+def test_only_the_chosen_metrics_are_scored(manifest: Path, tmp_path: Path) -> None:
+    result = evaluate(manifest, tmp_path / "a", model=SMOOTH, limit=1, only=["sdr"])
+    assert {key for key in result.rows[0] if key.endswith("_output")} == {"sdr_output"}
+    assert "PESQ" not in result.table
+    with pytest.raises(DeepnmfError, match="metric mos is unknown or not installed; there are: si_sdr, sdr"):
+        evaluate(manifest, tmp_path / "b", model=SMOOTH, only=["mos", "sdr"])

@@ -27,25 +27,57 @@ def open_tree(tiny_corpus: TinyCorpus, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_open(open_tree: Path, tmp_path: Path) -> None:
-    grid = tmp_path / "grid"
-    grid.mkdir()
-    (grid / "dictionaries.tsv").write_text("t2\tsnmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3\n")
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    """A folder for a grid of systems, with a dictionary of six atoms."""
+    folder = tmp_path / "grid"
+    folder.mkdir()
+    (folder / "dictionaries.tsv").write_text("t2\tsnmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3\n")
+    return folder
+
+
+def run(tree: Path, grid: Path, systems: list[tuple[str, str, str]], *options: str) -> str:
+    """Run the recipe and return what it printed."""
+    lines = [f"{name}\tt2\t{settings}\t{split}\n" for name, settings, split in systems]
+    (grid / "systems.tsv").write_text("".join(lines))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [ROOT / "recipes/open/run.sh", "--data", tree, "--exp", grid.parent / "exp", "--grid", grid, *options]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_open(open_tree: Path, grid: Path) -> None:
     systems = [
         ("snmf", f"{SMALL} network.trained=0", "test"),
         ("deep", SMALL, "test"),
         ("adam", f"{SMALL} train.optimiser=adam", "dev"),
     ]
-    lines = [f"{name}\tt2\t{settings}\t{split}\n" for name, settings, split in systems]
-    (grid / "systems.tsv").write_text("".join(lines))
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = [ROOT / "recipes/open/run.sh", "--data", open_tree, "--exp", tmp_path / "exp", "--grid", grid]
     for _ in "twice":
-        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
-        assert result.returncode == 0, result.stderr
-    test_rows, dev_rows = (part.splitlines()[2:] for part in result.stdout.partition("| system")[2].split("\n\n"))
+        printed = run(open_tree, grid, systems)
+    test_rows, dev_rows = (part.splitlines()[2:] for part in printed.partition("| system")[2].split("\n\n"))
     assert [row.split(" | ")[0].strip("| ") for row in test_rows] == ["noisy input", "snmf", "deep"]
     assert [row.split(" | ")[0].strip("| ") for row in dev_rows] == ["snmf", "deep", "adam"]
     parameters = {row.split(" | ")[0].strip("| "): row.split(" | ")[1] for row in dev_rows}
     assert parameters["snmf"] == f"{3 * 6 * 257:,}"
     assert parameters["deep"] == f"{(2 * 2 + 1) * 6 * 257:,}"
+
+
+def test_the_comparison_of_networks(open_tree: Path, grid: Path) -> None:
+    pytest.importorskip("matplotlib")
+    shutil.copy(ROOT / "recipes/open/claim/results.py", grid)
+    sigmoid = f"{SMALL} network.kind=sigmoid network.units=4"
+    systems = [
+        ("deep-k2-t2", SMALL, "test"),
+        ("sigmoid-2x4-t2", sigmoid, "test"),
+        ("sigmoid-2x4-t2-seed1", f"{sigmoid} train.seed=1", "test"),
+    ]
+    printed = run(open_tree, grid, systems, "--metric", "si_sdr", "--metric", "sdr")
+    rows = [line.strip("| ").split(" | ") for line in printed.partition("| network")[2].splitlines()[2:]]
+    assert [(row[0], row[6]) for row in rows] == [("sigmoid-2x4-t2", "2"), ("deep-k2-t2", "1")]
+    assert "±" in rows[0][4]
+    assert "parameters" in rows[0][7]  # the smallest network leads at its size
+    figure = grid.parent / "figure.svg"
+    command = [sys.executable, grid / "results.py", grid.parent / "exp", grid / "systems.tsv", figure]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert "</svg>" in figure.read_text()

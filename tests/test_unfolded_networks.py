@@ -21,7 +21,8 @@ from deepnmf.training import train_network
 from deepnmf.unfolding.markov import MarkovNetwork
 from deepnmf.unfolding.sigmoid import standardised_logs
 
-KINDS: list[NetworkKind] = ["mean-field", "belief-propagation", "ista"]
+INFERENCE: list[NetworkKind] = ["mean-field", "belief-propagation", "ista"]
+KINDS: list[NetworkKind] = [*INFERENCE, "sigmoid"]
 F, T, UNITS, K = 6, 2, 9, 3
 STFT = StftSpec(rate_hz=1000, window_ms=10.0, hop_ms=4.0, fft_size=10)
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +97,7 @@ def test_mean_field_and_belief_propagation_have_the_same_weights_and_differ(tied
     assert np.abs(mean_field.mask(mixtures()) - beliefs.mask(mixtures())).max() > 1e-4
 
 
-@pytest.mark.parametrize("kind", KINDS[:2])
+@pytest.mark.parametrize("kind", INFERENCE[:2])
 def test_without_couplings_it_is_one_sigmoid_layer(kind: NetworkKind) -> None:
     net, m = network(kind, True), mixtures()
     assert isinstance(net, MarkovNetwork)
@@ -107,7 +108,7 @@ def test_without_couplings_it_is_one_sigmoid_layer(kind: NetworkKind) -> None:
     assert np.abs(net.mask(m) - expected).max() > 1e-3
 
 
-@each_kind
+@pytest.mark.parametrize("kind", INFERENCE)
 def test_tied_and_deep_enough_one_more_layer_changes_nothing(kind: NetworkKind) -> None:
     net, m = network(kind, True), mixtures()
     masks = [dataclasses.replace(net, layers=layers).mask(m) for layers in (1, 1000, 1001)]
@@ -121,6 +122,8 @@ def test_sizes_are_counted() -> None:
     assert network("mean-field", False).parameters == K * (inputs + UNITS + 4 * UNITS) + readout + bins
     assert network("mean-field", True).multiplications_per_frame == inputs + K * 4 * UNITS + readout
     assert network("ista", False).parameters == K * (F * T * 7 + 1 + 7) + F * 7
+    assert network("sigmoid", False).parameters == inputs + UNITS + (K - 1) * (UNITS + 1) * UNITS + readout + bins
+    assert network("sigmoid", True).multiplications_per_frame == inputs + (K - 1) * UNITS**2 + readout
     assert network("ista", True).multiplications_per_frame == 2 * K * F * T * 7 + F * 7
 
 

@@ -14,28 +14,26 @@ LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s#:]+)(#[^()\s]*)?\)")
 
 
 def pages() -> dict[str, str]:
-    """Return the path in the site of each page from outside ``docs/``, by its path in the repository.
+    """Return the path in the site of each page from outside ``docs/``, by its path in the repository."""
+    readmes = {path.relative_to(ROOT).as_posix(): path.parent.name for path in ROOT.glob("recipes/*/README.md")}
+    cards = [path.name for path in ROOT.glob("src/deepnmf/models/*.md")]
+    return {
+        "data/README.md": "corpora.md",
+        "benchmarks/RESULTS.md": "results/benchmarks.md",
+        "recipes/open/RESULTS.md": "results/open.md",
+        "recipes/open/ABLATIONS.md": "results/ablations.md",
+        **{path: f"recipes/{name}.md" for path, name in readmes.items()},
+        **{f"src/deepnmf/models/{name}": f"models/{name}" for name in cards},
+    }
 
-    The folder of a recipe leads to the same page as its README, as on a code host.
-    """
-    found = {"data/README.md": "corpora.md", "benchmarks/RESULTS.md": "results/benchmarks.md"}
-    found |= {"recipes/open": "results/open.md", "recipes/open/RESULTS.md": "results/open.md"}
-    found["recipes/open/ABLATIONS.md"] = "results/ablations.md"
-    for path in sorted(ROOT.glob("recipes/*/README.md")):
-        name = path.parent.name
-        found |= {f"recipes/{name}": f"recipes/{name}.md", f"recipes/{name}/README.md": f"recipes/{name}.md"}
-    return found | {f"src/deepnmf/models/{path.name}": f"models/{path.name}" for path in _cards()}
 
-
-def _cards() -> list[Path]:
-    return sorted(ROOT.glob("src/deepnmf/models/*.md"))
+PAGES = pages()
 
 
 def on_files(files: Any, *, config: Any) -> Any:
     """Add the pages to those of ``docs/`` (an event of MkDocs)."""
-    for source, target in pages().items():
-        if source.endswith(".md"):
-            files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
+    for source, target in PAGES.items():
+        files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
     return files
 
 
@@ -48,9 +46,10 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 def _translated(link: re.Match[str], source: str, page: str) -> str:
     text, target, anchor = link[1], link[2], link[3] or ""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
-    if path in pages() or path.startswith("docs/"):
-        uri = pages().get(path, path.removeprefix("docs/"))
-        return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(page) or '.')}{anchor})"
+    for known in (path, f"{path}/README.md", f"{path}/RESULTS.md"):  # a link to a folder shows its page
+        if known in PAGES or known.startswith("docs/"):
+            uri = PAGES.get(known, known.removeprefix("docs/"))
+            return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(page) or '.')}{anchor})"
     if path.startswith("src/deepnmf/") and path.endswith(".py"):
         module = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         return f"[{text}][{module}]"

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Train and score the paper's systems on a corpus of speech/{train,dev,test} and noise/{train,dev,test}.
-# Usage: recipes/open/run.sh [--data DIR] [--exp DIR] [--grid DIR] [--stage N] [--stop-stage N]
-# The grid is what dictionaries.tsv and systems.tsv say. Every stage goes on where an earlier run stopped.
+# Usage: recipes/open/run.sh [--data DIR] [--exp DIR] [--grid DIR] [--metric NAME] [--stage N] [--stop-stage N]
+# The grid is what dictionaries.tsv and systems.tsv of --grid say (recipes/open/claim compares kinds of networks).
+# Every stage goes on where an earlier run stopped.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-data=../shared/data exp=exp/open grid=$here stage=1 stop_stage=6
+data=../shared/data exp=exp/open grid=$here stage=1 stop_stage=6 metrics=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --data) data=$2 ;; --exp) exp=$2 ;; --grid) grid=$2 ;;
+    --metric) metrics+=(--metric "$2") ;;
     --stage) stage=$2 ;; --stop-stage) stop_stage=$2 ;;
     *) echo "unknown option $1" >&2; exit 2 ;;
   esac
@@ -51,10 +53,13 @@ if wanted 5; then
   echo "stage 5: scores on test"
   each_system 1,4 | while IFS=$'\t' read -r name split; do
     [ "$split" != test ] || [ -e "$exp/$name/test/summary.json" ] || deepnmf evaluate \
-      --manifest "$exp/manifest.jsonl" --model "$exp/$name/best.safetensors" -o "$exp/$name/test" </dev/null
+      --manifest "$exp/manifest.jsonl" --model "$exp/$name/best.safetensors" -o "$exp/$name/test" \
+      ${metrics[@]+"${metrics[@]}"} </dev/null
   done
 fi
 if wanted 6; then
   echo "stage 6: table"
-  python "$here/results.py" "$exp" "$grid/systems.tsv"
+  results=$here/results.py
+  [ ! -e "$grid/results.py" ] || results=$grid/results.py
+  python "$results" "$exp" "$grid/systems.tsv"
 fi

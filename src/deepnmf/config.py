@@ -21,7 +21,9 @@ else:
     import tomli as tomllib
 
 T = TypeVar("T")
-NetworkKind = Literal["deep-nmf", "sigmoid", "mean-field", "belief-propagation", "ista", "recurrent-deep-nmf"]
+NetworkKind = Literal[
+    "deep-nmf", "sigmoid", "mean-field", "belief-propagation", "ista", "recurrent-deep-nmf", "gru", "lstm"
+]
 NETWORKS: tuple[str, ...] = typing.get_args(NetworkKind)
 """Kinds of networks that can be trained, the default first."""
 
@@ -147,7 +149,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RecurrentConfig:
-    """Recurrent deep NMF and its training, by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
+    """Recurrent networks and their training by Adam; of :class:`TrainConfig` epochs, epoch_frames and seed hold too."""
 
     bands: int = 64
     """Bands that the recurrent layers read."""
@@ -157,7 +159,7 @@ class RecurrentConfig:
     subband_units: int = 64
     """Units of the recurrent layer that all sub-bands share."""
     layers: int = 1
-    """K ≥ 0: multiplicative updates between the prior and the output, each with its own dictionary."""
+    """Deep NMF: K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
     batch_segments: int = 8
     """Segments of 3 s in a mini-batch."""
     learning_rate: float = 2e-3
@@ -177,7 +179,7 @@ class RecurrentConfig:
         sizes = self.units, self.recurrent_layers, self.subband_units, self.batch_segments
         if self.layers < 0 or self.bands < 2 or min(sizes) < 1:
             raise DeepnmfError(
-                "recurrent: layers must be ≥ 0, bands ≥ 2, and units, recurrent_layers, subband_units, batch_segments ≥ 1"
+                "recurrent: layers must be ≥ 0, bands ≥ 2, units, recurrent_layers, subband_units, batch_segments ≥ 1"
             )
 
 

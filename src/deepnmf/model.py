@@ -13,6 +13,7 @@ from .errors import DeepnmfError
 from .network import DeepNMF, Estimator, FramewiseNetwork, Network
 from .unfolding.ista import IstaNetwork
 from .unfolding.markov import BeliefPropagationNetwork, MeanFieldNetwork
+from .unfolding.mask_networks import GRUNetwork, LSTMNetwork
 from .unfolding.recurrent import RecurrentDeepNMF
 from .unfolding.sigmoid import SigmoidNetwork
 
@@ -27,7 +28,12 @@ FRAMEWISE: dict[str, type[FramewiseNetwork]] = {
     "ista": IstaNetwork,
 }
 """Kinds of networks whose frames are independent, by the name that the model file gives them."""
-KINDS: dict[str, type[Network]] = {**FRAMEWISE, "recurrent-deep-nmf": RecurrentDeepNMF}
+KINDS: dict[str, type[Network]] = {
+    **FRAMEWISE,
+    "recurrent-deep-nmf": RecurrentDeepNMF,
+    "gru": GRUNetwork,
+    "lstm": LSTMNetwork,
+}
 """All kinds; a file without one holds deep NMF."""
 
 

@@ -18,10 +18,6 @@ from .multiplicative import Parts, backpropagate, resplit
 from .network import DeepNMF, FramewiseNetwork, trained_dictionaries, with_tensors
 from .numerics import guard
 
-OUTPUT = -1
-"""Key of the reconstruction dictionary among the trained ones; inference dictionaries have their index."""
-
-
 LARGEST_STEP = math.log(2)
 """A weight at most doubles or halves in one update: the ratio of two tiny sums can be anything."""
 SMOOTHING = 0.1
@@ -67,21 +63,6 @@ def trained_names(network: DeepNMF, trained: int) -> list[str]:
     return [*inference, "output"] if trained else []
 
 
-def weights(network: DeepNMF, trained: int) -> dict[int, Tensor]:
-    """Return the trained dictionaries by key; none if `trained` is 0."""
-    if not trained:
-        return {}
-    return {index: network.dictionaries[index] for index in trained_dictionaries(network, trained)} | {
-        OUTPUT: network.output
-    }
-
-
-def with_dictionaries(network: DeepNMF, changed: dict[int, Tensor]) -> DeepNMF:
-    """Return the network with some dictionaries replaced."""
-    kept = enumerate(network.dictionaries)
-    return network.replaced(tuple(changed.get(index, W) for index, W in kept), changed.get(OUTPUT, network.output))
-
-
 class Multiplicative:
     """Multiplicative backpropagation: ``W ← W ∘ (₋ / ₊)^η`` (paper §4.2; MODEL.md §3).
 
@@ -95,12 +76,13 @@ class Multiplicative:
     def __init__(self, network: DeepNMF, trained: int, config: TrainConfig, updates: int) -> None:
         self.network = network
         self._trained = trained
+        self._names = trained_names(network, trained)
         self._config = config
         self._updates = updates
         self._done = 0
         self._smoothing = SMOOTHING if config.splitting == "weights" else 0.0
-        self._batch: dict[int, Parts] = {}
-        self._kept: dict[int, Parts] = {}
+        self._batch: dict[str, Parts] = {}
+        self._kept: dict[str, Parts] = {}
 
     def accumulate(self, m: Tensor, target: Tensor) -> float:
         """Add the parts of the gradient over these frames; return their summed error."""
@@ -109,43 +91,45 @@ class Multiplicative:
             found = backpropagate(
                 self.network, m, target, self._trained, config.error_beta, config.splitting == "activations"
             )
-        for key, (plus, minus) in {**found.dictionaries, OUTPUT: found.output}.items():
-            before = self._batch.get(key, (0.0, 0.0))
-            self._batch[key] = plus + before[0], minus + before[1]
+        parts = {f"dictionary.{index}": both for index, both in found.dictionaries.items()} | {"output": found.output}
+        for name, (plus, minus) in parts.items():
+            before = self._batch.get(name, (0.0, 0.0))
+            self._batch[name] = plus + before[0], minus + before[1]
         return float(error_sum(target, found.estimate, config.error_beta))
 
     def update(self) -> None:
         """Multiply each trained weight by a power of the ratio of its parts."""
         exponent = cosine(self._config.exponent, self._done, self._updates)
-        changed = {}
-        for key, W in weights(self.network, self._trained).items():
-            parts = self._batch[key]
-            plus, minus = self._kept[key] = self._averaged(key, resplit(parts) if self._smoothing else parts)
+        tensors = self.network.tensors()
+        for name in self._names:
+            W, parts = tensors[name], self._batch[name]
+            plus, minus = self._kept[name] = self._averaged(name, resplit(parts) if self._smoothing else parts)
             floor = guard(W, float(plus.mean()) + float(minus.mean())) + self._smoothing * (plus + minus)
             step = exponent * ((minus + floor) / (plus + floor)).log()
-            changed[key] = W * step.clip(-LARGEST_STEP, LARGEST_STEP).exp()
-        self.network = with_dictionaries(self.network, changed)
+            tensors[name] = W * step.clip(-LARGEST_STEP, LARGEST_STEP).exp()
+        self.network = with_tensors(self.network, tensors)
         self._batch = {}
         self._done += 1
 
-    def _averaged(self, key: int, parts: Parts) -> Parts:
-        if key not in self._kept or not self._config.batch_frames:
+    def _averaged(self, name: str, parts: Parts) -> Parts:
+        if name not in self._kept or not self._config.batch_frames:
             return parts
-        plus, minus = (new + self._config.memory * old for new, old in zip(parts, self._kept[key], strict=True))
+        plus, minus = (new + self._config.memory * old for new, old in zip(parts, self._kept[name], strict=True))
         return plus, minus
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights, the parts kept from past batches and the number of updates."""
-        tensors = {f"W.{key}": W for key, W in weights(self.network, self._trained).items()}
-        for key, (plus, minus) in self._kept.items():
-            tensors |= {f"+.{key}": plus, f"-.{key}": minus}
+        weights = self.network.tensors()
+        tensors = {f"W.{name}": weights[name] for name in self._names}
+        for name, (plus, minus) in self._kept.items():
+            tensors |= {f"+.{name}": plus, f"-.{name}": minus}
         return tensors | {"done": torch.tensor(self._done)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
-        changed = {key: state[f"W.{key}"] for key in weights(self.network, self._trained)}
-        self.network = with_dictionaries(self.network, changed)
-        self._kept = {key: (state[f"+.{key}"], state[f"-.{key}"]) for key in changed if f"+.{key}" in state}
+        weights = {name: state[f"W.{name}"] for name in self._names}
+        self.network = with_tensors(self.network, self.network.tensors() | weights)
+        self._kept = {name: (state[f"+.{name}"], state[f"-.{name}"]) for name in weights if f"+.{name}" in state}
         self._done = int(state["done"])
 
 
@@ -217,11 +201,10 @@ def moments(adam: torch.optim.Adam) -> dict[str, Tensor]:
 
 def restore_moments(adam: torch.optim.Adam, state: dict[str, Tensor]) -> None:
     """Take up what :func:`moments` returned, from a state that may hold more."""
-    record = adam.state_dict()
     names = ("step", "exp_avg", "exp_avg_sq")
-    count = sum(len(group["params"]) for group in record["param_groups"])
-    entries = {i: {name: state[f"{name}.{i}"] for name in names} for i in range(count)}
-    adam.load_state_dict({**record, "state": entries})
+    numbers = [int(name.removeprefix("step.")) for name in state if name.startswith("step.")]
+    entries = {i: {name: state[f"{name}.{i}"] for name in names} for i in numbers}
+    adam.load_state_dict({**adam.state_dict(), "state": entries})
 
 
 def cosine(start: float, done: int, updates: int) -> float:

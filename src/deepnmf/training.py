@@ -26,6 +26,7 @@ from .config import (
 from .errors import DeepnmfError
 from .features import FeatureSet
 from .learners import FramewiseLearner, Learner
+from .mask_training import GRULearner, LSTMLearner
 from .model import FRAMEWISE, Model, save_model
 from .pretraining import Dictionary, load_dictionary
 from .recurrent_training import RecurrentLearner
@@ -34,6 +35,8 @@ from .targets import in_phase_power
 LEARNERS: dict[str, type[Learner]] = {
     **dict.fromkeys(FRAMEWISE, FramewiseLearner),
     "recurrent-deep-nmf": RecurrentLearner,
+    "gru": GRULearner,
+    "lstm": LSTMLearner,
 }
 """How each kind of network learns."""
 

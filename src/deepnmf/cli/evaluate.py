@@ -25,6 +25,10 @@ def evaluate(
     noisy: Annotated[Path | None, typer.Option(help="Folder of the noisy files, for the improvement.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, one thread each.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Score only this many files, from the first.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Score by this one only (repeat for more): si_sdr, sdr, stoi, estoi, pesq_wb."),
+    ] = None,
     save_audio: Annotated[bool, typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.")] = False,
 ) -> None:
     """Score a model on a manifest, or a folder of enhanced files: SI-SDR, SDR, STOI, ESTOI and PESQ."""
@@ -32,10 +36,12 @@ def evaluate(
 
     if manifest is not None and (clean, enhanced, noisy) == (None, None, None):
         result = evaluation.evaluate(
-            manifest, output, model=model, split=split, jobs=jobs, limit=limit, save_audio=save_audio
+            manifest, output, model=model, split=split, jobs=jobs, limit=limit, save_audio=save_audio, only=metric or ()
         )
     elif manifest is None and clean is not None and enhanced is not None and not save_audio:
-        result = evaluation.evaluate_folders(clean, enhanced, output, noisy=noisy, jobs=jobs, limit=limit)
+        result = evaluation.evaluate_folders(
+            clean, enhanced, output, noisy=noisy, jobs=jobs, limit=limit, only=metric or ()
+        )
     else:
         raise DeepnmfError("evaluate: give either --manifest, or --clean and --enhanced (without --save-audio)")
     typer.echo(result.table)

@@ -124,10 +124,12 @@ def train(
         str | None, typer.Option(metavar="NAME", help=f"Kind of network: {', '.join(NETWORKS)}; deep-nmf by default.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=0, help="Epochs of training.")] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help="K, the unfolded iterations.")] = None,
-    trained: Annotated[int | None, typer.Option(min=0, help="C, the layers trained, from the output back.")] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="K, the layers before the output.")] = None,
+    trained: Annotated[
+        int | None, typer.Option(min=0, help="deep-nmf: C, the layers trained, from the output back.")
+    ] = None,
     context: Annotated[int | None, typer.Option(min=1, help="T, the frames of an observation.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="multiplicative or adam.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="deep-nmf: multiplicative or adam.")] = None,
     seed: Seed = None,
     device: Annotated[str, typer.Option(help="Torch device, such as cuda.")] = "cpu",
     threads: Threads = 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def evaluate(
     jobs: int = 1,
     limit: int | None = None,
     save_audio: bool = False,
+    only: Sequence[str] = (),
 ) -> Evaluation:
     """Mix, enhance and score one split of a manifest.
 
@@ -79,6 +81,8 @@ def evaluate(
         Score only this many rows, from the first.
     save_audio : bool
         Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
+    only : sequence of str
+        Keys of :data:`deepnmf.metrics.METRICS` to score by; all that are installed by default.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def evaluate(
     system = model if isinstance(model, System) else model_system(model)
     items = _limited(manifest_items(Path(manifest), split), limit)
     audio = Path(output) / "audio" if save_audio else None
-    plan = Plan(_metrics(), system, audio)
+    plan = Plan(_metrics(only), system, audio)
     about = {
         "manifest_sha256": hashlib.sha256(Path(manifest).read_bytes()).hexdigest(),
         "split": split,
@@ -99,7 +103,14 @@ def evaluate(
 
 
 def evaluate_folders(
-    clean: Path, enhanced: Path, output: Path, *, noisy: Path | None = None, jobs: int = 1, limit: int | None = None
+    clean: Path,
+    enhanced: Path,
+    output: Path,
+    *,
+    noisy: Path | None = None,
+    jobs: int = 1,
+    limit: int | None = None,
+    only: Sequence[str] = (),
 ) -> Evaluation:
     """Score files that any system has enhanced, paired with the clean ones by relative path.
 
@@ -113,7 +124,7 @@ def evaluate_folders(
         Folder for ``scores.csv``, ``summary.json`` and ``table.md``.
     noisy : Path, optional
         Folder of the unprocessed recordings; with it there are input scores and improvements.
-    jobs, limit
+    jobs, limit, only
         As in :func:`evaluate`.
 
     Raises
@@ -124,7 +135,7 @@ def evaluate_folders(
     items, problems = folder_items(clean, enhanced, noisy)
     for problem in problems:
         print(f"deepnmf: {problem}", file=sys.stderr)
-    return _run(_limited(items, limit), Plan(_metrics()), Path(output), jobs, {}, problems)
+    return _run(_limited(items, limit), Plan(_metrics(only)), Path(output), jobs, {}, problems)
 
 
 def _limited(items: list[Item], limit: int | None) -> list[Item]:
@@ -133,8 +144,14 @@ def _limited(items: list[Item], limit: int | None) -> list[Item]:
     return items[:limit]
 
 
-def _metrics() -> tuple[str, ...]:
+def _metrics(only: Sequence[str]) -> tuple[str, ...]:
     names = tuple(available_metrics())
+    if only:
+        if unknown := set(only) - set(names):
+            raise DeepnmfError(
+                f"metric {', '.join(sorted(unknown))} is unknown or not installed; there are: {', '.join(names)}"
+            )
+        return tuple(name for name in names if name in only)
     if "pesq_wb" not in names:
         print("deepnmf: PESQ left out, its package is missing: pip install 'deepnmf[pesq]'", file=sys.stderr)
     return names

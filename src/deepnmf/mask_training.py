@@ -1,0 +1,67 @@
+"""Training of the recurrent mask networks, the rivals of recurrent deep NMF, on its examples and with its error."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .bands import band_pooling
+from .config import Config
+from .pretraining import Dictionary
+from .prior_training import exported_array, exported_cells, log_bands
+from .recurrent_training import RecurrentLearner, SequenceModule
+from .unfolding.mask_networks import GRUNetwork, LSTMNetwork, MaskNetwork
+
+
+class MaskModule(SequenceModule):
+    """The torch twin of :class:`deepnmf.unfolding.mask_networks.MaskNetwork`."""
+
+    NETWORK: ClassVar[type[MaskNetwork]]
+    LAYERS: ClassVar[type[torch.nn.GRU | torch.nn.LSTM]]
+
+    def __init__(self, settings: Config, source: Dictionary) -> None:
+        super().__init__(settings, source)
+        config, stft = settings.recurrent, settings.features.stft
+        self.pooling = torch.from_numpy(band_pooling(stft.bins, config.bands, stft.rate_hz))
+        self.layers = self.LAYERS(config.bands, config.units, config.recurrent_layers)
+        self.output = torch.nn.Linear(config.units, stft.bins)
+        self.logs = torch.nn.ParameterList()
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return the masks ``(segments, F, N)`` of magnitudes of that shape, each from silence on."""
+        z, _ = self.layers(log_bands(m, self.pooling))
+        return self.output(z).sigmoid().permute(1, 2, 0)
+
+    def exported(self) -> MaskNetwork:
+        """Return the network with NumPy weights."""
+        cells = exported_cells(self.layers, self.NETWORK.CELL)
+        weight, bias = exported_array(self.output.weight), exported_array(self.output.bias)
+        return self.NETWORK(self.pooling.numpy(), cells, weight, bias)
+
+
+class GRUModule(MaskModule):
+    """Of gated recurrent units."""
+
+    NETWORK: ClassVar[type[MaskNetwork]] = GRUNetwork
+    LAYERS: ClassVar[type[torch.nn.GRU | torch.nn.LSTM]] = torch.nn.GRU
+
+
+class LSTMModule(MaskModule):
+    """Of long short-term memory."""
+
+    NETWORK: ClassVar[type[MaskNetwork]] = LSTMNetwork
+    LAYERS: ClassVar[type[torch.nn.GRU | torch.nn.LSTM]] = torch.nn.LSTM
+
+
+class GRULearner(RecurrentLearner):
+    """A GRU mask network in training."""
+
+    MODULE: ClassVar[type[SequenceModule]] = GRUModule
+
+
+class LSTMLearner(RecurrentLearner):
+    """An LSTM mask network in training."""
+
+    MODULE: ClassVar[type[SequenceModule]] = LSTMModule
