@@ -21,7 +21,7 @@ LEAST_POWER = 1e-5
 
 
 def unintelligibility(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
-    """Return the mean of 1 − d over the windows in which someone speaks, d being ESTOI's correlation (0 if there is none).
+    """Return the mean of 1 − d over the windows in which someone speaks, d being ESTOI's correlation; 0 without speech.
 
     Envelopes of third-octave bands are normalised over time, then over bands, in each window; d is their mean inner
     product (Jensen & Taal 2016, eqs. 4–7). It asks the estimate to have the contrasts of speech, whatever their scale.

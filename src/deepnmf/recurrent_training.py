@@ -1,7 +1,7 @@
-"""Training of recurrent networks on mixtures made anew for every batch: Adam on the prior's weights and on log W of the dictionaries, jointly.
+"""Training of recurrent networks, on mixtures made anew for every batch.
 
-Multiplicative backpropagation needs non-negative weights; the recurrent prior has none, so all is trained additively.
-Steps in log W keep the dictionaries positive with no projection.
+All is trained by Adam: the recurrent prior has weights of either sign, which rules out multiplicative backpropagation.
+Dictionaries are trained as their logarithm, which keeps them positive with no projection.
 """
 
 from __future__ import annotations

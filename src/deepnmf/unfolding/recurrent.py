@@ -1,8 +1,8 @@
 """Recurrent deep NMF: a recurrent prior says where the activations start (MODEL.md §6).
 
-A small causal recurrent network (:mod:`deepnmf.unfolding.prior`) reads log-compressed, band-pooled magnitudes; the
-activations start from its state, ``h⁰ = softplus(U z + c)``, go through K ≥ 0 multiplicative updates on the
-observation, and give the Wiener mask. The dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the
+A small causal recurrent network (:mod:`deepnmf.unfolding.prior`) says where the activations start, from magnitudes of
+past and present frames. They go through K ≥ 0 multiplicative updates on the present frame and give the Wiener mask.
+The dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the
 starting point is learnt freely. Here is inference, in NumPy; :mod:`deepnmf.recurrent_training` has the twin in torch.
 """
 
