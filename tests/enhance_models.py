@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from deepnmf.config import FeatureConfig, NetworkConfig
+from deepnmf.config import Config, FeatureConfig, NetworkConfig, RecurrentConfig
 from deepnmf.model import Model
 from deepnmf.network import DeepNMF, from_snmf
+from deepnmf.pretraining import Dictionary
+from deepnmf.recurrent_training import RecurrentModule
 from deepnmf.snmf import normalised_atoms
 
 
@@ -23,6 +25,21 @@ def small_model(context: int = 1, layers: int = 4) -> Model:
     speech[:, 0] = normalised_atoms(np.tile(harmonics, context)[:, None])[:, 0]
     noise = normalised_atoms(1 + 0.2 * rng.random((bins * context, 6)).astype(np.float32))
     return Model(from_snmf(speech, noise, bins, 0.1, 1.0, NetworkConfig(layers=layers, trained=0)), features)
+
+
+def recurrent_model(layers: int = 1, recurrent_layers: int = 1) -> Model:
+    """Its prior has random weights, and its dictionaries are those of :func:`small_model`."""
+    import torch
+
+    small = small_model()
+    network = cast(DeepNMF, small.network)
+    speech, noise = np.split(network.output, [network.speech_atoms], axis=1)
+    settings = Config(small.features, recurrent=RecurrentConfig(20, 12, recurrent_layers, 6, layers))
+    torch.manual_seed(0)
+    module = RecurrentModule(settings, Dictionary(speech, noise, settings.snmf, small.features, {}))
+    for weight in module.prior.parameters():  # far from where training starts, so that the past matters
+        torch.nn.init.normal_(weight, std=0.5)
+    return Model(module.exported(), small.features)
 
 
 class _Constant(DeepNMF):

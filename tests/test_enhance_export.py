@@ -14,16 +14,38 @@ from deepnmf import Enhancer
 from deepnmf.errors import DeepnmfError
 from deepnmf.export import TOLERANCE, disagreement, export_onnx, fourier_matrices, state_shapes
 from deepnmf.stft import Analyser, Synthesiser
-from enhance_models import small_model
+from enhance_models import recurrent_model, small_model
 
 pytest.importorskip("onnxruntime")
 
 
-@pytest.mark.parametrize("context", [1, 3])
-def test_the_graph_agrees_with_the_engine_hop_by_hop(tmp_path: Path, context: int) -> None:
-    model = small_model(context)
-    export_onnx(model, tmp_path / "m.onnx")
-    assert disagreement(model, tmp_path / "m.onnx", hops=400) <= TOLERANCE
+MODELS = {
+    "frame-wise": small_model(),
+    "with context": small_model(3),
+    "recurrent": recurrent_model(),
+    "recurrent, two layers": recurrent_model(2, 2),
+    "recurrent, no layers": recurrent_model(0),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_graph_agrees_with_the_engine_hop_by_hop(tmp_path: Path, name: str) -> None:
+    export_onnx(MODELS[name], tmp_path / "m.onnx")
+    assert disagreement(MODELS[name], tmp_path / "m.onnx", hops=400) <= TOLERANCE
+
+
+@pytest.mark.parametrize("state", ["cell.0", "subband"])
+def test_a_recurrent_graph_needs_its_states(tmp_path: Path, state: str) -> None:
+    import onnxruntime
+
+    export_onnx(MODELS["recurrent"], tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(MODELS["recurrent"]).items()}
+    samples = 0.1 * np.random.default_rng(0).standard_normal(160).astype(np.float32)
+    plain, *following = session.run(None, {"samples": samples, **states})
+    assert all(np.abs(found).max() > 0 for found in following)
+    other, *_ = session.run(None, {"samples": samples, **states, state: 1 + states[state]})
+    assert np.abs(other - plain).max() > 1e-3 * np.abs(plain).max() > 0
 
 
 def test_names_and_shapes_are_as_documented(tmp_path: Path) -> None:
@@ -36,6 +58,12 @@ def test_names_and_shapes_are_as_documented(tmp_path: Path) -> None:
     states = state_shapes(small_model(3))
     assert list(states) == ["analysis", "level", "synthesis", "context"]
     assert list(state_shapes(small_model(1))) == ["analysis", "level", "synthesis"]
+    recurrent = state_shapes(recurrent_model(recurrent_layers=2))
+    assert {name: shape for name, shape in recurrent.items() if name not in states} == {
+        "cell.0": (2, 1, 12),
+        "cell.1": (2, 1, 12),
+        "subband": (2, 10, 6),
+    }
     assert inputs == {"samples": (160,), **states}
     assert outputs == {"enhanced": (160,), **{f"{name}_next": shape for name, shape in states.items()}}
     assert session.get_modelmeta().custom_metadata_map == {"rate_hz": "16000", "delay_samples": "240"}
@@ -57,7 +85,7 @@ def test_the_matrices_are_the_transforms() -> None:
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeepnmfError, match="only frame-wise deep NMF"):
+    with pytest.raises(DeepnmfError, match="only deep NMF models, frame-wise or recurrent"):
         export_onnx(dataclasses.replace(small_model(), network=object()), tmp_path / "m.onnx")  # type: ignore[arg-type]
 
 
@@ -71,7 +99,7 @@ def test_the_javascript_of_the_documentation(tmp_path: Path) -> None:
     (tmp_path / "enhance.js").write_text(script, encoding="utf-8")
     samples = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
     samples.tofile(tmp_path / "in.f32")
-    model = small_model(3)
+    model = MODELS["recurrent"]
     export_onnx(model, tmp_path / "m.onnx")
     subprocess.run([node, "enhance.js", "m.onnx", "in.f32", "out.f32"], cwd=tmp_path, check=True, timeout=60)
     output = np.fromfile(tmp_path / "out.f32", np.float32)[240:]

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from deepnmf.bands import band_pooling
 from deepnmf.config import Config, FeatureConfig, RecurrentConfig, SnmfConfig, StftSpec
 from deepnmf.errors import DeepnmfError
-from deepnmf.export import export_onnx
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.pretraining import Dictionary
 from deepnmf.prior_training import MESSAGE, SUMMARY
@@ -125,12 +124,6 @@ def test_an_unknown_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     with pytest.raises(DeepnmfError, match="kind 'oracle', which this deepnmf does not know"):
         load_model(path)
-
-
-def test_export_to_onnx_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    with pytest.raises(DeepnmfError, match="only frame-wise deep NMF models can be exported"):
-        export_onnx(Model(module().exported(), FeatureConfig(stft=SPEC)), tmp_path / "m.onnx")
 
 
 @given(st.integers(3, 300), st.integers(2, 80), st.sampled_from([8000, 16000, 48000]))

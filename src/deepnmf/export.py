@@ -1,8 +1,7 @@
 """Export of a model to ONNX: one hop of samples in, one hop out, every state an explicit input and output.
 
-The graph holds everything: analysis, level, mask and synthesis. Whoever runs it needs no Fourier transform of their own
-and keeps only the state tensors between calls. The mask comes from the same definition as everywhere else
-(:mod:`deepnmf.unfolding`), traced.
+The graph holds everything: analysis, level, mask (:mod:`deepnmf.export_masks`) and synthesis. Whoever runs it needs no
+Fourier transform of their own and keeps only the state tensors between calls.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import numpy as np
 from .artifacts import atomic_path
 from .errors import DeepnmfError
 from .level import LEVEL_FLOOR
-from .network import DeepNMF
 from .stft import synthesis_window, window
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def export_onnx(model: Model, path: Path) -> None:
     Parameters
     ----------
     model : Model
-        A deep NMF model.
+        A deep NMF model, frame-wise or recurrent.
     path : Path
         File to write, ``.onnx``.
 
@@ -80,19 +78,17 @@ def delay(spec: StftSpec) -> int:
 
 
 def state_shapes(model: Model) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of the states; they start as zeros, and the graph's outputs have ``_next`` after the name.
+    """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name."""
+    from .export_masks import mask_step
 
-    ``context`` is there only if the model looks at earlier frames.
-    """
     spec = model.features.stft
-    rows = _framewise(model).dictionaries[0].shape[0]
     segments = -(-spec.window // spec.hop)
     states = {"analysis": (spec.window - spec.hop,), "level": (2,), "synthesis": (segments - 1, spec.hop)}
-    return {**states, "context": (rows - spec.bins, 1)} if rows > spec.bins else states
+    return {**states, **mask_step(model.network).states}
 
 
 def disagreement(model: Model, path: Path, hops: int = 50) -> float:
-    """Return the largest difference between graph and engine over `hops` hops of noise that comes and goes."""
+    """Return the largest difference between graph and engine over `hops` hops of a hum and noise that come and go."""
     import onnxruntime
 
     from .enhancement import Enhancer
@@ -100,9 +96,10 @@ def disagreement(model: Model, path: Path, hops: int = 50) -> float:
     spec = model.features.stft
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(model).items()}
-    loudness = np.sin(np.arange(hops * spec.hop) / spec.rate_hz * 20) ** 2
-    samples = 0.1 * np.random.default_rng(0).standard_normal(hops * spec.hop).astype(np.float32)
-    samples = (samples * loudness).astype(np.float32)
+    seconds = np.arange(hops * spec.hop) / spec.rate_hz
+    hum = sum(np.sin(2 * np.pi * pitch_hz * seconds) for pitch_hz in range(150, spec.rate_hz // 4, 150))
+    samples = hum / 20 + np.random.default_rng(0).standard_normal(len(seconds)) / 40
+    samples = (samples * np.sin(20 * seconds) ** 2).astype(np.float32)
     pieces = []
     for block in samples.reshape(hops, spec.hop):
         piece, *following = session.run(None, {"samples": block, **states})
@@ -123,39 +120,31 @@ def fourier_matrices(spec: StftSpec) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([analysis.real, analysis.imag]).astype(np.float32), synthesis.astype(np.float32)
 
 
-def _framewise(model: Model) -> DeepNMF:
-    if not isinstance(model.network, DeepNMF):
-        raise DeepnmfError("only frame-wise deep NMF models can be exported so far; use --model framewise")
-    return model.network
-
-
 def _step_module(model: Model) -> torch.nn.Module:
     """Return one hop of enhancement as a torch module without state of its own."""
     import torch
+    from torch.nn.functional import linear
+
+    from .export_masks import mask_step
 
     features, spec = model.features, model.features.stft
-    network = _framewise(model)
-    network = network.replaced(
-        tuple(torch.from_numpy(np.ascontiguousarray(W)) for W in network.dictionaries),
-        torch.from_numpy(np.ascontiguousarray(network.output)),
-    )
+    estimate = mask_step(model.network)
     analysis, synthesis = (torch.from_numpy(matrix) for matrix in fourier_matrices(spec))
     least_weight = min(1.0, spec.hop / spec.rate_hz / features.level_seconds)
     segments = -(-spec.window // spec.hop)
     missing = segments * spec.hop - spec.window
 
     class Step(torch.nn.Module):
-        def forward(self, samples: Any, past: Any, level: Any, tail: Any, *context: Any) -> tuple[Any, ...]:
+        def forward(self, samples: Any, past: Any, level: Any, tail: Any, *memory: Any) -> tuple[Any, ...]:
             frame = torch.cat([past, samples])
-            spectrum = (analysis @ frame).reshape(2, spec.bins, 1)
+            spectrum = linear(frame[None], analysis).reshape(2, spec.bins, 1)  # a row: ONNX Runtime is slow at columns
             magnitudes = spectrum.square().sum(0).sqrt()
             level = _next_level(level, magnitudes.square().mean(), least_weight)
-            m = torch.cat([*context, magnitudes / level[0].sqrt().clamp(min=LEVEL_FLOOR)])
-            wave = synthesis @ (spectrum * network.mask(m)).reshape(-1)
-            added = torch.cat([wave, torch.zeros(missing)]).reshape(segments, spec.hop)
+            mask, *remembered = estimate(magnitudes / level[0].sqrt().clamp(min=LEVEL_FLOOR), *memory)
+            wave = linear((spectrum * mask).reshape(1, -1), synthesis)
+            added = torch.cat([wave[0], torch.zeros(missing)]).reshape(segments, spec.hop)
             added = added + torch.cat([tail, torch.zeros(1, spec.hop)])
-            states = (frame[spec.hop :], level, added[1:])
-            return (added[0], *states, m[spec.bins :]) if context else (added[0], *states)
+            return (added[0], frame[spec.hop :], level, added[1:], *remembered)
 
     return Step()
 

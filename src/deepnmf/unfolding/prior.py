@@ -123,11 +123,11 @@ def neighbourhoods(bands: np.ndarray) -> np.ndarray:
     count = bands.shape[1]
     padded = np.zeros((len(bands), count + 1), bands.dtype)
     padded[:, :count] = bands
-    return padded.take(_bands_read(count), axis=1)
+    return padded.take(bands_read(count), axis=1)
 
 
 @functools.cache
-def _bands_read(bands: int) -> np.ndarray:
+def bands_read(bands: int) -> np.ndarray:
     """Return the indices ``(SUBBAND_WIDTH, B)`` of the bands that sub-bands read; the one after the last is zero."""
     own = np.arange(0, bands - SUBBAND_STRIDE + 1, SUBBAND_STRIDE)
     read = np.arange(SUBBAND_WIDTH)[:, None] - (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2 + own
