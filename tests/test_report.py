@@ -15,12 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepnmf import evaluation
+from deepnmf import enhance, evaluation
+from deepnmf.config import Config, SnmfConfig
 from deepnmf.corpus.manifest import read_manifest
 from deepnmf.corpus.mixing import load_mixture
 from deepnmf.errors import DeepnmfError
-from deepnmf.metrics import METRICS
-from deepnmf.model import load_model, save_model
+from deepnmf.level import LevelTracker
+from deepnmf.metrics import METRICS, si_sdr
+from deepnmf.model import Model, load_model, save_model
+from deepnmf.network import DeepNMF
+from deepnmf.pretraining import Dictionary
 from deepnmf.report import report
 from deepnmf.report.anatomy import dissect
 from deepnmf.report.charts import curve, scatter, ticks
@@ -28,8 +32,11 @@ from deepnmf.report.html_parts import score
 from deepnmf.report.media import MOST_COLUMNS, MOST_ROWS, png
 from deepnmf.report.page import page
 from deepnmf.report.scores import load_scores
+from deepnmf.stft import stft
+from deepnmf.unfolding.ista import IstaNetwork
+from deepnmf.unfolding.recurrent import RecurrentDeepNMF
 from enhance_cli import run
-from enhance_models import small_model
+from enhance_models import recurrent_model, small_model
 from report_experiment import HOSTILE, Experiment, Page, make_experiment, sounds
 
 
@@ -164,14 +171,54 @@ def test_without_the_manifest_the_page_says_so(experiment: Experiment, tmp_path:
     )
 
 
+@pytest.mark.parametrize("layers", [0, 2])
+def test_recurrent_deep_nmf_is_followed_from_its_prior_on(experiment: Experiment, layers: int) -> None:
+    model = recurrent_model(layers)
+    network = model.network
+    assert isinstance(network, RecurrentDeepNMF)
+    mixture = load_mixture(read_manifest(experiment.folder / "manifest.jsonl")[0], 16000)
+    anatomy = dissect(model, mixture.noisy, mixture.speech)
+    assert anatomy is not None
+    assert list(anatomy.masks) == list(range(layers + 1))
+    assert len({round(quality_db, 6) for quality_db in anatomy.si_sdr_db}) == layers + 1
+    enhanced = enhance(mixture.noisy[None], 16000, model=model)[0]
+    assert anatomy.si_sdr_db[-1] == pytest.approx(si_sdr(mixture.speech, enhanced), abs=1e-2)
+    start = dataclasses.replace(network, dictionaries=())
+    np.testing.assert_allclose(anatomy.masks[0], start.mask(_unit_level(model, mixture.noisy)), atol=1e-6)
+
+
+def _unit_level(model: Model, samples: np.ndarray) -> np.ndarray:
+    magnitudes = np.abs(stft(samples[None], model.features.stft)[0])
+    return magnitudes / LevelTracker(model.features.level_seconds, 0.01).push(magnitudes)
+
+
+def test_a_page_on_recurrent_deep_nmf_shows_its_layers(experiment: Experiment) -> None:
+    model = load_model(experiment.folder)
+    other = dataclasses.replace(model, network=recurrent_model(2).network)
+    scores = load_scores(experiment.scores, model, experiment.folder)
+    html = page("other", other, scores, [], [], None, [])
+    assert "recurrent deep NMF, K = 2" in Page(html).text
+    assert "LSTM of 12 units over 20 bands, and of 6 units in each of 10 sub-bands" in Page(html).text
+    assert all(f"20 speech atoms of the {name} dictionary" in html for name in ("output", "layer 1", "layer 2"))
+
+
 def test_other_networks_show_what_applies(experiment: Experiment) -> None:
     model = load_model(experiment.folder)
-    other = dataclasses.replace(model, network=load_model("small").network)
+    sparse_coding = IstaNetwork.start(Config(), _dictionary(model), np.random.default_rng(0))
+    other = dataclasses.replace(model, network=sparse_coding)
     assert dissect(other, np.zeros(1600, np.float32), np.zeros(1600, np.float32)) is None
     scores = load_scores(experiment.scores, model, experiment.folder)
-    text = Page(page("other", other, scores, [], [], None, [])).text
-    assert "32 speech atoms" in text
-    assert "recurrent-deep-nmf" in text
+    html = page("other", other, scores, [], [], None, [])
+    assert "20 speech atoms of the output dictionary" in html
+    assert "of the layer" not in html
+    assert "networkista" in Page(html).text
+
+
+def _dictionary(model: Model) -> Dictionary:
+    network = model.network
+    assert isinstance(network, DeepNMF)
+    speech, noise = np.split(network.output, [network.speech_atoms], axis=1)
+    return Dictionary(speech, noise, SnmfConfig(), model.features, {})
 
 
 def test_the_command_names_the_file_and_its_size(

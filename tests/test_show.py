@@ -14,7 +14,7 @@ from deepnmf.model import load_model, save_model
 from deepnmf.report.atoms import centre_frequencies, drawing, sorted_atoms
 from deepnmf.report.card import card
 from enhance_cli import run
-from enhance_models import small_model
+from enhance_models import recurrent_model, small_model
 
 
 @pytest.fixture
@@ -37,6 +37,13 @@ def test_the_card_says_what_the_model_is(model: Path) -> None:
     assert facts["settings"] == "train.optimiser = adam"
     assert (facts["seed"], facts["manifest"], facts["dictionary"]) == ("3", "m" * 64, "d" * 64)
     assert facts["sha256"] == loaded.metadata["sha256"]
+
+
+def test_the_card_of_recurrent_deep_nmf_names_its_prior() -> None:
+    facts = dict(card(recurrent_model(2, 2)))
+    assert facts["network"] == "recurrent deep NMF, K = 2"
+    assert facts["prior"] == "LSTM of 12 and 12 units over 20 bands, and of 6 units in each of 10 sub-bands"
+    assert facts["atoms"] == "20 speech, 6 noise"
 
 
 def test_the_cost_counts_every_frame_of_a_second(model: Path) -> None:

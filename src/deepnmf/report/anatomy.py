@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from ..model import Model
 from ..network import DeepNMF, starting_activations
 from ..stft import istft, stack_context, stft
 from ..unfolding.nmf import update_activations, wiener_mask
+from ..unfolding.prior import PriorStream
+from ..unfolding.recurrent import RecurrentDeepNMF
 
 MOST_MASKS = 6
 
@@ -22,17 +25,17 @@ class Anatomy:
 
     Attributes
     ----------
-    network : DeepNMF
+    network : DeepNMF or RecurrentDeepNMF
         The network.
     activations : ndarray
         Of the last layer, ``(R, N)``.
     masks : dict of int to ndarray
-        Mask ``(F, N)`` after that many layers; 0 is the dictionary's own, before any. At most `MOST_MASKS` of them.
+        Mask ``(F, N)`` after that many layers; 0 is that of the start, before any. At most `MOST_MASKS` of them.
     si_sdr_db : list of float
         SI-SDR of the speech with the mask after 0, 1, … K layers.
     """
 
-    network: DeepNMF
+    network: DeepNMF | RecurrentDeepNMF
     activations: np.ndarray
     masks: dict[int, np.ndarray]
     si_sdr_db: list[float]
@@ -41,25 +44,33 @@ class Anatomy:
 def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | None:
     """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks."""
     network, features = model.network, model.features
-    if type(network) is not DeepNMF:  # what is derived from it may start from elsewhere or have other layers
+    if not (type(network) is DeepNMF or type(network) is RecurrentDeepNMF):  # subclasses may have other layers
         return None
     spectrum = stft(noisy[None], features.stft)
     magnitudes = np.abs(spectrum[0])
     level = LevelTracker(features.level_seconds, features.stft.hop / features.stft.rate_hz).push(magnitudes)
-    context = network.dictionaries[0].shape[0] // features.stft.bins
-    m = stack_context(magnitudes / level, context)
-    h = starting_activations(m, network)
-    shown = shown_layers(len(network.layers))
     masks, quality = {}, []
-    for layer in range(len(network.layers) + 1):
-        if layer:
-            W = network.dictionaries[network.layers[layer - 1]]
-            h = update_activations(m, W, h, network.sparsity, network.beta)
+    for layer, h in enumerate(layer_activations(network, magnitudes / level)):
         mask = wiener_mask(network.output, h, network.speech_atoms)
         quality.append(si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]))
-        if layer in shown:
-            masks[layer] = mask
-    return Anatomy(network, h, masks, quality)
+        masks[layer] = mask
+    shown = shown_layers(len(quality) - 1)
+    return Anatomy(network, h, {layer: masks[layer] for layer in shown}, quality)
+
+
+def layer_activations(network: DeepNMF | RecurrentDeepNMF, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the activations ``(R, N)`` after 0, 1, … K layers, of magnitudes ``(F, N)`` at unit level."""
+    if isinstance(network, DeepNMF):
+        dictionaries = [network.dictionaries[index] for index in network.layers]
+        m = stack_context(magnitudes, len(dictionaries[0]) // len(magnitudes))
+        h = starting_activations(m, network)
+    else:
+        dictionaries, m = list(network.dictionaries), magnitudes
+        h = PriorStream(network.prior).push(m)
+    yield h
+    for W in dictionaries:
+        h = update_activations(m, W, h, network.sparsity, network.beta)
+        yield h
 
 
 def shown_layers(layers: int) -> list[int]:

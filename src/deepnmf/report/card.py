@@ -7,6 +7,8 @@ from typing import Any
 from ..config import Config, to_dict
 from ..model import Model, kind_of
 from ..network import DeepNMF, DictionaryNetwork
+from ..unfolding.prior import RecurrentPrior
+from ..unfolding.recurrent import RecurrentDeepNMF
 
 Facts = list[tuple[str, str]]
 
@@ -22,6 +24,8 @@ def card(model: Model) -> Facts:
 
 def kind(model: Model) -> str:
     """Return what kind of network it is, in words."""
+    if isinstance(model.network, RecurrentDeepNMF):
+        return f"recurrent deep NMF, K = {len(model.network.dictionaries)}"
     if not isinstance(model.network, DeepNMF):
         return kind_of(model.network)
     layers, trained = len(model.network.layers), _trained_layers(model)
@@ -50,8 +54,19 @@ def _network(model: Model) -> Facts:
     if isinstance(network, DeepNMF):
         own = len(network.dictionaries)
         facts.append(("dictionaries", f"{own} for {len(network.layers)} layers, and the output's"))
+    if isinstance(network, RecurrentDeepNMF):
+        facts.append(("prior", _prior(network.prior)))
+    if isinstance(network, DeepNMF | RecurrentDeepNMF):
         facts.append(("inference", f"beta {network.beta:g}, sparsity {network.sparsity:g}"))
     return facts
+
+
+def _prior(prior: RecurrentPrior) -> str:
+    full_band = " and ".join(str(cell.units) for cell in prior.cells)
+    return (
+        f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in each of "
+        f"{prior.subbands} sub-bands"
+    )
 
 
 def _dictionaries(network: DictionaryNetwork) -> Facts:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..model import Model
 from ..network import DeepNMF, DictionaryNetwork
+from ..unfolding.recurrent import RecurrentDeepNMF
 from .anatomy import shown_layers
 from .atoms import RANGE_DB, centre_frequencies, shading, sorted_atoms
 from .card import card
@@ -42,15 +45,22 @@ def dictionaries_html(model: Model) -> str:
 def _shown(network: DictionaryNetwork) -> dict[str, np.ndarray]:
     """Return the output dictionary and some layers', ``(F, R)``: of stacked frames, the current one."""
     bins = network.output.shape[0]
+    layers = _layers(network)
+    users: dict[int, list[int]] = {}
+    for layer, index in enumerate(layers, 1):
+        users.setdefault(index, []).append(layer)
+    wanted = {layers[layer - 1] for layer in shown_layers(len(layers)) if layer}
     shown = {"output": network.output}
-    if isinstance(network, DeepNMF):
-        users: dict[int, list[int]] = {}
-        for layer, index in enumerate(network.layers, 1):
-            users.setdefault(index, []).append(layer)
-        wanted = {network.layers[layer - 1] for layer in shown_layers(len(network.layers)) if layer}
-        for index in sorted(wanted, key=lambda index: users[index]):
-            shown[_layers_name(users[index])] = network.dictionaries[index][-bins:]
+    for index in sorted(wanted, key=lambda index: users[index]):
+        shown[_layers_name(users[index])] = network.dictionaries[index][-bins:]
     return shown
+
+
+def _layers(network: DictionaryNetwork) -> Sequence[int]:
+    """Return for each layer which of the dictionaries it has; nothing of networks that are not deep NMF."""
+    if isinstance(network, DeepNMF):
+        return network.layers
+    return range(len(network.dictionaries)) if isinstance(network, RecurrentDeepNMF) else ()
 
 
 def _layers_name(layers: list[int]) -> str:
