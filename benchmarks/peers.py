@@ -1,6 +1,6 @@
 """Score deepnmf and its peers on one split of a manifest, side by side, with their delay taken out.
 
-Usage: python benchmarks/peers.py MANIFEST -o DIR [--split test] [--models default framewise snmf]
+Usage: python benchmarks/peers.py MANIFEST -o DIR [--split test] [--models default small framewise snmf]
        [--peers RNNoise WebRTC speexdsp noisereduce]
 
 Prints a table of means; DIR/NAME holds what `deepnmf evaluate` writes for each. RNNoise and WebRTC shift the phase of
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--models", nargs="*", default=["default", "framewise", "snmf"])
+    parser.add_argument("--models", nargs="*", default=["default", "small", "framewise", "snmf"])
     parser.add_argument("--peers", nargs="*", default=["RNNoise", "WebRTC", "speexdsp", "noisereduce"])
     options = parser.parse_args()
     remember_input_scores()

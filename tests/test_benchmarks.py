@@ -45,3 +45,12 @@ def test_adaptation_scores_every_system() -> None:
     scores = adaptation.noise_scores(small_model(), noise, speech)
     assert list(scores) == list(adaptation.SYSTEMS)
     assert np.isfinite(list(scores.values())).all()
+
+
+def test_harm_to_clean_speech_and_to_noise_is_measured() -> None:
+    import harm
+
+    noise = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
+    assert harm.attenuation_db(small_model(), noise) > 0  # a mask takes away
+    mean, least = (float(part) for part in harm.clean_scores(small_model(), [noise, noise[:9000]], "si_sdr").split("/"))
+    assert -100 < least <= mean < 100

@@ -40,9 +40,12 @@ class Excerpts:
         for path in self._speech:
             self._of_speaker.setdefault(speakers[path] or path, []).append(path)
         self._speaker = {path: speakers[path] or path for path in self._speech}
-        self._noise = sorted({(row.noise,) if row.noise else (str(row.noisy), row.speech) for row in rows})
-        self._speech_odds = _odds([(path,) for path in self._speech])
-        self._noise_odds = _odds(self._noise)
+        self._speech_odds = _odds(self._speech)
+        noises = {(row.noise,) if row.noise else (str(row.noisy), row.speech): row.noise_type for row in rows}
+        self._of_type: dict[str, list[tuple[str, ...]]] = {}
+        for files in sorted(noises):
+            self._of_type.setdefault(noises[files], []).append(files)
+        self._types = sorted(self._of_type)
 
     def speech(self, samples: int, longest_pause: int, rng: np.random.Generator) -> np.ndarray:
         """Return ``(samples,)`` of one speaker: an excerpt of an utterance, or several with pauses between."""
@@ -55,8 +58,9 @@ class Excerpts:
         return np.concatenate(parts)[:samples]
 
     def noise(self, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return ``(samples,)`` of one recording of noise; a short one goes round and round."""
-        files = self._noise[rng.choice(len(self._noise), p=self._noise_odds)]
+        """Return ``(samples,)`` of a recording of noise, all types being as likely; a short one goes round and round."""
+        recordings = self._of_type[self._types[rng.integers(len(self._types))]]
+        files = recordings[rng.integers(len(recordings))]
         found = without_silence(self._excerpt(files, samples, rng), self._rate_hz)
         if not len(found):
             raise DeepnmfError(f"{files[0]}: the noise is silent")
@@ -81,9 +85,9 @@ class Excerpts:
         return self._held[files]
 
 
-def _odds(recordings: list[tuple[str, ...]]) -> np.ndarray:
+def _odds(paths: list[str]) -> np.ndarray:
     """Return how likely each recording is to be drawn."""
-    weights = np.array([min(duration_seconds(Path(files[0])), WEIGHT_SECONDS) for files in recordings])
+    weights = np.array([min(duration_seconds(Path(path)), WEIGHT_SECONDS) for path in paths])
     return weights / weights.sum()
 
 
