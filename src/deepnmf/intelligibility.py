@@ -40,7 +40,7 @@ def unintelligibility(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tenso
     """
     if speech.shape[2] < WINDOW_FRAMES:
         return estimate.new_zeros(())
-    bands = torch.from_numpy(third_octaves(spec)).to(speech.device)
+    bands = torch.from_numpy(third_octaves(spec)).to(speech)
     clean, estimated = (_windows(bands, magnitudes) for magnitudes in (speech, estimate))
     power = clean.square().sum((1, 3))
     active = (power > ACTIVE_BELOW_PEAK * power.amax(1, keepdim=True)) & (power > 1)
