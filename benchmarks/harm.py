@@ -3,7 +3,8 @@
 Usage: python benchmarks/harm.py MANIFEST [--split test] [--models default small framewise snmf]
 
 Prints for each model the mean and the least SI-SDR and PESQ of the clean recordings of a split after enhancement, and
-by how much each of its noises is turned down (power of the whole recording, 30 s of it at most).
+by how much each of its noises is turned down (power of the whole recording, 30 s of it at most). "Clean" recordings
+have mains hum and rumble, which models take away: SI-SDR is also given with both signals freed of what is below 120 Hz.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from deepnmf.corpus.manifest import read_manifest
 from deepnmf.metrics import METRICS
 
 RATE_HZ = 16000
+RUMBLE_HZ = 120
 NOISE_SECONDS = 30
 
 
@@ -32,19 +34,30 @@ def main() -> None:
     paths = {row.noise_type: row.noise for row in rows if row.noise}
     noises = {kind: read_mono(Path(path), RATE_HZ)[: NOISE_SECONDS * RATE_HZ] for kind, path in sorted(paths.items())}
     models = {name: load_model(name) for name in options.models}
-    print("| model | clean speech: SI-SDR, dB: mean / least | PESQ-WB: mean / least |\n|---|---|---|")
+    print("| model | SI-SDR, dB: mean / least | above 120 Hz | PESQ-WB |\n|---|---|---|---|")
     for name, model in models.items():
-        print(f"| {name} | {' | '.join(clean_scores(model, speech, metric) for metric in ('si_sdr', 'pesq_wb'))} |")
+        print(f"| {name} | {' | '.join(clean_scores(model, speech))} |")
     print(f"\n| noise alone, turned down by dB | {' | '.join(models)} |\n|---|" + "---|" * len(models))
     for kind, noise in noises.items():
         print(f"| {kind} | {' | '.join(f'{attenuation_db(model, noise):.1f}' for model in models.values())} |")
 
 
-def clean_scores(model: Model, speech: list[np.ndarray], metric: str) -> str:
-    """Return the mean and the least score of clean recordings ``(samples,)`` after enhancement."""
-    score = METRICS[metric].score
-    found = [score(clean, enhance(clean, RATE_HZ, model), RATE_HZ) for clean in speech]
-    return f"{np.mean(found):.2f} / {min(found):.2f}"
+def clean_scores(model: Model, speech: list[np.ndarray]) -> list[str]:
+    """Return mean and least SI-SDR, SI-SDR above the rumble, and PESQ of clean recordings ``(samples,)``."""
+    pairs = [(clean, enhance(clean, RATE_HZ, model)) for clean in speech]
+    above = [(without_rumble(clean), without_rumble(enhanced)) for clean, enhanced in pairs]
+    scores = [
+        [METRICS[metric].score(clean, enhanced, RATE_HZ) for clean, enhanced in chosen]
+        for metric, chosen in (("si_sdr", pairs), ("si_sdr", above), ("pesq_wb", pairs))
+    ]
+    return [f"{np.mean(found):.2f} / {min(found):.2f}" for found in scores]
+
+
+def without_rumble(samples: np.ndarray) -> np.ndarray:
+    """Return samples ``(samples,)`` without what is below `RUMBLE_HZ`."""
+    spectrum = np.fft.rfft(samples)
+    spectrum[: int(RUMBLE_HZ * len(samples) / RATE_HZ)] = 0
+    return np.fft.irfft(spectrum, len(samples)).astype(np.float32)
 
 
 def attenuation_db(model: Model, noise: np.ndarray) -> float:

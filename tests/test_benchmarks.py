@@ -52,5 +52,9 @@ def test_harm_to_clean_speech_and_to_noise_is_measured() -> None:
 
     noise = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
     assert harm.attenuation_db(small_model(), noise) > 0  # a mask takes away
-    mean, least = (float(part) for part in harm.clean_scores(small_model(), [noise, noise[:9000]], "si_sdr").split("/"))
-    assert -100 < least <= mean < 100
+    pytest.importorskip("pesq")
+    scores = harm.clean_scores(small_model(), [noise])
+    means, leasts = zip(*(map(float, score.split(" / ")) for score in scores), strict=True)
+    assert means == leasts  # there is but one
+    hum = np.sin(2 * np.pi * 60 * np.arange(16000) / 16000).astype(np.float32)
+    assert np.abs(harm.without_rumble(hum + noise) - harm.without_rumble(noise)).max() < 1e-5
