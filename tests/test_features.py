@@ -103,6 +103,21 @@ def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
     assert shard.read_bytes() == expected
 
 
+def test_the_recordings_are_found_unless_the_manifest_is_another_one(prepared: Path, tmp_path: Path) -> None:
+    data = FeatureSet(prepared / "features", "train", context=1)
+    assert data.recordings == (prepared / "manifest.jsonl").resolve()
+    copy = tmp_path / "manifest.jsonl"
+    data.record["recordings"] = str(copy)
+    with pytest.raises(DeepnmfError, match=f"{copy}: cannot read"):
+        _ = data.recordings
+    lines = (prepared / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    copy.write_bytes(b"".join(lines))
+    assert data.recordings == copy
+    copy.write_bytes(b"".join(lines[:-1]))
+    with pytest.raises(DeepnmfError, match=f"{copy}: has changed since the features were made; make them anew"):
+        _ = data.recordings
+
+
 def test_the_phase_sensitive_target_is_the_cosine_of_the_phases() -> None:
     rng = np.random.default_rng(0)
     speech, noise = (rng.standard_normal((5, 40)) + 1j * rng.standard_normal((5, 40)) for _ in "sn")

@@ -1,4 +1,4 @@
-"""Training of recurrent deep NMF: exact resuming, positive dictionaries, falling error; its targets and remixing."""
+"""Training of recurrent deep NMF: exact resuming, positive dictionaries, falling error; its targets."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from conftest import TinyCorpus
 from deepnmf import training
 from deepnmf.config import Config, FeatureConfig, NetworkConfig, RecurrentConfig, SnmfConfig, TrainConfig, from_dict
 from deepnmf.errors import DeepnmfError
-from deepnmf.features import FeatureSet
 from deepnmf.model import load_model
 from deepnmf.pipeline import Corpus, train
-from deepnmf.recurrent_training import sequences
-from deepnmf.remixing import remixed
 from deepnmf.targets import compressed
 from deepnmf.unfolding.recurrent import RecurrentDeepNMF
 
@@ -26,7 +21,7 @@ SMALL = Config(
     SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5),
     NetworkConfig(kind="recurrent-deep-nmf"),
     TrainConfig(epochs=3, epoch_frames=0),
-    RecurrentConfig(bands=16, units=8, recurrent_layers=2, layers=1, batch_segments=1),
+    RecurrentConfig(bands=16, units=8, recurrent_layers=2, subband_units=4, batch_segments=1),
 )
 FILES = ("best.safetensors", "last.safetensors")
 
@@ -104,36 +99,6 @@ def test_a_run_recorded_before_a_setting_existed_goes_on(tiny_corpus: TinyCorpus
     before = (tmp_path / "last.safetensors").stat().st_mtime_ns
     run(tmp_path, tiny_corpus, config)
     assert (tmp_path / "last.safetensors").stat().st_mtime_ns == before
-
-
-def test_segments_of_unequal_length_end_in_silence(experiment: Path) -> None:
-    data = FeatureSet(experiment / "features", "train", 1, 70)
-    batch = sorted(data.segments, key=lambda segment: segment.stop - segment.start)[:2] + data.segments[:1]
-    config = RecurrentConfig(remix=False)
-    for array in sequences(data, batch, config, np.random.default_rng(0)):
-        assert array.shape == (3, 257, max(segment.stop - segment.start for segment in batch))
-        assert np.isfinite(array).all()
-    m, goal, plain = sequences(data, batch, config, np.random.default_rng(0))
-    short = batch[0].stop - batch[0].start
-    assert not m[0, :, short:].any()
-    assert not plain[0, :, short:].any()
-    np.testing.assert_allclose(goal[0, :, short:], 1e-2**config.loss_power, rtol=1e-5)
-
-
-@given(st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
-def test_remixing_is_what_filtering_the_spectra_gives(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    speech, noise = rng.standard_normal((2, 2, 40, 30))
-    speech, noise = speech[0] + 1j * speech[1], noise[0] + 1j * noise[1]
-    before = np.abs(np.stack([speech + noise, speech, noise])).astype(np.float32)
-    mixture, after_speech, after_noise = remixed(before, np.random.default_rng(seed))
-    gains = after_speech / before[1], after_noise / before[2]
-    expected = np.abs(gains[0] * speech + gains[1] * noise)
-    np.testing.assert_allclose(mixture, expected, atol=2e-3 * expected.max())
-    np.testing.assert_allclose(np.square(mixture).mean(), np.square(before[0]).mean(), rtol=1e-3)
-    for gain in gains:
-        np.testing.assert_allclose(gain, np.broadcast_to(gain[:, :1], gain.shape), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("power", [0.3, 0.5])
