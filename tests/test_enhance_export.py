@@ -13,7 +13,9 @@ import pytest
 from deepnmf import Enhancer
 from deepnmf.errors import DeepnmfError
 from deepnmf.export import TOLERANCE, disagreement, export_onnx, fourier_matrices, state_shapes
+from deepnmf.model import load_model
 from deepnmf.stft import Analyser, Synthesiser
+from enhance_cli import run
 from enhance_models import recurrent_model, small_model
 
 pytest.importorskip("onnxruntime")
@@ -82,6 +84,16 @@ def test_the_matrices_are_the_transforms() -> None:
     inverse = Synthesiser(spec)
     inverse._skip = 0
     assert np.abs(inverse.push(spectrum[:, :, index : index + 1])[0] - (synthesis @ parts)[: spec.hop]).max() < 1e-5
+
+
+def test_the_command_exports_the_default_model_and_names_its_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "export", tmp_path / "m.onnx") == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "160 samples a call at 16000 Hz, delayed by 240" in output
+    assert all(f"{name} {list(shape)}" in output for name, shape in state_shapes(load_model()).items())
+    assert disagreement(load_model(), tmp_path / "m.onnx") <= TOLERANCE
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ..model import DEFAULT_MODEL
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -17,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     output: Annotated[Path, typer.Argument(help="ONNX file to write.")],
-    model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = DEFAULT_MODEL,
+    model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
 ) -> None:
     """Write a model as an ONNX graph for other languages: one hop of samples in, one out, states explicit."""
     from ..export import delay, export_onnx, state_shapes
