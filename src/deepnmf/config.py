@@ -126,6 +126,7 @@ class TrainConfig:
     """Discriminative training of the network."""
 
     optimiser: Literal["multiplicative", "adam"] = "multiplicative"
+    """Of deep NMF; any other network learns by Adam."""
     epochs: int = 12
     epoch_frames: int = 200_000
     """Frames of an epoch, drawn anew at each from the corpus; 0 takes the whole corpus."""
