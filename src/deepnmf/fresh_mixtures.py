@@ -79,11 +79,14 @@ class FreshMixtures:
         return self._at_some_speed(lambda n: self._excerpts.speech(n, longest_pause, rng), SPEECH_SPEED, rng)
 
     def _noise(self, rng: np.random.Generator) -> np.ndarray:
-        noise = _unit(self._at_some_speed(lambda n: self._excerpts.noise(n, rng), NOISE_SPEED, rng))
+        noise = self._one_noise(rng)
         if rng.random() < SECOND_NOISE_SHARE:
-            second = _unit(self._at_some_speed(lambda n: self._excerpts.noise(n, rng), NOISE_SPEED, rng))
+            second = self._one_noise(rng)
             noise = noise + np.float32(_ratio(rng.uniform(*SECOND_NOISE_DB))) * second
         return noise
+
+    def _one_noise(self, rng: np.random.Generator) -> np.ndarray:
+        return _unit(self._at_some_speed(lambda n: self._excerpts.noise(n, rng), NOISE_SPEED, rng))
 
     def _at_some_speed(
         self, read: Callable[[int], np.ndarray], bounds: tuple[float, float], rng: np.random.Generator

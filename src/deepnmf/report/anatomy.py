@@ -49,13 +49,11 @@ def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | No
     spectrum = stft(noisy[None], features.stft)
     magnitudes = np.abs(spectrum[0])
     level = LevelTracker(features.level_seconds, features.stft.hop / features.stft.rate_hz).push(magnitudes)
-    masks, quality = {}, []
-    for layer, h in enumerate(layer_activations(network, magnitudes / level)):
-        mask = wiener_mask(network.output, h, network.speech_atoms)
-        quality.append(si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]))
-        masks[layer] = mask
-    shown = shown_layers(len(quality) - 1)
-    return Anatomy(network, h, {layer: masks[layer] for layer in shown}, quality)
+    activations = list(layer_activations(network, magnitudes / level))
+    masks = [wiener_mask(network.output, h, network.speech_atoms) for h in activations]
+    quality = [si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]) for mask in masks]
+    shown = {layer: masks[layer] for layer in shown_layers(len(masks) - 1)}
+    return Anatomy(network, activations[-1], shown, quality)
 
 
 def layer_activations(network: DeepNMF | RecurrentDeepNMF, magnitudes: np.ndarray) -> Iterator[np.ndarray]:

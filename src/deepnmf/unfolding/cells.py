@@ -104,7 +104,7 @@ class LSTM(Cell):
 
 SLOPES = np.array([0.5, 0.5, 1, 0.5], np.float32)[:, None, None]
 OFFSETS = 1 - SLOPES
-"""Of the gates of LSTM: those that are a sigmoid as a tanh, for one call of it does them all."""
+"""Of the gates of LSTM, as a tanh: one call then does them all."""
 
 
 class CellStack:
@@ -127,6 +127,7 @@ class CellStack:
 
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Cell))
+"""Attributes of a cell."""
 
 
 def cell_tensors(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.ndarray]:
