@@ -15,6 +15,8 @@ RATE_HZ = 16000
 SPEECH_SECONDS = 1.5
 NOISE_SECONDS = 3.0
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch: on busy cores, threads that wait for each other take minutes
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
