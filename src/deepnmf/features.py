@@ -173,6 +173,8 @@ class FeatureSet:
         DeepnmfError
             If it is gone or another one by now.
         """
+        if "recordings" not in self.record:
+            raise DeepnmfError("the features were made by an earlier deepnmf and do not say of what; make them anew")
         path = Path(self.record["recordings"])
         if file_hash(path) != self.record["manifest"]:
             raise DeepnmfError(f"{path}: has changed since the features were made; make them anew")
