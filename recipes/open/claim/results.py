@@ -27,6 +27,8 @@ FAMILIES = {
     "recurrent": "recurrent deep NMF",
 }
 """Name of a family by the first word of its systems' names."""
+LONG = "-long"
+"""End of the names of systems that are trained for four times as many frames."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,16 @@ def draw(points: list[Point], figure: Path) -> None:
             for number, family in enumerate(families):
                 members = [point for point in points if point.family == family]
                 places = [(getattr(point, size), point.mean(metric)) for point in members]
-                axes.scatter(*zip(*places, strict=True), label=family, color=f"C{number}", s=36, zorder=3)
+                faces = ["none" if point.name.endswith(LONG) else f"C{number}" for point in members]
+                marks = {"label": family, "edgecolors": f"C{number}", "facecolors": faces, "s": 36, "zorder": 3}
+                axes.scatter(*zip(*places, strict=True), **marks)
             best = front(points, size, metric)
             corners = [getattr(point, size) for point in best], [point.mean(metric) for point in best]
             axes.plot(*corners, color="0.6", linewidth=1, drawstyle="steps-post", zorder=1)
             axes.set(xscale="log", xlabel=size_label, ylabel=label)
             axes.grid(alpha=0.3)
-    panels[0][0].legend(loc="lower right", fontsize=9)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    image.legend(handles, labels, loc="outside lower center", ncols=5, title="hollow: four times the training")
     image.savefig(figure, metadata={"Date": None})
 
 
