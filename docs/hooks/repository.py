@@ -1,4 +1,4 @@
-"""Pages that live elsewhere in the repository, read where they are; links between them and to source files."""
+"""Pages and a picture that live elsewhere in the repository, read where they are; links between them and to source files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s#:]+)(#[^()\s]*)?\)")
 
 
 def pages() -> dict[str, str]:
-    """Return the path in the site of each page from outside ``docs/``, by its path in the repository."""
+    """Return the path in the site of each file from outside ``docs/``, by its path in the repository."""
     readmes = {path.relative_to(ROOT).as_posix(): path.parent.name for path in ROOT.glob("recipes/*/README.md")}
     cards = [path.name for path in ROOT.glob("src/deepnmf/models/*.md")]
     return {
@@ -22,6 +22,7 @@ def pages() -> dict[str, str]:
         "benchmarks/RESULTS.md": "results/benchmarks.md",
         "recipes/open/RESULTS.md": "results/open.md",
         "recipes/open/ABLATIONS.md": "results/ablations.md",
+        "recipes/open/claim/fronts.svg": "results/fronts.svg",
         **{path: f"recipes/{name}.md" for path, name in readmes.items()},
         **{f"src/deepnmf/models/{name}": f"models/{name}" for name in cards},
     }
