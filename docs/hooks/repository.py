@@ -1,4 +1,4 @@
-"""Pages and a picture that live elsewhere in the repository, read where they are; links between them and to source files."""
+"""Files that live elsewhere in the repository, read where they are; links between them and to source files."""
 
 from __future__ import annotations
 
