@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deepnmf.config import Config, StftSpec, difference, fingerprint, from_dict, load, to_dict
+from deepnmf.config import Config, StftSpec, difference, fingerprint, from_dict, load, to_dict, with_defaults
 from deepnmf.errors import DeepnmfError
 
 
@@ -144,3 +144,10 @@ def test_difference_names_the_field(expected: dict[str, Any], found: dict[str, A
 def test_difference_of_two_stft_specs() -> None:
     other = from_dict(Config, {"features": {"stft": {"fft_size": 1024}}})
     assert difference(to_dict(Config()), to_dict(other)) == "features.stft.fft_size: found 1024, expected 512"
+
+
+def test_a_run_with_settings_that_are_gone_is_refused_by_name() -> None:
+    recorded = {"recurrent": {"remix": True}}
+    with pytest.raises(DeepnmfError, match=r"^exp/run: unknown key recurrent.remix; .*; an earlier deepnmf began this"):
+        with_defaults(recorded, "exp/run")
+    assert with_defaults({}, "exp/run") == to_dict(Config())

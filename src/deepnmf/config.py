@@ -251,9 +251,18 @@ def _check(hint: Any, value: Any, where: str, path: str) -> Any:
     return value
 
 
-def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a recorded configuration with the settings that did not exist yet when it was recorded."""
-    return to_dict(from_dict(Config, values))
+def with_defaults(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a configuration recorded in `where` with the settings that did not exist yet when it was recorded.
+
+    Raises
+    ------
+    DeepnmfError
+        If it has settings that exist no more.
+    """
+    try:
+        return to_dict(from_dict(Config, values, where))
+    except DeepnmfError as error:
+        raise DeepnmfError(f"{error}; an earlier deepnmf began this run: choose another folder") from None
 
 
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:

@@ -102,7 +102,7 @@ def _claim(output: Path, corpus: Corpus, config: Config) -> bool:
         write_json(path, record)
         return True
     recorded = read_json(path)
-    if found := difference(record, {**recorded, "config": with_defaults(recorded["config"])}):
+    if found := difference(record, {**recorded, "config": with_defaults(recorded["config"], str(path))}):
         raise DeepnmfError(f"{output}: holds another experiment ({found}); choose another folder")
     return False
 

@@ -147,7 +147,7 @@ def _resume(output: Path, run: dict[str, Any], learner: Learner, device: str) ->
     if not path.exists():
         return []
     tensors, metadata = load_tensors(path, "checkpoint")
-    recorded = {**metadata["run"], "config": with_defaults(metadata["run"]["config"])}
+    recorded = {**metadata["run"], "config": with_defaults(metadata["run"]["config"], str(path))}
     if found := difference(run, recorded):
         raise DeepnmfError(f"{output}: holds a run of another configuration ({found}); choose another folder")
     learner.restore({name: torch.tensor(value, device=device) for name, value in tensors.items()})
