@@ -82,7 +82,7 @@ class RecurrentModule(SequenceModule):
 
 
 class RecurrentLearner:
-    """Recurrent deep NMF in training; see :class:`deepnmf.learners.Learner`."""
+    """A recurrent network in training; see :class:`deepnmf.learners.Learner`."""
 
     MODULE: ClassVar[type[SequenceModule]] = RecurrentModule
     SEGMENT_FRAMES: ClassVar[int] = 300
