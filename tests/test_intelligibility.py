@@ -9,7 +9,7 @@ from torch import Tensor
 
 from conftest import RATE_HZ, noise, voice
 from deepnmf.config import StftSpec
-from deepnmf.intelligibility import LOWEST_HZ, WINDOW_FRAMES, third_octaves, unintelligibility
+from deepnmf.intelligibility import LOWEST_HZ, THIRD_OCTAVES, WINDOW_FRAMES, third_octaves, unintelligibility
 from deepnmf.metrics import estoi
 from deepnmf.stft import stft
 
@@ -32,7 +32,7 @@ def term(estimate: np.ndarray, speech: np.ndarray) -> float:
 
 
 def test_the_truth_is_intelligible_at_any_volume_of_any_band() -> None:
-    gains = np.random.default_rng(0).uniform(0.5, 5, (15, 1)).astype(np.float32)
+    gains = np.random.default_rng(0).uniform(0.5, 5, (THIRD_OCTAVES, 1)).astype(np.float32)
     colour = np.maximum(third_octaves(SPEC).T @ gains, 0.1)
     for speech, floor in ((segments(90)[1][0].numpy(), 1e-4), (magnitudes(clean_voice()), 2e-2)):  # a voice has pauses
         assert abs(term(speech, speech)) < floor
@@ -114,4 +114,4 @@ def test_bands_are_third_octaves_that_share_no_bin(spec: StftSpec) -> None:
     assert (bands.sum(axis=0) <= 1).all()
     assert (bands.sum(axis=1) >= 1).all()
     centres = (bands @ hertz) / bands.sum(axis=1)
-    np.testing.assert_allclose(centres, LOWEST_HZ * 2 ** (np.arange(15) / 3), rtol=0.1)
+    np.testing.assert_allclose(centres, LOWEST_HZ * 2 ** (np.arange(THIRD_OCTAVES) / 3), rtol=0.1)

@@ -79,6 +79,20 @@ def test_another_seed_gives_another_network(experiment: Path, tiny_corpus: TinyC
     assert not np.array_equal(found["prior"], load_model(experiment / "last.safetensors").network.tensors()["prior"])
 
 
+@pytest.mark.parametrize("kind", ["recurrent-deep-nmf", "gru", "lstm"])
+def test_lower_precision_learns_nearly_the_same(kind: str, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    found = []
+    for precision in ("float32", "bfloat16"):
+        recurrent = {**_plain(SMALL)["recurrent"], "precision": precision}
+        config = from_dict(Config, {**_plain(SMALL), "network": {"kind": kind}, "recurrent": recurrent})
+        found.append(load_model(run(tmp_path / precision, tiny_corpus, config) / "last.safetensors"))
+    first, second = (model.network.tensors() for model in found)
+    assert all(W.dtype == np.float32 for W in second.values())
+    assert any(not np.array_equal(first[name], second[name]) for name in first)
+    errors = [[entry["error"] for entry in model.metadata["history"][1:]] for model in found]
+    assert errors[1] == pytest.approx(errors[0], rel=0.02)
+
+
 def test_context_is_refused(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
     config = from_dict(Config, {**_plain(SMALL), "snmf": {"context": 2, "iterations": 2}})
     with pytest.raises(DeepnmfError, match=r"snmf\.context must be 1"):

@@ -163,6 +163,8 @@ class RecurrentConfig:
     """Deep NMF: K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
     batch_segments: int = 8
     """Segments of 3 s in a mini-batch."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the recurrent layers in training. Processors with bfloat16 units (AMX) train 1.6 times as fast with it."""
     learning_rate: float = 2e-3
     """Highest step; steps rise to it along a line and fall to zero along a cosine."""
     dictionary_rate: float = 1e-2

@@ -19,10 +19,10 @@ from .errors import DeepnmfError
 from .level import LevelTracker
 from .stft import stft
 
-CLEAN_SHARE, CLEAN_SNR_DB = 0.06, (30.0, 60.0)
+CLEAN_SHARE, CLEAN_SNR_DB = 0.08, (30.0, 60.0)
 """Share of segments that are nearly clean: speech without noise must pass unharmed."""
 GOOD_SHARE, GOOD_SNR_DB = 0.08, (12.0, 30.0)
-NOISE_ONLY_SHARE = 0.04
+NOISE_ONLY_SHARE = 0.06
 SNR_MARGIN_DB = 3.0
 """All others have an SNR within the bounds of the corpus' own mixtures, and this much beyond."""
 SPEED_SHARE, SPEECH_SPEED, NOISE_SPEED = 0.4, (0.88, 1.14), (0.8, 1.25)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from .config import StftSpec
 
-LOWEST_HZ, THIRD_OCTAVES = 150, 15
-"""Bands of STOI, up to 4.3 kHz."""
+LOWEST_HZ, THIRD_OCTAVES = 150, 18
+"""Those of STOI end at 4.3 kHz, after 15 bands; these go on to 8 kHz, lest the gains have an edge there."""
 WINDOW_FRAMES, WINDOW_STEP = 30, 15
 """Envelopes are compared over 0.3 s (ESTOI: 0.384 s) at a time."""
 ACTIVE_BELOW_PEAK = 1e-3

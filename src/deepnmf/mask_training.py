@@ -10,7 +10,7 @@ from torch import Tensor
 from .bands import band_pooling
 from .config import Config
 from .pretraining import Dictionary
-from .prior_training import exported_array, exported_cells, log_bands
+from .prior_training import exported_array, exported_cells, layers_in, log_bands
 from .recurrent_training import RecurrentLearner, SequenceModule
 from .unfolding.mask_networks import GRUNetwork, LSTMNetwork, MaskNetwork
 
@@ -24,6 +24,7 @@ class MaskModule(SequenceModule):
     def __init__(self, settings: Config, source: Dictionary) -> None:
         super().__init__(settings, source)
         config, stft = settings.recurrent, settings.features.stft
+        self.precision = getattr(torch, config.precision)
         self.pooling = torch.from_numpy(band_pooling(stft.bins, config.bands, stft.rate_hz))
         self.layers = self.LAYERS(config.bands, config.units, config.recurrent_layers)
         self.output = torch.nn.Linear(config.units, stft.bins)
@@ -31,8 +32,11 @@ class MaskModule(SequenceModule):
 
     def forward(self, m: Tensor) -> Tensor:
         """Return the masks ``(segments, F, N)`` of magnitudes of that shape, each from silence on."""
-        z, _ = self.layers(log_bands(m, self.pooling))
-        return self.output(z).sigmoid().permute(1, 2, 0)
+        bands = log_bands(m, self.pooling)
+        with layers_in(self.precision, m):
+            z, _ = self.layers(bands)
+            y = self.output(z)
+        return y.float().sigmoid().permute(1, 2, 0)
 
     def exported(self) -> MaskNetwork:
         """Return the network with NumPy weights."""

@@ -25,6 +25,7 @@ class PriorModule(torch.nn.Module):
 
     def __init__(self, config: RecurrentConfig, stft: StftSpec, atoms: int) -> None:
         super().__init__()
+        self.precision = getattr(torch, config.precision)
         self.pooling = torch.from_numpy(band_pooling(stft.bins, config.bands, stft.rate_hz))
         self.subbands = config.bands // SUBBAND_STRIDE
         self.cells = torch.nn.LSTM(config.bands, config.units, config.recurrent_layers)
@@ -38,13 +39,15 @@ class PriorModule(torch.nn.Module):
         """Return h⁰ ``(N, segments, R)`` of magnitudes ``(segments, F, N)``, each segment from silence on."""
         segments, _, frames = m.shape
         bands = log_bands(m, self.pooling)
-        z, _ = self.cells(bands)
-        message = self.message(z).tanh().reshape(frames, segments, self.subbands, MESSAGE)
-        margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
-        local = functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
-        y, _ = self.subband(torch.cat([local, message], 3).reshape(frames, segments * self.subbands, -1))
-        summary = self.summary(y).reshape(frames, segments, -1)
-        return functional.softplus(self.output(torch.cat([z, summary], 2)))
+        with layers_in(self.precision, m):
+            z, _ = self.cells(bands)
+            message = self.message(z).tanh().reshape(frames, segments, self.subbands, MESSAGE)
+            margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
+            local = functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
+            y, _ = self.subband(torch.cat([local, message], 3).reshape(frames, segments * self.subbands, -1))
+            summary = self.summary(y).reshape(frames, segments, -1)
+            h = self.output(torch.cat([z, summary], 2))
+        return functional.softplus(h.float())
 
     def exported(self) -> RecurrentPrior:
         """Return the prior with NumPy weights."""
@@ -59,6 +62,11 @@ class PriorModule(torch.nn.Module):
             prior=exported_array(self.output.weight),
             prior_bias=exported_array(self.output.bias),
         )
+
+
+def layers_in(precision: torch.dtype, m: Tensor) -> torch.autocast:
+    """Return the context in which layers that work on `m` compute at this precision; their weights stay as they are."""
+    return torch.autocast(m.device.type, precision, enabled=precision != torch.float32)
 
 
 def log_bands(m: Tensor, pooling: Tensor) -> Tensor:
