@@ -5,9 +5,11 @@
 #     --download        fetch a free corpus into --root first
 #     --exp DIR         where everything is written (exp/NAME)
 #     --stage N         first stage to run (1), --stop-stage N the last (6): 1 manifest, 2 features, 3 dictionaries,
-#                       4 networks, 5 scores on test, 6 table
+#                       4 networks, 5 scores, 6 table
+#     --grid DIR        folder of systems.tsv, and of config.toml and results.py where they differ from the recipe's
 #     --only REGEX      only the systems whose name matches it, of systems.tsv
-#     --limit N         score only the first N recordings of test
+#     --metric NAME     score only by this metric; may be given several times
+#     --limit N         score only the first N recordings
 #     --device NAME     torch device that networks are trained on (cpu)
 #     ARGS              for every stage, after config.toml: --set KEY=VALUE
 #
@@ -16,34 +18,44 @@
 set -euo pipefail
 
 recipe=$(cd "$(dirname "$0")" && pwd)
-roots=() exp=exp/$(basename "$recipe") stage=1 stop_stage=6 only=. limit=() device=cpu download=()
+roots=() exp=exp/$(basename "$recipe") grid=$recipe stage=1 stop_stage=6 only=. scoring=() device=cpu download=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --root) roots+=(--root "$2"); shift 2 ;;
     --exp) exp=$2; shift 2 ;;
     --stage) stage=$2; shift 2 ;;
     --stop-stage) stop_stage=$2; shift 2 ;;
+    --grid) grid=$2; shift 2 ;;
     --only) only=$2; shift 2 ;;
-    --limit) limit=(--limit "$2"); shift 2 ;;
+    --metric) scoring+=(--metric "$2"); shift 2 ;;
+    --limit) scoring+=(--limit "$2"); shift 2 ;;
     --device) device=$2; shift 2 ;;
     --download) download=(--download); shift ;;
     --) shift; break ;;
     *) echo "unknown option $1; recipes/common.sh lists them" >&2; exit 2 ;;
   esac
 done
-config=(--config "$recipe/config.toml")
 extra=("$@")
-systems=$recipe/systems.tsv
-[ -e "$systems" ] || systems=$recipe/../systems.tsv
+# of_grid NAME PLACES: the file of this name in the grid's folder, or else in the first of the places that has it.
+of_grid() {
+  local name=$1 place
+  shift
+  for place in "$grid" "$@"; do
+    [ ! -e "$place/$name" ] || { echo "$place/$name"; return; }
+  done
+}
+config=(--config "$(of_grid config.toml "$recipe")")
+systems=$(of_grid systems.tsv "$recipe" "$recipe/..")
+results=$(of_grid results.py "$recipe" "$recipe/../open")
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 # stage N TITLE: whether it is wanted, and says so.
 stage() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "stage $1: $2"; }
-# each_system COMMAND: runs it with name, dictionary, settings of both; "-" stands for no settings.
+# each_system COMMAND: runs it with name, dictionary, settings of both and split to score; "-" stands for none.
 each_system() {
-  local name dictionary snmf network
-  while IFS=$'\t' read -r name dictionary snmf network <&3; do
-    "$1" "$name" "$dictionary" "$snmf" "$network"
+  local name dictionary snmf network split
+  while IFS=$'\t' read -r name dictionary snmf network split <&3; do
+    "$1" "$name" "$dictionary" "$snmf" "$network" "${split:-test}"
   done 3< <(grep -v '^#' "$systems" | awk -F'\t' -v only="$only" '$1 ~ only')
 }
 # choose WORDS: fills the array `settings`, the command line's after the system's because the last one counts.
@@ -67,8 +79,9 @@ train() {
   [ -e "$exp/$1/minutes" ] || awk "BEGIN {print ($SECONDS - $begin) / 60}" >"$exp/$1/minutes"
 }
 score() {
-  [ -e "$exp/$1/test/summary.json" ] ||
-    deepnmf evaluate --manifest "$exp/manifest.jsonl" --model "$exp/$1" -o "$exp/$1/test" ${limit[@]+"${limit[@]}"}
+  [ "$5" = - ] || [ -e "$exp/$1/$5/summary.json" ] ||
+    deepnmf evaluate --manifest "$exp/manifest.jsonl" --split "$5" --model "$exp/$1" -o "$exp/$1/$5" \
+      ${scoring[@]+"${scoring[@]}"}
 }
 
 if stage 1 manifest; then
@@ -80,5 +93,5 @@ if stage 2 features; then
 fi
 if stage 3 dictionaries; then each_system pretrain; fi
 if stage 4 networks; then each_system train; fi
-if stage 5 "scores on test"; then each_system score; fi
-if stage 6 table; then python "$recipe/../open/results.py" "$exp" "$systems"; fi
+if stage 5 scores; then each_system score; fi
+if stage 6 table; then python "$results" "$exp" "$systems"; fi

@@ -13,6 +13,7 @@ import pytest
 from conftest import TinyCorpus
 
 ROOT = Path(__file__).resolve().parents[1]
+ATOMS = "snmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3"
 SMALL = "network.layers=2 train.epochs=1 train.epoch_frames=200"
 
 
@@ -29,19 +30,19 @@ def open_tree(tiny_corpus: TinyCorpus, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:
-    """A folder for a grid of systems, with a dictionary of six atoms."""
+    """A folder for a grid of systems."""
     folder = tmp_path / "grid"
     folder.mkdir()
-    (folder / "dictionaries.tsv").write_text("t2\tsnmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3\n")
     return folder
 
 
 def run(tree: Path, grid: Path, systems: list[tuple[str, str, str]], *options: str) -> str:
     """Run the recipe and return what it printed."""
-    lines = [f"{name}\tt2\t{settings}\t{split}\n" for name, settings, split in systems]
+    lines = [f"{name}\tt2\t{ATOMS}\t{settings}\t{split}\n" for name, settings, split in systems]
     (grid / "systems.tsv").write_text("".join(lines))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = [ROOT / "recipes/open/run.sh", "--data", tree, "--exp", grid.parent / "exp", "--grid", grid, *options]
+    roots = "--root", tree / "speech", "--root", tree / "noise"
+    command = [ROOT / "recipes/open/run.sh", *roots, "--exp", grid.parent / "exp", "--grid", grid, *options]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -51,7 +52,7 @@ def test_open(open_tree: Path, grid: Path) -> None:
     systems = [
         ("snmf", f"{SMALL} network.trained=0", "test"),
         ("deep", SMALL, "test"),
-        ("adam", f"{SMALL} train.optimiser=adam", "dev"),
+        ("adam", f"{SMALL} train.optimiser=adam", "-"),
     ]
     for _ in "twice":
         printed = run(open_tree, grid, systems)

@@ -81,7 +81,7 @@ def test_a_stage_that_fails_is_the_last(tmp_path: Path) -> None:
     assert "stage 2" not in result.stdout
 
 
-@pytest.mark.parametrize("recipe", TREES)
+@pytest.mark.parametrize("recipe", ["open", *TREES])
 def test_every_recipe_says_what_it_is(recipe: str) -> None:
     readme = (ROOT / "recipes" / recipe / "README.md").read_text(encoding="utf-8")
     for part in ("Licence", "Size", "Layout", "Time", "Results"):

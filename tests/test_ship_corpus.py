@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-SCRIPT = Path(__file__).resolve().parents[1] / "recipes" / "open" / "ship_corpus.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "recipes" / "open" / "ship" / "corpus.py"
 ROWS = [
     ("speech/train/a/1/1.flac", "speech", "train", "yes"),
     ("speech/train/a/2/2.flac", "speech", "train", "no"),
@@ -26,7 +26,7 @@ ROWS = [
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ship_corpus", SCRIPT)
+    spec = importlib.util.spec_from_file_location("corpus", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     monkeypatch.syspath_prepend(SCRIPT.parent)
@@ -50,7 +50,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def build(script: ModuleType, data: Path, output: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    monkeypatch.setattr(sys, "argv", ["ship_corpus.py", "--data", str(data), "-o", str(output), "--seed", str(seed)])
+    monkeypatch.setattr(sys, "argv", ["corpus.py", "--data", str(data), "-o", str(output), "--seed", str(seed)])
     script.main()
     return {p.relative_to(output).as_posix(): p.read_bytes() for p in sorted(output.rglob("*.flac"))}
 

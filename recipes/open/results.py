@@ -1,4 +1,4 @@
-"""Print the table of recipes/open/RESULTS.md. Usage: results.py EXP SYSTEMS."""
+"""Print the tables of a recipe's systems. Usage: results.py EXP SYSTEMS."""
 
 import csv
 import json
@@ -13,17 +13,19 @@ HEADS = ("SI-SDR", "SDR", "STOI", "ESTOI", "PESQ-WB")
 
 
 def main(experiment: Path, systems: Path) -> None:
-    """Print one row for each system: first those scored on test, then all by their dev score."""
-    names = [row[0] for row in csv.reader(systems.open(), delimiter="\t") if not row[0].startswith("#")]
-    tested = {name: read(experiment / name / "test" / "summary.json") for name in names if is_tested(experiment / name)}
-    if tested:
+    """Print one row for each system: first those that were scored, then all by their dev score in training."""
+    rows = [row for row in csv.reader(systems.open(), delimiter="\t") if not row[0].startswith("#")]
+    names = [name for name, *_ in rows]
+    folders = {name: experiment / name / (split[0] if split else "test") for name, _, _, _, *split in rows}
+    scored = {name: folder for name, folder in folders.items() if (folder / "summary.json").exists()}
+    if scored:
         print(f"| system | parameters | {' | '.join(HEADS)} | real-time factor |")
         print("|---|---:|" + "---:|" * (len(HEADS) + 1))
-        print(row("noisy input", "", scores(next(iter(tested.values())), "input"), ""))
-    for name, summary in tested.items():
-        factor = read(experiment / name / "test" / "timing.json")["real_time_factor"]
+        print(row("noisy input", "", scores(next(iter(scored.values())), "input"), ""))
+    for name, folder in scored.items():
+        factor = read(folder / "timing.json")["real_time_factor"]
         parameters = f"{load_model(experiment / name).network.parameters:,}"
-        print(row(name, parameters, scores(summary, "output"), f"{factor:.4f}"))
+        print(row(name, parameters, scores(folder, "output"), f"{factor:.4f}"))
     print("\n| system | parameters | MACs per second | epochs | minutes | dev SI-SDR of spectra |")
     print("|---|---:|---:|---:|---:|---:|")
     for name in filter(lambda name: (experiment / name / "minutes").exists(), names):
@@ -31,19 +33,15 @@ def main(experiment: Path, systems: Path) -> None:
         print(row(name, f"{model.network.parameters:,}", learning(model), f"{minutes:.1f}", f"{best(model):.2f}"))
 
 
-def is_tested(folder: Path) -> bool:
-    """Tell whether the system's scores are there."""
-    return (folder / "test" / "summary.json").exists()
-
-
 def read(path: Path) -> dict[str, Any]:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def scores(summary: dict[str, Any], part: str) -> str:
+def scores(folder: Path, part: str) -> str:
     """Return the mean of each metric, dB with two decimals and indices with three."""
-    means = {metric: summary["overall"].get(metric, {}).get(part, {}).get("mean") for metric in METRICS}
+    overall = read(folder / "summary.json")["overall"]
+    means = {metric: overall.get(metric, {}).get(part, {}).get("mean") for metric in METRICS}
     places = {metric: 3 if "toi" in metric else 2 for metric in METRICS}
     return " | ".join("–" if mean is None else f"{mean:.{places[metric]}f}" for metric, mean in means.items())
 

@@ -1,6 +1,6 @@
 """Build the corpus of the shipped model: the rows of the manifest that may ship, and noise that is made here.
 
-    python recipes/open/ship_corpus.py --data ../shared/data -o exp/ship/corpus
+    python recipes/open/ship/corpus.py --data ../shared/data -o exp/ship/corpus
 
 Training noise is what the manifest marks ``ship = yes`` plus what :mod:`made_noise` makes by seed. Dev is the shared
 dev split: it chooses, and nothing is trained on it.
