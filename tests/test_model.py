@@ -52,6 +52,23 @@ def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_half_the_bytes_give_nearly_the_same_masks(tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    saved = model()
+    save_model(whole, saved)
+    save_model(half, saved, half=True)
+    saved_bytes = whole.stat().st_size - half.stat().st_size
+    assert saved_bytes == pytest.approx(2 * sum(w.size for w in saved.network.tensors().values()), abs=500)
+    loaded = load_model(half)
+    assert all(weights.dtype == np.float32 for weights in loaded.network.tensors().values())
+    masks = [network.estimator().push(magnitudes(9)) for network in (loaded, saved)]
+    np.testing.assert_allclose(*masks, atol=2e-3)
+    large = saved.network.replaced(saved.network.dictionaries, 1e6 * saved.network.output)
+    with pytest.raises(DeepnmfError, match="need 32 bits"):
+        save_model(half, Model(large, saved.features), half=True)
+    assert load_model(half).network.parameters == saved.network.parameters
+
+
 def test_saving_what_was_loaded_changes_nothing(tmp_path: Path) -> None:
     save_model(tmp_path / "a.safetensors", model())
     save_model(tmp_path / "b.safetensors", load_model(tmp_path / "a.safetensors"))

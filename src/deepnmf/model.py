@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .artifacts import load_tensors, save_tensors
 from .config import FeatureConfig, from_dict, to_dict
 from .errors import DeepnmfError
@@ -65,15 +67,27 @@ def kind_of(network: Network) -> str:
     return next(name for name, cls in KINDS.items() if isinstance(network, cls))
 
 
-def save_model(path: Path, model: Model) -> None:
-    """Write a model file (safetensors with JSON metadata, no pickle)."""
+def save_model(path: Path, model: Model, half: bool = False) -> None:
+    """Write a model file (safetensors with JSON metadata, no pickle), with 16 bits a weight if `half`.
+
+    Raises
+    ------
+    DeepnmfError
+        If a weight is too large for 16 bits.
+    """
     kind = kind_of(model.network)
     metadata = {
         **model.metadata,
         "features": to_dict(model.features),
         "network": {"kind": kind, **model.network.settings()},
     }
-    save_tensors(path, model.network.tensors(), "model", metadata)
+    tensors = model.network.tensors()
+    if half:
+        largest = float(np.finfo(np.float16).max)
+        if any(np.abs(weights).max() > largest for weights in tensors.values()):
+            raise DeepnmfError(f"{path}: weights beyond {largest:g} need 32 bits")
+        tensors = {name: weights.astype(np.float16) for name, weights in tensors.items()}
+    save_tensors(path, tensors, "model", metadata)
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
@@ -94,7 +108,8 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     kind = settings.get("kind", "deep-nmf")
     if kind not in KINDS:
         raise DeepnmfError(f"{path}: a network of the kind {kind!r}, which this deepnmf does not know; upgrade deepnmf")
-    network = KINDS[kind].from_file(tensors, settings)
+    weights = {name: np.asarray(values, np.float32) for name, values in tensors.items()}
+    network = KINDS[kind].from_file(weights, settings)
     return Model(network, from_dict(FeatureConfig, metadata["features"], str(path)), metadata)
 
 
