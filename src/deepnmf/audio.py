@@ -15,8 +15,8 @@ __all__ = ["EXTENSIONS", "duration_seconds", "find_audio", "read", "read_mono", 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
 
 
-def find_audio(folder: Path) -> list[Path]:
-    """Return the audio files under `folder`, sorted; hidden files (of the system, or half-written) are left out.
+def find_audio(folder: Path, extensions: tuple[str, ...] = EXTENSIONS) -> list[Path]:
+    """Return the files under `folder` with such suffixes, sorted, but for hidden ones (the system's, or half-written).
 
     Raises
     ------
@@ -28,10 +28,10 @@ def find_audio(folder: Path) -> list[Path]:
     found = sorted(
         p
         for p in Path(folder).rglob("*")
-        if p.suffix.lower() in EXTENSIONS and not p.name.startswith(".") and p.is_file()
+        if p.suffix.lower() in extensions and not p.name.startswith(".") and p.is_file()
     )
     if not found:
-        raise DeepnmfError(f"{folder}: no audio files in it ({', '.join(EXTENSIONS)})")
+        raise DeepnmfError(f"{folder}: no audio files in it ({', '.join(extensions)})")
     return found
 
 

@@ -10,12 +10,13 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio_streams import AudioReader, AudioWriter, Encoding, encoding_for
+from ..audio_streams import AudioWriter, Encoding, encoding_for
 from ..errors import DeepnmfError
 from ..model import Model
 from .enhancer import Enhancer, Observer
 from .masks import mask_file
 from .plot import Picture
+from .sources import open_source
 from .streams import Progress, Source, enhance_stream
 
 
@@ -78,7 +79,7 @@ def enhance_file(
     """
     options = options or FileOptions()
     refuse_overwriting(source, target, options.noise, options.mask, options.picture)
-    with AudioReader(source) as reader:
+    with open_source(source) as reader:
         return enhance_into_file(reader, target, model, options, progress)
 
 

@@ -7,11 +7,12 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from ..audio_streams import AudioReader, Encoding
+from ..audio_streams import Encoding
 from ..errors import DeepnmfError
 from ..model import Model
 from .files import FileOptions, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
 from .pipes import RAW_SUBTYPES, PipeReader, PipeWriter, pipe_encoding
+from .sources import open_source
 from .streams import Source, enhance_stream
 
 
@@ -64,7 +65,7 @@ def enhance_pipe(
         else:
             outputs = (options.noise, options.mask, options.picture)
             refuse_overwriting(Path(source), *outputs, None if target == "-" else Path(target))
-            reader = stack.enter_context(AudioReader(Path(source)))
+            reader = stack.enter_context(open_source(Path(source)))
         if target == "-":
             return _into_stdout(reader, model, options, raw=raw is not None and source == "-")
         return enhance_into_file(reader, Path(target), model, options)

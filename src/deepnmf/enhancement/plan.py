@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..audio import EXTENSIONS, find_audio
 from ..errors import DeepnmfError
+from .sources import DECODED, readable
 
 SUFFIX = "_enhanced"
 
@@ -47,7 +48,7 @@ def plan(
     output : Path, optional
         File or folder.
     suffix : str, optional
-        Suffix of the outputs, such as ``".flac"``; each input's own by default.
+        Suffix of the outputs, such as ``".flac"``; each input's own by default, or ``".wav"`` if that is not written.
 
     Returns
     -------
@@ -84,13 +85,13 @@ def _expand(inputs: list[str], output: Path | None) -> tuple[list[tuple[Path, Pa
 def _files(name: str) -> list[tuple[Path, Path | None]]:
     path = Path(name)
     if path.is_dir():
-        return [(file, path) for file in find_audio(path)]
+        return [(file, path) for file in find_audio(path, readable())]
     if path.exists() or not glob.has_magic(name):
         if not path.exists():
             raise DeepnmfError(f"{name}: no such file or folder")
         return [(path, None)]
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - Path has no ** at any depth of an absolute pattern
-    files = [match for match in matches if match.suffix.lower() in EXTENSIONS and match.is_file()]
+    files = [match for match in matches if match.suffix.lower() in readable() and match.is_file()]
     if not files:
         raise DeepnmfError(f"{name}: no audio file matches")
     return [(file, None) for file in files]
@@ -117,12 +118,15 @@ def _below(source: Path, root: str) -> Path:
 
 
 def _without_clashes(pairs: list[tuple[Path, Path]], suffix: str | None) -> list[Job]:
-    """Give targets their suffix; where that makes two equal (x.wav and x.mp3), they keep the old one before it."""
-    if suffix is None:
-        return [Job(source, target) for source, target in pairs]
-    renamed = [target.with_suffix(suffix) for _, target in pairs]
+    """Give targets their suffix; where that makes two equal (x.wav and x.mp3), a new one comes after the old one."""
+    renamed = [target.with_suffix(suffix or _own_suffix(target)) for _, target in pairs]
     count = Counter(str(target).casefold() for target in renamed)
-    return [
-        Job(source, new if count[str(new).casefold()] == 1 else target.with_name(target.name + suffix))
-        for (source, target), new in zip(pairs, renamed, strict=True)
-    ]
+    jobs = []
+    for (source, target), new in zip(pairs, renamed, strict=True):
+        alone = new == target or count[str(new).casefold()] == 1
+        jobs.append(Job(source, new if alone else target.with_name(target.name + new.suffix)))
+    return jobs
+
+
+def _own_suffix(target: Path) -> str:
+    return ".wav" if target.suffix.lower() in DECODED else target.suffix
