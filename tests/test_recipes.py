@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,12 +38,17 @@ def grid(tmp_path: Path) -> Path:
 
 
 def run(tree: Path, grid: Path, systems: list[tuple[str, str, str]], *options: str) -> str:
-    """Run the recipe and return what it printed."""
+    """Run the recipe with a grid of one dictionary and return what it printed."""
     lines = [f"{name}\tt2\t{ATOMS}\t{settings}\t{split}\n" for name, settings, split in systems]
     (grid / "systems.tsv").write_text("".join(lines))
+    return run_grid(tree, grid, grid.parent / "exp", *options)
+
+
+def run_grid(tree: Path, grid: Path, experiment: Path, *options: str) -> str:
+    """Run the recipe with any grid and return what it printed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     roots = "--root", tree / "speech", "--root", tree / "noise"
-    command = [ROOT / "recipes/open/run.sh", *roots, "--exp", grid.parent / "exp", "--grid", grid, *options]
+    command = [ROOT / "recipes/open/run.sh", *roots, "--exp", experiment, "--grid", grid, *options]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -62,6 +68,30 @@ def test_open(open_tree: Path, grid: Path) -> None:
     parameters = {row.split(" | ")[0].strip("| "): row.split(" | ")[1] for row in dev_rows}
     assert parameters["snmf"] == f"{3 * 6 * 257:,}"
     assert parameters["deep"] == f"{(2 * 2 + 1) * 6 * 257:,}"
+
+
+@pytest.mark.parametrize(
+    ("grid", "only"),
+    [("ship", "."), ("claim", "^(sigmoid-1x64-t9|recurrent-64)$"), ("claim/steps", "^(ista-.*|lstm-64)-step0.0[15]$")],
+)
+def test_the_grids_run_with_tiny_networks(grid: str, only: str, open_tree: Path, tmp_path: Path) -> None:
+    recurrent = "recurrent.bands=8 recurrent.units=4 recurrent.subband_units=4"
+    tiny = f"{SMALL} {ATOMS.replace('context=2', 'iterations=3')} {recurrent}"
+    folder = ROOT / "recipes/open" / grid
+    settings = [word for setting in tiny.split() for word in ("--set", setting)]
+    printed = run_grid(
+        open_tree, folder, tmp_path / "exp", "--only", only, "--metric", "si_sdr", "--metric", "sdr", "--", *settings
+    )
+    rows = [
+        line.split("\t")
+        for line in (folder / "systems.tsv").read_text().splitlines()
+        if re.search(only, line.split("\t")[0])
+    ]
+    names = [name for name, *_ in rows if not name.startswith("#")]
+    assert names
+    assert all(f"\n| {name} | " in printed for name in names)
+    scored = {(name, split) for name, *_, split in rows if (tmp_path / "exp" / name / split / "scores.csv").exists()}
+    assert scored == {(name, split) for name, *_, split in rows if split in ("dev", "test")}
 
 
 def test_the_comparison_of_networks(open_tree: Path, grid: Path) -> None:
