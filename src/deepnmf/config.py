@@ -137,7 +137,7 @@ class TrainConfig:
     """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
     splitting: Literal["weights", "activations", "none"] = "weights"
     """Multiplicative: where the gradient's parts are split anew; "none" is the paper's rule."""
-    exponent: float = 0.1
+    exponent: float = 0.05
     """Multiplicative: η. The paper's rule has 1; less damps the update, which new splits need."""
     memory: float = 0.9
     """Multiplicative: share of the statistics kept from one batch to the next."""
