@@ -19,6 +19,7 @@ from enhance_cli import leftovers, run
 from enhance_models import small_model
 
 RATE_HZ = 44100
+pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 
 
 def ffmpeg(*arguments: str | Path) -> None:

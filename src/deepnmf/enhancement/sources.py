@@ -72,16 +72,19 @@ class DecodedReader:
 
     def _fault(self) -> DeepnmfError:
         """Return ffmpeg's last word as an error."""
-        self._process.wait()
+        self._stop()
         self._messages.seek(0)
         lines = self._messages.read().decode(errors="replace").strip().splitlines() or ["no samples in it"]
         return DeepnmfError(f"{self._path}: not readable as audio (ffmpeg: {lines[-1].removeprefix('Error: ')})")
 
-    def _close(self) -> None:
+    def _stop(self) -> None:
         if self._process.stdout is not None:
             self._process.stdout.close()  # ffmpeg ends when nobody listens
-        self._process.kill()
         self._process.wait()
+
+    def _close(self) -> None:
+        self._process.kill()
+        self._stop()
         self._messages.close()
 
     def __enter__(self) -> DecodedReader:
