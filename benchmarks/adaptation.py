@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 import deepnmf
-from deepnmf.audio import read_mono
-from deepnmf.corpus.mixing import mix
+from deepnmf.audio.files import read_mono
+from deepnmf.data.mixing import mix
 from deepnmf.enhancement.adapt import adapted
-from deepnmf.metrics import si_sdr
+from deepnmf.evaluation.metrics import si_sdr
 from deepnmf.model import Model
 
 RATE_HZ = 16000

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from deepnmf.audio import read, resample
-from deepnmf.corpus.mixing import mix
+from deepnmf.audio.files import read, resample
+from deepnmf.data.mixing import mix
 
 FOLDER = Path(__file__).resolve().parent
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from deepnmf.model import save_model
-from enhance_models import small_model
+from helpers import ROOT
+from helpers.enhance_models import small_model
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 
 @pytest.mark.parametrize(
@@ -48,13 +49,13 @@ def test_adaptation_scores_every_system() -> None:
 
 
 def test_harm_to_clean_speech_and_to_noise_is_measured() -> None:
-    import harm
+    import distortion
 
     noise = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
-    assert harm.attenuation_db(small_model(), noise) > 0  # a mask takes away
+    assert distortion.attenuation_db(small_model(), noise) > 0  # a mask takes away
     pytest.importorskip("pesq")
-    scores = harm.clean_scores(small_model(), [noise])
+    scores = distortion.clean_scores(small_model(), [noise])
     means, leasts = zip(*(map(float, score.split(" / ")) for score in scores), strict=True)
     assert means == leasts  # there is but one
     hum = np.sin(2 * np.pi * 60 * np.arange(16000) / 16000).astype(np.float32)
-    assert np.abs(harm.without_rumble(hum + noise) - harm.without_rumble(noise)).max() < 1e-5
+    assert np.abs(distortion.without_rumble(hum + noise) - distortion.without_rumble(noise)).max() < 1e-5

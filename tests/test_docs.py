@@ -12,10 +12,9 @@ import typer
 
 import deepnmf
 from deepnmf.cli import app
+from helpers import ROOT
 
 pytest.importorskip("mkdocs")
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.audio import read
+from deepnmf.audio.files import read
+from helpers import ROOT
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 CLIPS: list[dict[str, Any]] = json.loads((EXAMPLES / "clips.json").read_text(encoding="utf-8"))
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from deepnmf.artifacts import save_tensors
 from deepnmf.config import FeatureConfig, NetworkConfig, StftSpec
+from deepnmf.dsp.stft import stack_context
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
-from deepnmf.network import from_snmf
-from deepnmf.stft import stack_context
+from deepnmf.networks.unfolded.deep_nmf import from_snmf
 
 SPEC = StftSpec(rate_hz=1000, window_ms=10.0, hop_ms=4.0, fft_size=10)
 F = SPEC.bins

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
 
 import deepnmf
 from deepnmf.enhancement.adapt import adapted
-from deepnmf.metrics import si_sdr
+from deepnmf.evaluation.metrics import si_sdr
 from deepnmf.model import ADAPTABLE_MODEL, DEFAULT_MODEL
+from helpers import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted(path.stem for path in (ROOT / "src/deepnmf/models").glob("*.safetensors"))
 
 

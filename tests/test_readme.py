@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TinyCorpus
+from helpers import ROOT
+from helpers.signals import TinyCorpus
 
-ROOT = Path(__file__).resolve().parents[1]
 MARKS = ("install", "test", "run", "skip")
 
 

@@ -22,7 +22,7 @@ def pages() -> dict[str, str]:
         "benchmarks/RESULTS.md": "results/benchmarks.md",
         "recipes/open/RESULTS.md": "results/open.md",
         "recipes/open/ABLATIONS.md": "results/ablations.md",
-        "recipes/open/claim/fronts.svg": "results/fronts.svg",
+        "recipes/open/model_size/pareto.svg": "results/pareto.svg",
         **{path: f"recipes/{name}.md" for path, name in readmes.items()},
         **{f"src/deepnmf/models/{name}": f"models/{name}" for name in cards},
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .enhancement import Enhancer
     from .enhancement import enhance_array as enhance
     from .errors import DeepnmfError
     from .model import Model, load_model
 
-__version__ = "0.1.0"
 __all__ = ["DeepnmfError", "Enhancer", "Model", "enhance", "load_model"]
 
 _HOMES = {

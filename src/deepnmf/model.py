@@ -12,12 +12,13 @@ import numpy as np
 from .artifacts import load_tensors, save_tensors
 from .config import FeatureConfig, from_dict, to_dict
 from .errors import DeepnmfError
-from .network import DeepNMF, Estimator, FramewiseNetwork, Network
-from .unfolding.ista import IstaNetwork
-from .unfolding.markov import BeliefPropagationNetwork, MeanFieldNetwork
-from .unfolding.mask_networks import GRUNetwork, LSTMNetwork
-from .unfolding.recurrent import RecurrentDeepNMF
-from .unfolding.sigmoid import SigmoidNetwork
+from .networks.base import Estimator, FramewiseNetwork, Network
+from .networks.baselines.mask_rnn import GRUNetwork, LSTMNetwork
+from .networks.baselines.sigmoid import SigmoidNetwork
+from .networks.unfolded.deep_nmf import DeepNMF
+from .networks.unfolded.ista import IstaNetwork
+from .networks.unfolded.markov import BeliefPropagationNetwork, MeanFieldNetwork
+from .networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"

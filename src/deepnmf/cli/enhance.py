@@ -39,8 +39,8 @@ from ._process import one_thread_per_worker, stop_on_sigterm
 if TYPE_CHECKING:
     from ..enhancement.adapt import Profile
     from ..enhancement.files import FileOptions
-    from ..enhancement.pipeline import RawFormat
     from ..enhancement.plan import Job
+    from ..enhancement.stdio import RawFormat
     from ..model import Model
 
 
@@ -78,7 +78,7 @@ def enhance(
     one_thread_per_worker()
     stop_on_sigterm()
     from ..enhancement.files import FileOptions
-    from ..enhancement.pipeline import RawFormat
+    from ..enhancement.stdio import RawFormat
     from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, load_model
 
     options = FileOptions(
@@ -129,8 +129,8 @@ def _enhance_pipe(
     options: FileOptions,
     raw: RawFormat | None,
 ) -> None:
-    from ..enhancement.pipeline import enhance_pipe
-    from ..enhancement.pipes import OutputClosed
+    from ..audio.pipes import OutputClosed
+    from ..enhancement.stdio import enhance_pipe
 
     if len(inputs) > 1:
         raise DeepnmfError("stdin or stdout carries one recording; give one input")
@@ -228,7 +228,7 @@ class _Bar:
 
 
 def _seconds(path: Path) -> float | None:
-    from ..audio import duration_seconds
+    from ..audio.files import duration_seconds
 
     try:
         return duration_seconds(path)

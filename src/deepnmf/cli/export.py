@@ -18,7 +18,7 @@ def export(
     model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
 ) -> None:
     """Write a model as an ONNX graph for other languages: one hop of samples in, one out, states explicit."""
-    from ..export import delay, export_onnx, state_shapes
+    from ..export.onnx import delay, export_onnx, state_shapes
     from ..model import load_model
 
     loaded = load_model(model)

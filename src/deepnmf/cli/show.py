@@ -19,9 +19,9 @@ def show(
 ) -> None:
     """Print a model's card: what it is, what it costs, where it came from, and its atoms."""
     from ..model import load_model
-    from ..network import DictionaryNetwork
+    from ..networks.base import DictionaryNetwork
     from ..report.atoms import drawing
-    from ..report.card import card
+    from ..report.summary import card
 
     loaded = load_model(model)
     for name, value in card(loaded):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..config import NETWORKS
-from ..corpus import NAMES
+from ..data.corpora import NAMES
 from ..errors import DeepnmfError
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def prepare(
     seed: Seed = None,
 ) -> None:
     """Write the manifest: which speech is mixed with which noise, where and how loud, in which split."""
-    from .. import preparation
-    from ..corpus import catalogue
+    from ..data import prepare as preparation
+    from ..data.corpora import catalogue
 
     loaded = _load(config, settings, seed)
     how = loaded.features, loaded.train.seed
@@ -83,7 +83,7 @@ def features(
 ) -> None:
     """Write the magnitudes of the train and dev mixtures, in shards."""
     _limit_threads(threads)
-    from .. import features as stage
+    from ..data import features as stage
 
     left_out = stage.features(manifest, output, _load(config, settings).features)
     typer.echo(f"{output}")
@@ -100,7 +100,7 @@ def pretrain(
 ) -> None:
     """Learn the dictionaries of speech and of noise by sparse NMF."""
     _limit_threads(threads)
-    from .. import pretraining
+    from ..training import pretrain as pretraining
 
     loaded = _load(config, settings, seed)
     pretraining.pretrain(features, output, loaded.snmf, loaded.train.seed)
@@ -136,7 +136,8 @@ def train(
 ) -> None:
     """Train on your own recordings: every stage that is not yet done, resuming where an earlier run stopped."""
     _limit_threads(threads)
-    from .. import pipeline, training
+    from ..training import experiment as pipeline
+    from ..training import loop as training
 
     direct = {
         "train": {"epochs": epochs, "optimiser": optimiser},

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio_streams import AudioReader
+from ..audio.formats import AudioReader
 from ..config import FeatureConfig
+from ..dsp.level import LevelTracker
+from ..dsp.stft import stack_context, stft
 from ..errors import DeepnmfError
-from ..level import LevelTracker
 from ..model import Model
-from ..network import DeepNMF
-from ..snmf import SparseNMF
-from ..stft import stack_context, stft
+from ..networks.unfolded.deep_nmf import DeepNMF
+from ..nmf.sparse_nmf import SparseNMF
 from .enhancer import model_band, spec_at_rate
 
 PROFILE_ATOMS = 64

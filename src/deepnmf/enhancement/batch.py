@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import DeepnmfError
 from .plan import Job
-from .streams import Progress
+from .stream import Progress
 
 Work = Callable[[Job, Progress], list[str]]
 """Do one job, calling the second argument after each block; return warnings."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DeepnmfError
 from ..model import Model
-from ..network import DeepNMF
+from ..networks.unfolded.deep_nmf import DeepNMF
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import StftSpec
+from ..dsp.level import LevelTracker
+from ..dsp.stft import Analyser, Synthesiser, padding
 from ..errors import DeepnmfError
-from ..level import LevelTracker
-from ..stft import Analyser, Synthesiser, padding
 
 if TYPE_CHECKING:
     from ..model import Model

@@ -10,14 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio_streams import AudioWriter, Encoding, encoding_for
+from ..audio.ffmpeg import open_source
+from ..audio.formats import AudioWriter, Encoding, Source, encoding_for
 from ..errors import DeepnmfError
 from ..model import Model
 from .enhancer import Enhancer, Observer
 from .masks import mask_file
 from .plot import Picture
-from .sources import open_source
-from .streams import Progress, Source, enhance_stream
+from .stream import Progress, enhance_stream
 
 
 class ClipCounter(Protocol):

@@ -18,7 +18,7 @@ from .enhancer import Observer
 def mask_file(path: Path) -> Iterator[Observer]:
     """Yield an observer that collects gains into ``(frames, F)``, or ``(frames, channels, F)`` if channels differ.
 
-    F counts the bins at the recording's rate; times the STFT of the recording (:func:`deepnmf.stft.stft` with
+    F counts the bins at the recording's rate; times the STFT of the recording (:func:`deepnmf.dsp.stft.stft` with
     :func:`deepnmf.enhancement.enhancer.spec_at_rate`) the gains give the STFT of the output. Float32.
 
     Raises

@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audio import EXTENSIONS, find_audio
+from ..audio.ffmpeg import DECODED, readable
+from ..audio.files import EXTENSIONS, find_audio
 from ..errors import DeepnmfError
-from .sources import DECODED, readable
 
 SUFFIX = "_enhanced"
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .._version import __version__
 from ..artifacts import write_csv, write_json, write_text
 from ..errors import DeepnmfError
-from ..metrics import available_metrics
 from ..model import DEFAULT_MODEL
 from .items import Item, folder_items, manifest_items
+from .metrics import available_metrics
 from .scoring import Plan, Scores, score_all
 from .summary import metric_notes, summarise
 from .systems import Enhance, System, model_system
@@ -82,7 +82,7 @@ def evaluate(
     save_audio : bool
         Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
     only : sequence of str
-        Keys of :data:`deepnmf.metrics.METRICS` to score by; all that are installed by default.
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by; all that are installed by default.
 
     Raises
     ------

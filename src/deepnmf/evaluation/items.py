@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import find_audio, read, read_mono
-from ..corpus.manifest import Row, read_manifest
-from ..corpus.mixing import load_mixture
+from ..audio.files import find_audio, read, read_mono
+from ..data.manifest import Row, read_manifest
+from ..data.mixing import load_mixture
 from ..errors import DeepnmfError
 from .systems import System
 

@@ -17,12 +17,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ..audio import write
+from ..audio.files import write
 from ..config import fingerprint
 from ..errors import DeepnmfError
-from ..metrics import METRICS
 from .items import Item, Signals
-from .journal import Score, journal, read_journal
+from .metrics import METRICS
+from .partial_scores import Score, journal, read_journal
 from .systems import System
 
 DECIMALS = 6
@@ -37,7 +37,7 @@ class Plan:
     Attributes
     ----------
     metrics : tuple of str
-        Keys of :data:`deepnmf.metrics.METRICS`.
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS`.
     system : System or None
         Enhances manifest rows; None for pairs of files.
     audio : Path or None
@@ -50,7 +50,7 @@ class Plan:
 
     def key(self, item: Item) -> str:
         """Return a hash of all that decides the scores of `item`."""
-        from .. import __version__
+        from .._version import __version__
 
         variants = {name: METRICS[name].variant for name in self.metrics}
         system = self.system and [self.system.name, self.system.rate_hz, self.system.sha256]

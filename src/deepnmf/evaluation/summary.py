@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics import METRICS
+from .metrics import METRICS
 from .scoring import DECIMALS, PARTS
 
 RESAMPLES = 1000

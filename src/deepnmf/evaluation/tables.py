@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..metrics import METRICS
+from .metrics import METRICS
 from .summary import undefined_total
 
 

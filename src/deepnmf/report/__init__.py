@@ -8,14 +8,14 @@ from typing import Any
 from ..artifacts import write_text
 from ..errors import DeepnmfError
 from ..model import Model, load_model
-from .anatomy import dissect
 from .examples import Example, make_examples
+from .layers import dissect
 from .page import followed, page
 from .scores import Scores, find_rows, load_scores
 
 __all__ = ["report"]
 
-LAST = "last.safetensors"  # as deepnmf.training has it, without waiting for torch
+LAST = "last.safetensors"  # as deepnmf.training.loop has it, without waiting for torch
 
 
 def report(experiment: Path, output: Path, *, scores: Path | None = None, manifest: Path | None = None) -> list[str]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..corpus.manifest import Row
-from ..corpus.mixing import Mixture, load_mixture
+from ..data.manifest import Row
+from ..data.mixing import Mixture, load_mixture
+from ..dsp.stft import stft
 from ..enhancement import enhance_array
 from ..errors import DeepnmfError
 from ..model import Model
-from ..stft import stft
 
 EXCERPT_SAMPLES = 96_000
 """Length of what is shown and played: 6 s at 16 kHz. A page with three examples then has 4 to 5 MB."""

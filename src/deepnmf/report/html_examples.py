@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy
 from .atoms import sorted_atoms
 from .examples import Example
 from .html_parts import esc, frequency_marks, lane, number, score, time_axis, transport, unit
+from .layers import Anatomy
 from .media import sound
 
 ACTIVATION_RANGE_DB = 60.0
@@ -41,7 +41,7 @@ def _about(example: Example, seconds: float) -> str:
 
 
 def _scores(example: Example, metrics: tuple[str, ...]) -> str:
-    from ..metrics import METRICS
+    from ..evaluation.metrics import METRICS
 
     row = example.row
     return " · ".join(

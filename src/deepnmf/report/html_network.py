@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..model import Model
-from ..network import DeepNMF, DictionaryNetwork
-from ..unfolding.recurrent import RecurrentDeepNMF
-from .anatomy import shown_layers
+from ..networks.base import DictionaryNetwork
+from ..networks.unfolded.deep_nmf import DeepNMF
+from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from .atoms import RANGE_DB, centre_frequencies, shading, sorted_atoms
-from .card import card
 from .html_parts import choice, esc, frequency_marks, lane
+from .layers import shown_layers
+from .summary import card
 
 
 def card_html(model: Model) -> str:

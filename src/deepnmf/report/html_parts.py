@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from ..metrics import METRICS
+from ..evaluation.metrics import METRICS
 from .media import picture
 
 

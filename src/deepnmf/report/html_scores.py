@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..metrics import METRICS
+from ..evaluation.metrics import METRICS
 from ..model import Model
 from .charts import Axis, curve, scatter, ticks
 from .examples import chosen

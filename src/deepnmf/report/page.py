@@ -8,17 +8,17 @@ import string
 from importlib import resources
 from typing import Any
 
-from .. import __version__
+from .._version import __version__
 from ..model import Model
-from .anatomy import Anatomy
-from .card import kind
 from .charts import curve
 from .examples import Example
 from .html_examples import example_html, inside
 from .html_network import card_html, dictionaries_html
 from .html_parts import esc
 from .html_scores import headline, input_against_output, learning_curves, tables
+from .layers import Anatomy
 from .scores import Scores
+from .summary import kind
 
 
 def page(

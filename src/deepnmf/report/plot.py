@@ -7,7 +7,7 @@ from pathlib import Path
 from ..artifacts import atomic_path
 from ..errors import DeepnmfError
 from ..model import Model, kind_of
-from ..network import DictionaryNetwork
+from ..networks.base import DictionaryNetwork
 from .atoms import RANGE_DB, shading, sorted_atoms
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json
-from ..corpus.manifest import Row, read_manifest
+from ..data.manifest import Row, read_manifest
+from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
-from ..metrics import METRICS
+from ..evaluation.metrics import METRICS
 from ..model import Model
-from ..preparation import MANIFEST
 
 FIELDS = ("overall", "by_snr", "by_noise_type", "metrics", "split", "manifest_sha256")
 
@@ -30,7 +30,7 @@ class Scores:
     rows : list of dict
         Lines of ``scores.csv``; scores and SNR as numbers.
     metrics : tuple of str
-        Keys of :data:`deepnmf.metrics.METRICS`, in their order.
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS`, in their order.
     """
 
     summary: dict[str, Any]

@@ -1,0 +1,1 @@
+"""Audio files, pipes and decoders: recordings in, recordings out."""

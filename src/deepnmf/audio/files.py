@@ -1,0 +1,95 @@
+"""Reading, writing and resampling of audio files. One convention: ``(channels, samples)``, float32, full scale 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..artifacts import atomic_path
+from ..errors import DeepnmfError
+from .formats import BLOCK_SECONDS, AudioReader, AudioWriter, encoding_for, unreadable
+
+__all__ = ["EXTENSIONS", "duration_seconds", "find_audio", "read", "read_mono", "resample", "unreadable", "write"]
+
+EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
+
+
+def find_audio(folder: Path, extensions: tuple[str, ...] = EXTENSIONS) -> list[Path]:
+    """Return the files under `folder` with such suffixes, sorted, but for hidden ones (the system's, or half-written).
+
+    Raises
+    ------
+    DeepnmfError
+        If the folder is missing or has none.
+    """
+    if not Path(folder).is_dir():
+        raise DeepnmfError(f"{folder}: no such folder")
+    found = sorted(
+        p
+        for p in Path(folder).rglob("*")
+        if p.suffix.lower() in extensions and not p.name.startswith(".") and p.is_file()
+    )
+    if not found:
+        raise DeepnmfError(f"{folder}: no audio files in it ({', '.join(extensions)})")
+    return found
+
+
+def duration_seconds(path: Path) -> float:
+    """Return the length of an audio file from its header, in seconds."""
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, OSError) as error:
+        raise unreadable(path, error) from None
+    return info.frames / info.samplerate
+
+
+def read(path: Path) -> tuple[np.ndarray, int]:
+    """Read a whole file.
+
+    Returns
+    -------
+    samples : ndarray
+        Shape ``(channels, samples)``, float32.
+    rate_hz : int
+        Sampling rate.
+
+    Raises
+    ------
+    DeepnmfError
+        If the file is missing, not audio, empty, truncated or holds NaN or infinite samples.
+    """
+    with AudioReader(path) as reader:
+        return np.concatenate(list(reader.blocks(BLOCK_SECONDS)), axis=1), reader.encoding.rate_hz
+
+
+def read_mono(path: Path, rate_hz: int) -> np.ndarray:
+    """Read a file as the mean of its channels at `rate_hz`, shape ``(samples,)``."""
+    samples, found_hz = read(path)
+    return resample(samples.mean(axis=0, dtype=np.float32), found_hz, rate_hz)
+
+
+def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Resample along the last axis at high quality; returns float32."""
+    if from_hz == to_hz:
+        return samples
+    import soxr
+
+    return soxr.resample(samples.T, from_hz, to_hz).T.astype(np.float32, copy=False)
+
+
+def write(path: Path, samples: np.ndarray, rate_hz: int, subtype: str | None = None) -> None:
+    """Write ``(channels, samples)`` atomically in the format that the suffix names.
+
+    Samples above full scale are clipped unless the subtype is ``FLOAT`` or ``DOUBLE``.
+
+    Raises
+    ------
+    DeepnmfError
+        If the format is unknown, cannot hold the subtype, or the file cannot be written.
+    """
+    encoding = encoding_for(path, rate_hz, len(samples), samples.shape[1], subtype=subtype)
+    with atomic_path(path) as temporary, AudioWriter(temporary, encoding, shown=path) as writer:
+        writer.write(samples)

@@ -1,0 +1,1 @@
+"""From recordings to what is trained on: manifests, mixtures, features."""

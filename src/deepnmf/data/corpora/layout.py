@@ -1,0 +1,133 @@
+"""What the corpora share: finding their folders, pairing files by path, counting what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...audio.files import find_audio
+from ...config import FeatureConfig
+from ...errors import DeepnmfError
+from ..folders import Clip, read_clips
+from ..manifest import Row, Split
+from .download import Archive
+
+
+@dataclass(frozen=True)
+class Count:
+    """Files found in a part of a corpus, and as published; several where the publications disagree."""
+
+    part: str
+    found: int
+    published: tuple[int, ...]
+
+
+@dataclass
+class Survey:
+    """What is noticed while a corpus is read: files left out and why, counts, and other remarks."""
+
+    left_out: list[str] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def count(self, part: str, found: int, *published: int) -> None:
+        """Note how many files a part of the corpus has and should have."""
+        self.counts.append(Count(part, found, published))
+
+    def warnings(self) -> list[str]:
+        """Return a line on the counts that differ from the published ones, if any, and the remarks.
+
+        Examples
+        --------
+        >>> survey = Survey()
+        >>> survey.count("train", 7138, 7138)
+        >>> survey.count("dev", 12, 2460, 2454)
+        >>> survey.warnings()
+        ['not the corpus as published: dev has 12 files, not 2,460; what is there is used']
+        """
+        differing = [count for count in self.counts if count.found not in count.published]
+        parts = ", ".join(f"{c.part} has {c.found:,} files, not {c.published[0]:,}" for c in differing)
+        return [*([f"not the corpus as published: {parts}; what is there is used"] if parts else []), *self.remarks]
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to prepare a corpus: what to mix, the seed, and who is held out where the corpus has no dev split."""
+
+    config: FeatureConfig
+    seed: int
+    dev_speakers: tuple[str, ...] = ()
+    survey: Survey = field(default_factory=Survey)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus that `deepnmf prepare --corpus` knows.
+
+    Attributes
+    ----------
+    licence : str
+        Its licence.
+    splits : str
+        How it is split into train, dev and test.
+    roots : tuple of str
+        What the folders given with ``--root`` are, in order.
+    rows : callable
+        From the roots and a request to the rows of the manifest.
+    archives : tuple of tuple of Archive
+        What ``--download`` fetches into each root; empty if the corpus is not free.
+    """
+
+    licence: str
+    splits: str
+    roots: tuple[str, ...]
+    rows: Callable[[Sequence[Path], Request], Iterable[Row]]
+    archives: tuple[tuple[Archive, ...], ...] = ()
+
+
+def locate(root: Path, marker: str, *below: str) -> Path:
+    """Return `root`, or the first of the folders `below` it, that has an entry matching the glob `marker`.
+
+    Raises
+    ------
+    DeepnmfError
+        If none has it.
+    """
+    if not Path(root).is_dir():
+        raise DeepnmfError(f"{root}: no such folder")
+    for folder in (Path(root), *(Path(root) / name for name in below)):
+        if any(folder.glob(marker)):
+            return folder
+    places = "".join(f" or in {name}" for name in below)
+    raise DeepnmfError(f"{root}: no {marker} in it{places}; data/README.md has the layout of the corpus")
+
+
+def pairs(noisy: Path, clean: Path, survey: Survey, speaker: Callable[[Path], str]) -> Iterator[tuple[Clip, Path, str]]:
+    """Yield each readable file under `noisy`, the clean file at the same relative path, and that path's stem.
+
+    A part of the corpus that is not there has no files; the counts say so.
+    """
+    noisy, clean = Path(noisy).resolve(), Path(clean).resolve()
+    for clip in read_clips(find_audio(noisy) if noisy.is_dir() else [], survey.left_out, speaker):
+        relative = clip.path.relative_to(noisy)
+        if (clean / relative).is_file():
+            yield clip, clean / relative, relative.with_suffix("").as_posix()
+        else:
+            survey.left_out.append(f"{clip.path}: no clean file {clean / relative}")
+
+
+def pair_row(
+    split: Split, clip: Clip, clean: Path, name: str, *, snr_db: float | None = None, noise_type: str = ""
+) -> Row:
+    """Return the manifest row of a recorded pair."""
+    return Row(
+        id=name,
+        split=split,
+        speech=str(clean),
+        noisy=str(clip.path),
+        snr_db=snr_db,
+        noise_type=noise_type,
+        speaker=clip.group,
+        seconds=round(clip.seconds, 3),
+    )

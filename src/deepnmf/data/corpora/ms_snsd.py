@@ -1,0 +1,44 @@
+"""MS-SNSD (Reddy et al. 2019): clean speech and noise of 16 kHz, to be mixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ...audio.files import find_audio
+from ..folders import Clip, deal, read_clips
+from ..manifest import Split
+from .download import Archive
+from .layout import Request, locate
+
+LICENCE = "speech ODbL-1.0 (PTDB-TUG) and CC-BY-4.0 (VoiceBank); noise CC0 (Freesound) and CC-BY-SA-3.0 (DEMAND)"
+SPLITTING = "test as published; dev is a tenth of the training speakers and noise types, by seed"
+ARCHIVES = (Archive("https://github.com/microsoft/MS-SNSD/archive/refs/heads/master.zip", name="MS-SNSD-master.zip"),)
+"""GitHub packs it anew for each request: neither size nor hash is published."""
+
+UNKNOWN_SPEAKER = "unknown"
+
+
+def speech(root: Path, request: Request) -> dict[Split, list[Clip]]:
+    """Return the clean speech; speakers are known where the files have VoiceBank's names."""
+    return _split(root, "clean", request, _speaker)
+
+
+def noise(root: Path, request: Request) -> dict[Split, list[Clip]]:
+    """Return the noise; its type is the file's name up to the number."""
+    return _split(root, "noise", request, lambda path: path.stem.rpartition("_")[0] or path.stem)
+
+
+def _speaker(path: Path) -> str:
+    found = re.match(r"p\d+(?=_)", path.stem)
+    return found[0] if found else UNKNOWN_SPEAKER
+
+
+def _split(root: Path, kind: str, request: Request, group: Callable[[Path], str]) -> dict[Split, list[Clip]]:
+    root = locate(root, "clean_train", "MS-SNSD", "MS-SNSD-master")
+    parts = {
+        part: read_clips(find_audio(root / f"{kind}_{part}"), request.survey.left_out, group)
+        for part in ("train", "test")
+    }
+    return {**deal(parts["train"], request.seed, ("train", "dev")), "test": parts["test"]}

@@ -1,0 +1,31 @@
+"""MUSAN (Snyder et al. 2015): its noise part, 16 kHz; music and speech are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...audio.files import find_audio
+from ..folders import Clip, deal, read_clips
+from ..manifest import Split
+from .download import Archive
+from .layout import Request, locate
+
+LICENCE = "noise: CC-BY and public domain, per file"
+SPLITTING = "noise: a tenth of the files to dev and to test, by seed"
+PUBLISHED = 930
+ARCHIVES = (
+    Archive(
+        "https://www.openslr.org/resources/17/musan.tar.gz",
+        "md5:0c472d4fc0c5141eca47ad1ffeb2a7df",
+        11_086_114_085,
+        only="musan/noise/",
+    ),
+)
+
+
+def noise(root: Path, request: Request) -> dict[Split, list[Clip]]:
+    """Return the noises of ``noise/{free-sound,sound-bible}``; the corpus tells no more of their type."""
+    root = locate(root, "noise", "musan")
+    clips = read_clips(find_audio(root / "noise"), request.survey.left_out)
+    request.survey.count("musan/noise", len(clips), PUBLISHED)
+    return deal(clips, request.seed)

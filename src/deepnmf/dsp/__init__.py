@@ -1,0 +1,1 @@
+"""Signal processing that every stage shares: transform, level, bands, arrays."""

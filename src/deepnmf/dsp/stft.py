@@ -1,0 +1,161 @@
+"""Short-time Fourier transform in streaming form; the whole-signal form is one push and a flush.
+
+Frame t ends at sample ``(t + 1) * hop``: it needs no sample after the block it arrives with. A sample comes back once
+the last frame that covers it is in, so the delay of analysis plus synthesis is one window (25 ms by default).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from ..config import StftSpec
+
+
+def window(spec: StftSpec) -> np.ndarray:
+    """Return the periodic square-root Hann window, shape ``(window,)``, float32."""
+    n = np.arange(spec.window)
+    return np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * n / spec.window)).astype(np.float32)
+
+
+def synthesis_window(spec: StftSpec) -> np.ndarray:
+    """Return the synthesis window scaled so that overlap-add of analysed frames is the identity.
+
+    The overlapped squares of a window that is not a multiple of the hop do not sum to a constant; they repeat every
+    hop, so dividing by that period makes reconstruction exact for any hop.
+    """
+    analysis = window(spec)
+    squares = np.zeros(_segments(spec) * spec.hop, np.float32)
+    squares[: spec.window] = analysis**2
+    period = squares.reshape(-1, spec.hop).sum(0)
+    return analysis / np.resize(period, spec.window)
+
+
+def _segments(spec: StftSpec) -> int:
+    return math.ceil(spec.window / spec.hop)
+
+
+class Analyser:
+    """Turn blocks of samples into STFT frames as they complete.
+
+    Parameters
+    ----------
+    spec : StftSpec
+        Transform to apply.
+    channels : int
+        Channels of every block.
+    """
+
+    def __init__(self, spec: StftSpec, channels: int = 1) -> None:
+        self.spec = spec
+        self._window = window(spec)
+        self._buffer = np.zeros((channels, spec.window - spec.hop), np.float32)
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Return the frames that ``samples`` (channels, n) complete, shape ``(channels, F, frames)``, complex64."""
+        buffer = np.concatenate([self._buffer, samples.astype(np.float32, copy=False)], axis=1)
+        frames = max(0, (buffer.shape[1] - self.spec.window) // self.spec.hop + 1)
+        self._buffer = buffer[:, frames * self.spec.hop :].copy()
+        if not frames:
+            return np.zeros((len(buffer), self.spec.bins, 0), np.complex64)
+        across, along = buffer.strides
+        shape, strides = (len(buffer), frames, self.spec.window), (across, self.spec.hop * along, along)
+        views = as_strided(buffer, shape, strides)  # sliding_window_view would be a tenth of the time of short blocks
+        spectrum = np.fft.rfft(views * self._window, self.spec.fft_size, axis=-1)
+        return spectrum.astype(np.complex64, copy=False).swapaxes(1, 2)
+
+
+class Synthesiser:
+    """Turn STFT frames back into samples by weighted overlap-add, the mirror of :class:`Analyser`."""
+
+    def __init__(self, spec: StftSpec, channels: int = 1) -> None:
+        self.spec = spec
+        self._window = synthesis_window(spec)
+        self._tail = np.zeros((channels, _segments(spec) - 1, spec.hop), np.float32)
+        self._skip = spec.window - spec.hop  # the zeros before the first sample
+
+    def push(self, spectrum: np.ndarray) -> np.ndarray:
+        """Return the samples that frames ``(channels, F, frames)`` complete, shape ``(channels, n)``, float32."""
+        channels, _, count = spectrum.shape
+        segments, hop = _segments(self.spec), self.spec.hop
+        frames = np.zeros((channels, count, segments * hop), np.float32)
+        waves = np.fft.irfft(spectrum.swapaxes(1, 2), self.spec.fft_size, axis=-1)[..., : self.spec.window]
+        frames[..., : self.spec.window] = waves * self._window
+        parts = frames.reshape(channels, count, segments, hop)
+        summed = np.zeros((channels, count + segments - 1, hop), np.float32)
+        summed[:, : segments - 1] = self._tail
+        for segment in range(segments):
+            summed[:, segment : segment + count] += parts[:, :, segment]
+        self._tail = summed[:, count:].copy()
+        samples = summed[:, :count].reshape(channels, -1)
+        skipped = min(self._skip, samples.shape[1])
+        self._skip -= skipped
+        return samples[:, skipped:]
+
+
+def padding(spec: StftSpec, length: int) -> int:
+    """Return the zeros to push after `length` samples so that the last of them comes out of synthesis."""
+    return math.ceil((length + spec.window - spec.hop) / spec.hop) * spec.hop - length
+
+
+def stft(samples: np.ndarray, spec: StftSpec) -> np.ndarray:
+    """Transform a whole signal.
+
+    Parameters
+    ----------
+    samples : ndarray
+        Shape ``(channels, n)``.
+    spec : StftSpec
+        Transform to apply.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(channels, F, frames)``, complex64.
+
+    Examples
+    --------
+    >>> stft(np.zeros((1, 16000)), StftSpec()).shape
+    (1, 257, 102)
+    """
+    padded = np.pad(samples, ((0, 0), (0, padding(spec, samples.shape[1]))))
+    return Analyser(spec, len(samples)).push(padded)
+
+
+def istft(spectrum: np.ndarray, spec: StftSpec, length: int) -> np.ndarray:
+    """Invert :func:`stft`; returns ``(channels, length)``, float32."""
+    return Synthesiser(spec, len(spectrum)).push(spectrum)[:, :length]
+
+
+def stack_context(magnitudes: np.ndarray, context: int, past: np.ndarray | None = None) -> np.ndarray:
+    """Stack each frame under the ``context - 1`` frames before it (T·F rows, the current frame last).
+
+    Parameters
+    ----------
+    magnitudes : ndarray
+        Shape ``(F, N)``.
+    context : int
+        T ≥ 1.
+    past : ndarray, optional
+        The ``context - 1`` frames before the first, shape ``(F, T - 1)``; silence by default.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(T·F, N)``.
+
+    Examples
+    --------
+    >>> stack_context(np.array([[1.0, 2.0, 3.0]]), 2)
+    array([[0., 1., 2.],
+           [1., 2., 3.]])
+    """
+    if context == 1:
+        return magnitudes
+    bins, frames = magnitudes.shape
+    if past is None:
+        past = np.zeros((bins, context - 1), magnitudes.dtype)
+    padded = np.concatenate([past, magnitudes], axis=1)
+    return np.concatenate([padded[:, shift : shift + frames] for shift in range(context)], axis=0)

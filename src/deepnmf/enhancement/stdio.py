@@ -1,0 +1,83 @@
+"""Enhancement from stdin, to stdout, or both."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+
+from ..audio.ffmpeg import open_source
+from ..audio.formats import Encoding, Source
+from ..audio.pipes import RAW_SUBTYPES, PipeReader, PipeWriter, pipe_encoding
+from ..errors import DeepnmfError
+from ..model import Model
+from .files import FileOptions, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
+from .stream import enhance_stream
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFormat:
+    """Samples without a header: a name such as ``"s16le"``, the sampling rate and the number of channels."""
+
+    name: str
+    rate_hz: int
+    channels: int
+
+    def encoding(self) -> Encoding:
+        """Return it as an encoding."""
+        if self.name not in RAW_SUBTYPES:
+            raise DeepnmfError(f"raw format {self.name!r} is unknown; known: {', '.join(RAW_SUBTYPES)}")
+        return Encoding(self.rate_hz, self.channels, None, "RAW", RAW_SUBTYPES[self.name])
+
+
+def enhance_pipe(
+    source: str, target: str, model: Model, options: FileOptions, raw: RawFormat | None = None
+) -> list[str]:
+    """Enhance stdin or a file into stdout or a file, block by block as samples arrive.
+
+    Parameters
+    ----------
+    source, target : str
+        A path, or ``"-"`` for stdin and stdout.
+    model : Model
+        Estimates the masks.
+    options : FileOptions
+        As for a file.
+    raw : RawFormat, optional
+        Format of stdin, and of stdout if stdin is read; WAV by default.
+
+    Returns
+    -------
+    list of str
+        Warnings.
+
+    Raises
+    ------
+    DeepnmfError
+        If stdin is not what it should be.
+    OutputClosed
+        If nobody reads stdout any more.
+    """
+    with contextlib.ExitStack() as stack:
+        if source == "-":
+            reader: Source = PipeReader(sys.stdin.buffer, raw.encoding() if raw else None)
+        else:
+            outputs = (options.noise, options.mask, options.picture)
+            refuse_overwriting(Path(source), *outputs, None if target == "-" else Path(target))
+            reader = stack.enter_context(open_source(Path(source)))
+        if target == "-":
+            return _into_stdout(reader, model, options, raw=raw is not None and source == "-")
+        return enhance_into_file(reader, Path(target), model, options)
+
+
+def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool) -> list[str]:
+    with contextlib.ExitStack() as stack:
+        enhancer = open_enhancer(stack, source.encoding, model, options)
+        noise = None
+        if options.noise is not None:
+            noise = open_writer(stack, options.noise, source.encoding, options.subtype, source.tags)
+        writer = PipeWriter(sys.stdout.buffer, pipe_encoding(source.encoding, options.subtype), raw)
+        enhance_stream(source.blocks(), enhancer, writer, noise)
+    warnings = clipping("stdout", writer)
+    return warnings if options.noise is None or noise is None else warnings + clipping(options.noise, noise)

@@ -1,0 +1,114 @@
+"""The mask of one frame in torch, with every state an argument: what an exported graph holds between its transforms."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from ..dsp.arrays import softplus
+from ..errors import DeepnmfError
+from ..networks.base import Network
+from ..networks.cells import LSTM
+from ..networks.layers import FEATURE_FLOOR
+from ..networks.unfolded.deep_nmf import DeepNMF, infer
+from ..networks.unfolded.prior import bands_read
+from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from ..nmf.updates import wiener_mask
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class MaskStep(Protocol):
+    """A mask estimator that remembers nothing by itself."""
+
+    states: Shapes
+    """Name and shape of what it is given again with the next frame; zeros at the start."""
+
+    def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the mask ``(F, 1)`` of magnitudes ``(F, 1)`` at unit level, and the states after it."""
+
+
+def mask_step(network: Network) -> MaskStep:
+    """Return a network's step.
+
+    Raises
+    ------
+    DeepnmfError
+        If there is none for networks of this kind.
+    """
+    if isinstance(network, DeepNMF):
+        return FramewiseStep(network)
+    if isinstance(network, RecurrentDeepNMF):
+        return RecurrentStep(network)
+    raise DeepnmfError("only deep NMF models, frame-wise or recurrent, can be exported")
+
+
+class FramewiseStep:
+    """Deep NMF; ``context`` are the earlier frames, if it looks at any."""
+
+    def __init__(self, network: DeepNMF) -> None:
+        self._network = network.replaced(tuple(map(_tensor, network.dictionaries)), _tensor(network.output))
+        self._bins = network.output.shape[0]
+        earlier = network.dictionaries[0].shape[0] - self._bins
+        self.states: Shapes = {"context": (earlier, 1)} if earlier else {}
+
+    def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return mask and states, as :class:`MaskStep` says."""
+        stacked = torch.cat([*states, m])
+        mask = self._network.mask(stacked)
+        return (mask, stacked[self._bins :]) if states else (mask,)
+
+
+class RecurrentStep:
+    """Recurrent deep NMF; the states are output and memory of the cells over the full band, and of each sub-band."""
+
+    def __init__(self, network: RecurrentDeepNMF) -> None:
+        self._network, prior = network, network.prior
+        self._weights = {name: _tensor(W) for name, W in network.tensors().items()}
+        self._dictionaries = [_tensor(W) for W in network.dictionaries]
+        self._read = torch.from_numpy(bands_read(len(prior.pooling)).T)
+        full_band = {f"cell.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.cells)}
+        self.states: Shapes = {**full_band, "subband": (2, prior.subbands, prior.subband[0].units)}
+
+    def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return mask and states, as :class:`MaskStep` says."""
+        network = self._network
+        h, following = self._prior(m, states)
+        h = infer(m, self._dictionaries, h, network.sparsity, network.beta)
+        return (wiener_mask(self._weights["output"], h, network.speech_atoms), *following)
+
+    def _prior(self, m: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Return h⁰ ``(R, 1)`` and the next states: :class:`deepnmf.networks.unfolded.prior.PriorStream` on tensors."""
+        prior, subbands = self._network.prior, self._network.prior.subbands
+        bands = (self._weights["pooling"] @ m + FEATURE_FLOOR).log()
+        z, following = bands.T, []
+        for cell, state in zip(prior.cells, states[:-1], strict=True):
+            following.append(lstm_step(cell, z, state))
+            z = following[-1][0]
+        message = self._linear("message", z).tanh().reshape(subbands, -1)
+        heard = torch.cat([bands[:, 0], torch.zeros(1)])[self._read]
+        following.append(lstm_step(prior.subband[0], torch.cat([heard, message], 1), states[-1]))
+        summary = self._linear("summary", following[-1][0]).reshape(1, -1)
+        return softplus(self._linear("prior", torch.cat([z, summary], 1))).T, following
+
+    def _linear(self, name: str, x: Tensor) -> Tensor:
+        return linear(x, self._weights[name], self._weights[f"{name}_bias"])
+
+
+def lstm_step(cell: LSTM, x: Tensor, state: Tensor) -> Tensor:
+    """Return output and memory ``(2, B, U)`` after one frame ``(B, I)``: :class:`deepnmf.networks.cells.LSTM`."""
+    output, memory = state
+    joint = torch.cat([x, output], 1)
+    weights = np.concatenate([cell.input_weights, cell.state_weights], axis=1)
+    gates = linear(joint, _tensor(weights), _tensor(cell.input_bias + cell.state_bias))
+    write, forget, new, read = gates.chunk(4, 1)
+    memory = forget.sigmoid() * memory + write.sigmoid() * new.tanh()
+    return torch.stack([read.sigmoid() * memory.tanh(), memory])
+
+
+def _tensor(array: Any) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -1,0 +1,1 @@
+"""Networks that estimate masks, in NumPy: what training makes and enhancement runs."""

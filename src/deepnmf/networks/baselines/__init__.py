@@ -1,0 +1,1 @@
+"""Conventional networks that the unfolded ones are compared with."""

@@ -1,0 +1,102 @@
+"""The recurrent rivals: masks straight from gated recurrent units or long short-term memory (MODEL.md §4).
+
+They read what the prior of recurrent deep NMF reads, log-compressed band-pooled magnitudes, and have a sigmoid layer
+where that has activations and dictionaries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ...dsp.arrays import sigmoid
+from ..cells import GRU, LSTM, Cell, CellStack, cell_tensors, cells_from_file
+from ..layers import FEATURE_FLOOR
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class MaskNetwork:
+    """Recurrent layers and a sigmoid layer, ``σ(W z + b)``.
+
+    Attributes
+    ----------
+    pooling : ndarray
+        Fixed ``(bands, F)`` (:func:`deepnmf.dsp.bands.band_pooling`).
+    cells : tuple of Cell
+        The recurrent layers, the first one nearest to the input.
+    output : ndarray
+        W, ``(F, units)``.
+    output_bias : ndarray
+        b, ``(F,)``.
+    """
+
+    CELL: ClassVar[type[Cell]]
+
+    pooling: np.ndarray
+    cells: tuple[Cell, ...]
+    output: np.ndarray
+    output_bias: np.ndarray
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights; the pooling is fixed and does not count."""
+        return sum(value.size for name, value in self.tensors().items() if name != "pooling")
+
+    @property
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+        return self.pooling.size + sum(cell.multiplications for cell in self.cells) + self.output.size
+
+    def estimator(self) -> MaskNetworkEstimator:
+        """Return a fresh streaming mask estimator."""
+        return MaskNetworkEstimator(self)
+
+    def mask(self, m: np.ndarray) -> np.ndarray:
+        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a whole recording, shape ``(F, N)``."""
+        return self.estimator().push(m)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, as the model file holds them."""
+        others = {"pooling": self.pooling, "output": self.output, "output_bias": self.output_bias}
+        return others | cell_tensors(self.cells)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays."""
+        return {"recurrent_layers": len(self.cells)}
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Self:
+        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+        cells = cells_from_file(cls.CELL, tensors, settings["recurrent_layers"])
+        return cls(tensors["pooling"], cells, tensors["output"], tensors["output_bias"])
+
+
+class GRUNetwork(MaskNetwork):
+    """A mask network of gated recurrent units."""
+
+    CELL: ClassVar[type[Cell]] = GRU
+
+
+class LSTMNetwork(MaskNetwork):
+    """A mask network of long short-term memory."""
+
+    CELL: ClassVar[type[Cell]] = LSTM
+
+
+class MaskNetworkEstimator:
+    """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out."""
+
+    def __init__(self, network: MaskNetwork) -> None:
+        self._network = network
+        self._cells = CellStack(network.cells)
+
+    def push(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
+        network = self._network
+        z = self._cells.push(np.log(magnitudes.T @ network.pooling.T + np.float32(FEATURE_FLOOR)))
+        return sigmoid(network.output @ z.T + network.output_bias[:, None])

@@ -1,0 +1,83 @@
+"""The sigmoid network: the mask estimator that deep NMF is compared with (Hershey et al. 2014, §5; MODEL.md §4).
+
+It reads logarithms of the stacked magnitudes and gives a mask, all layers being ``σ(W x + b)``. That is mean field
+inference in a layered binary field, from below and once (MODEL.md §5), with parameters untied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...dsp.arrays import Array, sigmoid
+from ..base import UnfoldedNetwork
+from ..layers import Layer, random_layer, standardised_logs
+from ..unfolded.unfold import layer_parameters, unfold
+
+if TYPE_CHECKING:
+    from ...config import Config
+    from ...nmf.dictionary import Dictionary
+
+
+def activate(x: Array, layer: Layer) -> Array:
+    """Return ``σ(W x + b)``, shape ``(units, N)``, from ``(inputs, N)``."""
+    weights, bias = layer
+    return sigmoid(weights @ x + bias[:, None])
+
+
+@dataclass(frozen=True)
+class SigmoidNetwork(UnfoldedNetwork):
+    """A network of K hidden layers of H sigmoid units.
+
+    Attributes
+    ----------
+    inputs, input_bias : Array
+        ``(H, T·F)`` and ``(H,)`` of the first hidden layer.
+    hidden, hidden_biases : Array
+        ``(sets, H, H)`` and ``(sets, H)`` of the others, each with its own, or if tied with one set for all of them.
+    readout, readout_bias : Array
+        ``(F, H)`` and ``(F,)`` of the mask.
+    layers : int
+        K.
+    """
+
+    inputs: Array
+    input_bias: Array
+    hidden: Array
+    hidden_biases: Array
+    readout: Array
+    readout_bias: Array
+    layers: int
+
+    @classmethod
+    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> SigmoidNetwork:
+        """Return a network with random weights, for observations of the size that the dictionary's have."""
+        H, K = settings.network.units, settings.network.layers
+        sets = min(1, K - 1) if settings.network.tied else K - 1
+        hidden = [random_layer(H, H, 0.5, rng) for _ in range(sets)]
+        return cls(
+            *random_layer(H, len(source.speech), 0.0, rng),
+            np.array([weights for weights, _ in hidden], np.float32).reshape(sets, H, H),
+            np.array([bias for _, bias in hidden], np.float32).reshape(sets, H),
+            *random_layer(settings.features.stft.bins, H, 0.5, rng),
+            layers=K,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """F and T·F."""
+        return self.readout.shape[0], self.inputs.shape[1]
+
+    @property
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+        units = self.inputs.shape[0]
+        return self.inputs.size + (self.layers - 1) * units * units + self.readout.size
+
+    def mask(self, m: Array) -> Array:
+        """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""
+        hidden = layer_parameters(list(zip(self.hidden, self.hidden_biases, strict=True)), self.layers - 1)
+        layers = [(self.inputs, self.input_bias), *hidden, (self.readout, self.readout_bias)]
+        return unfold(activate, layers, standardised_logs(m))

@@ -1,0 +1,1 @@
+"""Networks unfolded from an inference algorithm."""

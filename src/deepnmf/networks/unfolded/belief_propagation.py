@@ -1,0 +1,48 @@
+"""Belief propagation in a binary pairwise Markov random field: units that send each other messages (MODEL.md §5).
+
+A message is the log-ratio of what one unit tells another of its being 1 and 0. Messages ``M`` (n, d, N) lie where they
+arrive: ``M[i, k]`` comes from the k-th neighbour of unit i. Shapes are those of :mod:`deepnmf.networks.unfolded.graph`.
+"""
+
+from __future__ import annotations
+
+from ...dsp.arrays import Array, sigmoid, softplus
+from .graph import Graph
+
+
+def silence(b: Array, graph: Graph) -> Array:
+    """Return messages that say nothing, all 0: where inference starts."""
+    return 0 * b[graph.neighbours]
+
+
+def logits(M: Array, b: Array) -> Array:
+    """Return the belief logits ``b_i + Σ_l M_(l→i)``, shape ``(n, N)``."""
+    return b + M.sum(1)
+
+
+def beliefs(M: Array, b: Array) -> Array:
+    """Return the beliefs, approximate probabilities that each unit is 1; exact on a tree once M no longer changes."""
+    return sigmoid(logits(M, b))
+
+
+def cavity_logits(M: Array, b: Array, graph: Graph) -> Array:
+    """Return for each slot the sender's logit without what the receiver told it, ``b_j + Σ_(l≠i) M_(l→j)``."""
+    at_sender = logits(M, b)[:, None] - M
+    return at_sender.reshape(graph.reverse.size, M.shape[2])[graph.reverse]
+
+
+def update(M: Array, b: Array, A: Array, graph: Graph) -> Array:
+    """Return all messages ``M_(j→i) ← log( (1 + e^(A_ij + u)) / (1 + e^u) )``, u the cavity logit of j."""
+    u = cavity_logits(M, b, graph)
+    return softplus(A[:, :, None] + u) - softplus(u)
+
+
+def bethe_free_energy(M: Array, b: Array, graph: Graph) -> Array:
+    """Return the Bethe free energy ``(N,)`` at a fixed point of :func:`update`; on a tree it is −log Z.
+
+    Unit i contributes ``Z_i = 1 + e^(logit_i)`` and edge (i, j) ``Z_ij / (Z_i Z_j)``, which at a fixed point is
+    ``(1 + e^(u_j)) / Z_j``, from either end.
+    """
+    units = softplus(logits(M, b))
+    edges = softplus(cavity_logits(M, b, graph)) - units[graph.neighbours]
+    return -units.sum(0) - edges.sum(0).sum(0) / 2

@@ -1,0 +1,98 @@
+"""Sparse coding by iterative soft thresholding, non-negative, unfolded (Gregor & LeCun 2010; docs/unfolding.md).
+
+Shapes: ``m`` (T·F, N), ``W`` (T·F, R), ``h`` (R, N); atoms of speech come before atoms of noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...config import Config
+from ...dsp.arrays import Array
+from ...nmf.updates import wiener_mask
+from ..base import UnfoldedNetwork
+from .unfold import layer_parameters, unfold
+
+if TYPE_CHECKING:
+    from ...nmf.dictionary import Dictionary
+
+STARTING_SPARSITY = 0.1
+"""μ of the untrained network: what an atom must explain of a frame at unit level to be used."""
+
+
+def update(h: Array, m: Array, W: Array, step: Array | float, threshold: Array | float) -> Array:
+    """Return ``max(0, h + step · Wᵀ(m − W h) − threshold)``, one step down ``½‖m − W h‖² + μ‖h‖₁``.
+
+    The objective does not rise if ``step ≤ 1/‖W‖²`` (spectral norm) and ``threshold = step · μ``.
+    """
+    return (h + step * (W.T @ (m - W @ h)) - threshold).clip(0, None)
+
+
+@dataclass(frozen=True)
+class IstaNetwork(UnfoldedNetwork):
+    """K steps of non-negative sparse coding from h = 0, and the Wiener mask.
+
+    Attributes
+    ----------
+    atoms : Array
+        W, ``(sets, T·F, R)``, with one set of parameters if tied and K if not; so too below.
+    steps : Array
+        ``(sets,)``.
+    thresholds : Array
+        ``(sets, R)``.
+    output : Array
+        Reconstruction dictionary ``(F, R)``.
+    layers : int
+        K.
+    speech_atoms : int
+        R_s.
+    """
+
+    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"atoms", "steps", "thresholds", "output"})
+
+    atoms: Array
+    steps: Array
+    thresholds: Array
+    output: Array
+    layers: int
+    speech_atoms: int
+
+    @classmethod
+    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> IstaNetwork:  # noqa: ARG003
+        """Return sparse coding with the pretrained dictionary, in the longest steps that never go up."""
+        W = np.concatenate([source.speech, source.noise], axis=1)
+        sets = 1 if settings.network.tied else settings.network.layers
+        step = 1 / np.linalg.norm(W, 2) ** 2
+        return cls(
+            atoms=np.stack([W] * sets),
+            steps=np.full(sets, step, np.float32),
+            thresholds=np.full((sets, W.shape[1]), step * STARTING_SPARSITY, np.float32),
+            output=W[-settings.features.stft.bins :],
+            layers=settings.network.layers,
+            speech_atoms=source.speech.shape[1],
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """F and T·F."""
+        return self.output.shape[0], self.atoms.shape[1]
+
+    @property
+    def dictionaries(self) -> tuple[Array, ...]:
+        """The distinct dictionaries of the steps, each ``(T·F, R)``."""
+        return tuple(self.atoms)
+
+    @property
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+        return 2 * self.layers * self.atoms[0].size + self.output.size
+
+    def mask(self, m: Array) -> Array:
+        """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
+        sets = list(zip(self.dictionaries, self.steps, self.thresholds[:, :, None], strict=True))
+        start = 0 * (self.output[:1].T @ m[:1])
+        h = unfold(lambda h, layer: update(h, m, *layer), layer_parameters(sets, self.layers), start)
+        return wiener_mask(self.output, h, self.speech_atoms)

@@ -1,0 +1,46 @@
+"""Mean field in a binary pairwise Markov random field: units that see each other's means (paper §3; MODEL.md §5).
+
+The distribution is approached by one in which the units are independent, unit i being 1 with probability q_i. Shapes:
+``q`` and the unary logits ``b`` (n, N), the couplings ``A`` (n, n), symmetric and zero on the diagonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...dsp.arrays import Array, library, sigmoid
+from .unfold import unfold
+
+
+def update(q: Array, b: Array, A: Array) -> Array:
+    """Return ``q_i ← σ(b_i + Σ_j A_ij q_j)`` of all units at once."""
+    return sigmoid(b + A @ q)
+
+
+def update_units(q: Array, b: Array, A: Array, units: Sequence[int]) -> Array:
+    """Return q after the update of some units, all others left as they are.
+
+    Units that are not coupled may go together. A network of sigmoid layers is one pass over a layered graph from below,
+    from q = 0: when a layer is updated, those above are still 0 and only the one below has something to say.
+    """
+    rows, units = list(q), list(units)
+    for i, row in zip(units, update(q, b[units], A[units]), strict=True):
+        rows[i] = row
+    return library(q).stack(rows)
+
+
+def update_in_order(q: Array, b: Array, A: Array) -> Array:
+    """Return q after one update of each unit in turn, which never raises the :func:`free_energy`."""
+    return unfold(lambda q, i: update_units(q, b, A, [i]), range(len(q)), q)
+
+
+def free_energy(q: Array, b: Array, A: Array) -> Array:
+    """Return the variational free energy of each frame ``(N,)``, an upper bound of −log Z.
+
+    ``F(q) = −Σ_i b_i q_i − Σ_(i,j) A_ij q_i q_j + Σ_i (q_i log q_i + (1 − q_i) log(1 − q_i))``, each pair once.
+    """
+    log, tiny = library(q).log, float(np.finfo(np.float32).tiny)  # tiny makes 0 log 0 zero
+    negentropy = q * log(q + tiny) + (1 - q) * log(1 - q + tiny)
+    return (negentropy - q * (b + A @ q / 2)).sum(0)

@@ -1,0 +1,133 @@
+"""The recurrent prior of deep NMF: from past and present frames to where the activations start.
+
+Two recurrent parts look at log-compressed, band-pooled magnitudes. One reads all bands at once and knows what kind of
+sound there is. The other is a small one that every sub-band has its own copy of, with the same weights: it reads a few
+neighbouring bands and a short message from the first, and knows how loud speech and noise are there. One set of weights
+for all sub-bands learns from each of them, which is why it does so much with so few (the idea of FullSubNet, Hao et al.
+2021, in miniature).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...dsp.arrays import softplus
+from ..cells import LSTM, CellStack, cell_tensors, cells_from_file
+from ..layers import FEATURE_FLOOR
+
+SUBBAND_STRIDE = 2
+"""Bands from one sub-band to the next."""
+SUBBAND_WIDTH = 8
+"""Bands that a sub-band reads: its own and as many of its neighbours on both sides."""
+
+
+@dataclass(frozen=True)
+class RecurrentPrior:
+    """Weights of the prior: U units over the full band, V units in each of B sub-bands, R atoms.
+
+    Attributes
+    ----------
+    pooling : ndarray
+        Fixed ``(bands, F)`` (:func:`deepnmf.dsp.bands.band_pooling`).
+    cells : tuple of LSTM
+        The layers over the full band, the first one nearest to the input.
+    message, message_bias : ndarray
+        ``(B·C, U)`` and ``(B·C,)``: what the full band tells each sub-band, C numbers.
+    subband : tuple of LSTM
+        One layer of V units that read `SUBBAND_WIDTH` bands and C numbers.
+    summary, summary_bias : ndarray
+        ``(S, V)`` and ``(S,)``: what each sub-band says of itself.
+    prior, prior_bias : ndarray
+        ``(R, U + B·S)`` and ``(R,)``: from all of this to the activations.
+    """
+
+    pooling: np.ndarray
+    cells: tuple[LSTM, ...]
+    message: np.ndarray
+    message_bias: np.ndarray
+    subband: tuple[LSTM, ...]
+    summary: np.ndarray
+    summary_bias: np.ndarray
+    prior: np.ndarray
+    prior_bias: np.ndarray
+
+    @property
+    def subbands(self) -> int:
+        """B."""
+        return len(self.pooling) // SUBBAND_STRIDE
+
+    @property
+    def multiplications(self) -> int:
+        """Multiply–accumulate operations of a frame."""
+        dense = self.pooling.size + self.message.size + self.prior.size + _multiplications(self.cells)
+        return dense + self.subbands * (_multiplications(self.subband) + self.summary.size)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, as the model file holds them."""
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        return arrays | cell_tensors(self.cells) | cell_tensors(self.subband, "subband")
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays."""
+        return {"recurrent_layers": len(self.cells)}
+
+    @classmethod
+    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> RecurrentPrior:
+        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+        cells = cells_from_file(LSTM, tensors, settings["recurrent_layers"])
+        subband = cells_from_file(LSTM, tensors, 1, "subband")
+        return cls(cells=cells, subband=subband, **{name: tensors[name] for name in ARRAYS})
+
+
+ARRAYS = ("pooling", "message", "message_bias", "summary", "summary_bias", "prior", "prior_bias")
+"""Attributes that are arrays by themselves."""
+
+
+def _multiplications(cells: tuple[LSTM, ...]) -> int:
+    return sum(cell.multiplications for cell in cells)
+
+
+class PriorStream:
+    """Starting activations of a stream of frames, from silence on."""
+
+    def __init__(self, prior: RecurrentPrior) -> None:
+        self._prior = prior
+        self._cells = CellStack(prior.cells)
+        self._subbands = CellStack(prior.subband, prior.subbands)
+
+    def push(self, m: np.ndarray) -> np.ndarray:
+        """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
+        prior, frames = self._prior, m.shape[1]
+        bands = np.log(m.T @ prior.pooling.T + np.float32(FEATURE_FLOOR))
+        z = self._cells.push(bands)
+        message = np.tanh(z @ prior.message.T + prior.message_bias).reshape(frames, prior.subbands, -1)
+        local = np.concatenate([neighbourhoods(bands), message.swapaxes(1, 2)], axis=1)
+        summary = prior.summary @ self._subbands.push(local) + prior.summary_bias[:, None]
+        known = np.concatenate([z, summary.swapaxes(1, 2).reshape(frames, -1)], axis=1)
+        return softplus(known @ prior.prior.T + prior.prior_bias).T
+
+
+def neighbourhoods(bands: np.ndarray) -> np.ndarray:
+    """Return the bands that each sub-band reads, ``(N, SUBBAND_WIDTH, B)``, of bands ``(N, bands)``.
+
+    Examples
+    --------
+    >>> neighbourhoods(np.arange(1.0, 7.0)[None])[0].T.astype(int).tolist()
+    [[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 0], [2, 3, 4, 5, 6, 0, 0, 0]]
+    """
+    count = bands.shape[1]
+    padded = np.zeros((len(bands), count + 1), bands.dtype)
+    padded[:, :count] = bands
+    return padded.take(bands_read(count), axis=1)
+
+
+@functools.cache
+def bands_read(bands: int) -> np.ndarray:
+    """Return the indices ``(SUBBAND_WIDTH, B)`` of the bands that sub-bands read; the one after the last is zero."""
+    own = np.arange(0, bands - SUBBAND_STRIDE + 1, SUBBAND_STRIDE)
+    read = np.arange(SUBBAND_WIDTH)[:, None] - (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2 + own
+    return np.where((read >= 0) & (read < bands), read, bands)

@@ -1,0 +1,1 @@
+"""Sparse non-negative matrix factorisation: divergences, multiplicative updates, dictionaries."""

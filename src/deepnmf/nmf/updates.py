@@ -1,0 +1,56 @@
+"""Multiplicative updates of activations, and the sources that they model (Hershey et al. 2014, §4; MODEL.md §1–§3).
+
+Every function takes NumPy arrays or torch tensors: training and inference share this one definition. Shapes: ``m``
+(T·F, N), ``W`` (T·F, R), ``h`` (R, N); atoms of speech come before atoms of noise.
+"""
+
+from __future__ import annotations
+
+from ..dsp.arrays import Array, guard, power
+from .divergence import mu_exponent
+
+
+def update_terms(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float) -> tuple[Array, ...]:
+    """Return ``(Λ, r, n, d)`` of one multiplicative update of the activations (MODEL.md §3, before the exponent)."""
+    model = W @ h + floor
+    ratio = m * power(model, beta - 2)
+    numerator = W.T @ ratio
+    if beta == 1:
+        denominator = W.sum(0)[:, None] + (sparsity + floor)
+    else:
+        denominator = W.T @ power(model, beta - 1) + (sparsity + floor)
+    return model, ratio, numerator, denominator
+
+
+def update_activations(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float | None = None) -> Array:
+    """Return the activations after one multiplicative update, one layer of the network.
+
+    Parameters
+    ----------
+    m : Array
+        Mixture magnitudes ``(T·F, N)``.
+    W : Array
+        Dictionary ``(T·F, R)``.
+    h : Array
+        Activations ``(R, N)``.
+    sparsity : float
+        μ ≥ 0, the weight of ‖h‖₁.
+    beta : float
+        β of the divergence.
+    floor : float, optional
+        Guard against division by zero; that of unit-level data by default.
+    """
+    floor = guard(W) if floor is None else floor
+    _, _, numerator, denominator = update_terms(m, W, h, sparsity, beta, floor)
+    return h * power(numerator / denominator, mu_exponent(beta))
+
+
+def source_models(W: Array, h: Array, speech_atoms: int) -> tuple[Array, Array]:
+    """Return the models ``(a, b)`` of speech and of noise from the reconstruction dictionary `W` (F, R)."""
+    return W[:, :speech_atoms] @ h[:speech_atoms], W[:, speech_atoms:] @ h[speech_atoms:]
+
+
+def wiener_mask(W: Array, h: Array, speech_atoms: int) -> Array:
+    """Return the mask ``a / (a + b)`` of the output layer, in [0, 1], shape ``(F, N)``."""
+    a, b = source_models(W, h, speech_atoms)
+    return a / (a + b + guard(W))

@@ -1,0 +1,84 @@
+"""What goes on inside a deep NMF network: activations, and the mask after each layer, of one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dsp.level import LevelTracker
+from ..dsp.stft import istft, stack_context, stft
+from ..evaluation.metrics import si_sdr
+from ..model import Model
+from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
+from ..networks.unfolded.prior import PriorStream
+from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from ..nmf.updates import update_activations, wiener_mask
+
+MOST_MASKS = 6
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """One recording on its way through a network.
+
+    Attributes
+    ----------
+    network : DeepNMF or RecurrentDeepNMF
+        The network.
+    activations : ndarray
+        Of the last layer, ``(R, N)``.
+    masks : dict of int to ndarray
+        Mask ``(F, N)`` after that many layers; 0 is that of the start, before any. At most `MOST_MASKS` of them.
+    si_sdr_db : list of float
+        SI-SDR of the speech with the mask after 0, 1, … K layers.
+    """
+
+    network: DeepNMF | RecurrentDeepNMF
+    activations: np.ndarray
+    masks: dict[int, np.ndarray]
+    si_sdr_db: list[float]
+
+
+def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | None:
+    """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks."""
+    network, features = model.network, model.features
+    if not (type(network) is DeepNMF or type(network) is RecurrentDeepNMF):  # subclasses may have other layers
+        return None
+    spectrum = stft(noisy[None], features.stft)
+    magnitudes = np.abs(spectrum[0])
+    level = LevelTracker(features.level_seconds, features.stft.hop / features.stft.rate_hz).push(magnitudes)
+    activations = list(layer_activations(network, magnitudes / level))
+    masks = [wiener_mask(network.output, h, network.speech_atoms) for h in activations]
+    quality = [si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]) for mask in masks]
+    shown = {layer: masks[layer] for layer in shown_layers(len(masks) - 1)}
+    return Anatomy(network, activations[-1], shown, quality)
+
+
+def layer_activations(network: DeepNMF | RecurrentDeepNMF, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the activations ``(R, N)`` after 0, 1, … K layers, of magnitudes ``(F, N)`` at unit level."""
+    if isinstance(network, DeepNMF):
+        dictionaries = [network.dictionaries[index] for index in network.layers]
+        m = stack_context(magnitudes, len(dictionaries[0]) // len(magnitudes))
+        h = starting_activations(m, network)
+    else:
+        dictionaries, m = list(network.dictionaries), magnitudes
+        h = PriorStream(network.prior).push(m)
+    yield h
+    for W in dictionaries:
+        h = update_activations(m, W, h, network.sparsity, network.beta)
+        yield h
+
+
+def shown_layers(layers: int) -> list[int]:
+    """Return which of the masks after 0 … K layers are shown: all, or the first, the last and some between.
+
+    Examples
+    --------
+    >>> shown_layers(4), shown_layers(25)
+    ([0, 1, 2, 3, 4], [0, 1, 2, 5, 11, 25])
+    """
+    if layers < MOST_MASKS:
+        return list(range(layers + 1))
+    return [0, *np.unique(np.rint(np.geomspace(1, layers, MOST_MASKS - 1)).astype(int)).tolist()]

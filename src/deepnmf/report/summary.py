@@ -1,0 +1,133 @@
+"""The card of a model: what it is, what it costs, and where it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import Config, to_dict
+from ..model import Model, kind_of
+from ..networks.base import DictionaryNetwork
+from ..networks.unfolded.deep_nmf import DeepNMF
+from ..networks.unfolded.prior import RecurrentPrior
+from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+
+Facts = list[tuple[str, str]]
+
+
+def card(model: Model) -> Facts:
+    """Return name and value of everything worth knowing about a model, in order.
+
+    What an unusual model does not have, its card leaves out.
+    """
+    facts = [*_network(model), *_features(model), *_training(model.metadata), *_provenance(model.metadata)]
+    return [(name, value) for name, value in facts if value]
+
+
+def kind(model: Model) -> str:
+    """Return what kind of network it is, in words."""
+    if isinstance(model.network, RecurrentDeepNMF):
+        return f"recurrent deep NMF, K = {len(model.network.dictionaries)}"
+    if not isinstance(model.network, DeepNMF):
+        return kind_of(model.network)
+    layers, trained = len(model.network.layers), _trained_layers(model)
+    names = {0: "sparse NMF", 1: "discriminative NMF"}
+    name = names.get(trained, "deep NMF") if trained is not None else "deep NMF"
+    return f"{name}, K = {layers}" + (f", C = {trained}" if trained is not None else "")
+
+
+def _trained_layers(model: Model) -> int | None:
+    network = model.metadata.get("config", {}).get("network", {})
+    if "layers" not in network:
+        return None
+    trained = network.get("trained")
+    return int(network["layers"]) + 1 if trained is None else int(trained)
+
+
+def _network(model: Model) -> Facts:
+    network, stft = model.network, model.features.stft
+    macs = network.multiplications_per_frame * stft.rate_hz / stft.hop
+    facts = [
+        ("network", kind(model)),
+        *(_dictionaries(network) if isinstance(network, DictionaryNetwork) else []),
+        ("parameters", f"{network.parameters:,}"),
+        ("cost", f"{macs / 1e6:,.1f} million MACs per second of audio"),
+    ]
+    if isinstance(network, DeepNMF):
+        own = len(network.dictionaries)
+        facts.append(("dictionaries", f"{own} for {len(network.layers)} layers, and the output's"))
+    if isinstance(network, RecurrentDeepNMF):
+        facts.append(("prior", _prior(network.prior)))
+    if isinstance(network, DeepNMF | RecurrentDeepNMF):
+        facts.append(("inference", f"beta {network.beta:g}, sparsity {network.sparsity:g}"))
+    return facts
+
+
+def _prior(prior: RecurrentPrior) -> str:
+    full_band = " and ".join(str(cell.units) for cell in prior.cells)
+    return (
+        f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in each of "
+        f"{prior.subbands} sub-bands"
+    )
+
+
+def _dictionaries(network: DictionaryNetwork) -> Facts:
+    bins, atoms = network.output.shape
+    speech = network.speech_atoms
+    return [
+        ("context", _count(network.dictionaries[0].shape[0] // bins, "frame") if network.dictionaries else ""),
+        ("atoms", f"{speech} speech, {atoms - speech} noise"),
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _features(model: Model) -> Facts:
+    features, stft = model.features, model.features.stft
+    return [
+        ("latency", f"{stft.window_ms:g} ms"),
+        ("STFT", f"{stft.rate_hz} Hz, window {stft.window_ms:g} ms, hop {stft.hop_ms:g} ms, FFT {stft.fft_size}"),
+        ("level", f"causal, time constant {features.level_seconds:g} s"),
+    ]
+
+
+def _training(metadata: dict[str, Any]) -> Facts:
+    scores = [entry["dev_sdr_db"] for entry in metadata.get("history", [])]
+    changed = differences(to_dict(Config()), metadata["config"]) if "config" in metadata else []
+    facts = [
+        ("dev score", _dev_score(scores) if scores else ""),
+        ("settings", "\n".join(changed) or ("all at their defaults" if "config" in metadata else "")),
+    ]
+    return [*facts, ("seed", str(metadata["seed"]) if "seed" in metadata else "")]
+
+
+def _dev_score(scores: list[float]) -> str:
+    best = scores.index(max(scores))
+    if not best:
+        return f"{scores[0]:.2f} dB SI-SDR, untrained"
+    return f"{scores[best]:.2f} dB SI-SDR at epoch {best}; untrained {scores[0]:.2f} dB"
+
+
+def _provenance(metadata: dict[str, Any]) -> Facts:
+    names = (("manifest", "manifest"), ("dictionary", "dictionary"), ("written by", "deepnmf"), ("sha256", "sha256"))
+    facts = [(label, str(metadata.get(name) or "")) for label, name in names]
+    return [(label, f"deepnmf {value}" if label == "written by" and value else value) for label, value in facts]
+
+
+def differences(defaults: dict[str, Any], found: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return ``"section.key = value"`` for everything in `found` that is not as in `defaults`.
+
+    Examples
+    --------
+    >>> differences({"network": {"layers": 4, "tied": False}}, {"network": {"layers": 25, "tied": False}})
+    ['network.layers = 25']
+    """
+    changed: list[str] = []
+    for key, value in sorted(found.items()):
+        default = defaults.get(key)
+        if isinstance(value, dict):
+            changed += differences(default if isinstance(default, dict) else {}, value, f"{prefix}{key}.")
+        elif key not in defaults or value != default:
+            changed.append(f"{prefix}{key} = {value}")
+    return changed

@@ -1,0 +1,1 @@
+"""Training: dictionaries, networks, and whole experiments."""

@@ -1,0 +1,71 @@
+"""An intelligibility term for training: the correlation that ESTOI is made of, differentiable."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import StftSpec
+
+LOWEST_HZ, THIRD_OCTAVES = 150, 18
+"""Those of STOI end at 4.3 kHz, after 15 bands; these go on to 8 kHz, lest the gains have an edge there."""
+WINDOW_FRAMES, WINDOW_STEP = 30, 15
+"""Envelopes are compared over 0.3 s (ESTOI: 0.384 s) at a time."""
+ACTIVE_BELOW_PEAK = 1e-3
+"""Windows whose speech is 30 dB below the loudest of the segment do not count: ESTOI drops such frames as well."""
+LEAST_POWER = 1e-5
+"""Added to powers at unit level, so that silence has a slope."""
+
+
+def unintelligibility(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
+    """Return the mean of 1 − d over the windows in which someone speaks, d being ESTOI's correlation; 0 without speech.
+
+    Envelopes of third-octave bands are normalised over time, then over bands, in each window; d is their mean inner
+    product (Jensen & Taal 2016, eqs. 4–7). It asks the estimate to have the contrasts of speech, whatever their scale.
+
+    Parameters
+    ----------
+    estimate, speech : Tensor
+        Magnitudes ``(segments, F, N)`` at unit level.
+    spec : StftSpec
+        Says which bins belong to which band.
+
+    Returns
+    -------
+    Tensor
+        A number from 0 to 2.
+    """
+    if speech.shape[2] < WINDOW_FRAMES:
+        return estimate.new_zeros(())
+    bands = torch.from_numpy(third_octaves(spec)).to(speech)
+    clean, estimated = (_windows(bands, magnitudes) for magnitudes in (speech, estimate))
+    power = clean.square().sum((1, 3))
+    active = (power > ACTIVE_BELOW_PEAK * power.amax(1, keepdim=True)) & (power > 1)
+    correlation = (_normalised(clean) * _normalised(estimated)).sum((1, 3)) / WINDOW_FRAMES
+    return ((1 - correlation) * active).sum() / active.sum().clamp_min(1)
+
+
+def _windows(bands: Tensor, magnitudes: Tensor) -> Tensor:
+    """Return the envelopes of the bands in windows, ``(segments, bands, windows, frames)``."""
+    envelopes = (bands @ magnitudes.square() + LEAST_POWER).sqrt()
+    return envelopes.unfold(2, WINDOW_FRAMES, WINDOW_STEP)
+
+
+def _normalised(windows: Tensor) -> Tensor:
+    """Return the windows with zero mean and unit norm over time, then over bands."""
+    for axis in (3, 1):
+        windows = windows - windows.mean(axis, keepdim=True)
+        windows = windows / (windows.square().sum(axis, keepdim=True) + LEAST_POWER / 10).sqrt()
+    return windows
+
+
+@functools.cache
+def third_octaves(spec: StftSpec) -> np.ndarray:
+    """Return which bins belong to each of STOI's bands, ``(bands, F)``, ones and zeros."""
+    hertz = np.arange(spec.bins) * spec.rate_hz / spec.fft_size
+    centres = LOWEST_HZ * 2 ** (np.arange(THIRD_OCTAVES)[:, None] / 3)
+    inside = (hertz >= centres * 2 ** (-1 / 6)) & (hertz < centres * 2 ** (1 / 6))
+    return np.asarray(inside, np.float32)

@@ -1,0 +1,148 @@
+"""Fresh mixtures: consistent magnitudes at unit level, as often clean or without speech as stated, repeatable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deepnmf.audio.files import find_audio
+from deepnmf.config import FeatureConfig, StftSpec
+from deepnmf.data.dynamic_mixing import (
+    CLEAN_SHARE,
+    CLEAN_SNR_DB,
+    GOOD_SHARE,
+    GOOD_SNR_DB,
+    NOISE_ONLY_SHARE,
+    SNR_MARGIN_DB,
+    FreshMixtures,
+)
+from deepnmf.data.manifest import Row, write_manifest
+from deepnmf.dsp.level import LevelTracker
+from deepnmf.errors import DeepnmfError
+from helpers.signals import RATE_HZ, TinyCorpus, noise, voice
+
+CONFIG = FeatureConfig()
+FRAMES = 40
+
+
+def manifest(folder: Path, speech: list[Path], noises: list[Path]) -> Path:
+    rows = [
+        Row(f"{s.stem}-{n.stem}", "train", str(s), str(n), snr_db=0, speaker=s.parent.name, noise_type=n.parent.name)
+        for s in speech
+        for n in noises
+    ]
+    write_manifest(folder / "manifest.jsonl", rows)
+    return folder / "manifest.jsonl"
+
+
+@pytest.fixture(scope="module")
+def tiny_manifest(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh")
+    return manifest(folder, find_audio(tiny_corpus.speech), find_audio(tiny_corpus.noise))
+
+
+@pytest.fixture(scope="module")
+def many(tiny_manifest: Path) -> np.ndarray:
+    """200 draws ``(draws, 3, F, N)``."""
+    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, FRAMES), np.random.default_rng(0)
+    return np.stack([mixtures.draw(rng) for _ in range(200)])
+
+
+def test_magnitudes_are_those_of_a_sum(many: np.ndarray) -> None:
+    m, speech, noises = many.transpose(1, 0, 2, 3)
+    slack = 1e-4 * m.max()
+    assert (m <= speech + noises + slack).all()
+    assert (m >= np.abs(speech - noises) - slack).all()
+    assert m.mean() < 0.99 * (speech + noises).mean()  # not a sum of magnitudes
+
+
+def test_the_mixture_is_at_unit_level(many: np.ndarray) -> None:
+    power = np.square(many[:, 0]).mean(axis=1)
+    first = np.argmax(power > 0, axis=1)
+    np.testing.assert_allclose(power[np.arange(len(power)), first], 1, rtol=1e-3)
+    assert 0.3 < np.sqrt(power.mean()) < 3
+
+
+@pytest.mark.parametrize("frames", [3, 31, 300])
+@pytest.mark.parametrize("stft", [StftSpec(), StftSpec(rate_hz=8000, fft_size=256, hop_ms=12.5)])
+def test_shape(tiny_manifest: Path, frames: int, stft: StftSpec) -> None:
+    draw = FreshMixtures(tiny_manifest, FeatureConfig(stft), frames).draw(np.random.default_rng(0))
+    assert draw.shape == (3, stft.bins, frames)
+    assert draw.dtype == np.float32
+
+
+def test_draws_depend_on_the_generator_only(tiny_manifest: Path, many: np.ndarray) -> None:
+    mixtures = FreshMixtures(tiny_manifest, CONFIG, FRAMES)
+    mixtures.draw(np.random.default_rng(5))
+    rng = np.random.default_rng(0)
+    for expected in many[:5]:
+        np.testing.assert_array_equal(mixtures.draw(rng), expected)
+    assert len({float(draw.sum()) for draw in many}) == len(many)
+
+
+def test_shares_are_as_stated(tiny_manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LevelTracker, "push", lambda _, m: np.ones(m.shape[1], np.float32))  # it would move the SNR
+    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, FRAMES), np.random.default_rng(0)
+    powers = np.array([np.square(mixtures.draw(rng)).mean(axis=(1, 2)) for _ in range(600)])
+    no_speech = powers[:, 1] == 0
+    assert _is_share(no_speech, NOISE_ONLY_SHARE)
+    snr_db = 10 * np.log10(powers[~no_speech, 1] / powers[~no_speech, 2])
+    low, high = CONFIG.snr_db_low - SNR_MARGIN_DB, CONFIG.snr_db_high + SNR_MARGIN_DB
+    usual = 1 - CLEAN_SHARE - GOOD_SHARE
+    assert _is_share(snr_db > CLEAN_SNR_DB[0], CLEAN_SHARE)
+    assert _is_share((snr_db > high) & (snr_db < GOOD_SNR_DB[1]), GOOD_SHARE)
+    assert _is_share(snr_db < (low + high) / 2, usual / 2)
+    assert low - 1e-3 < snr_db.min() < low + 1
+    assert CLEAN_SNR_DB[1] - 5 < snr_db.max() < CLEAN_SNR_DB[1] + 1e-3
+
+
+def _is_share(events: np.ndarray, share: float) -> bool:
+    return abs(events.mean() - share) < 3.5 * np.sqrt(share * (1 - share) / len(events))
+
+
+def test_a_manifest_of_pairs_works(tmp_path: Path) -> None:
+    rows = []
+    for index in range(2):
+        clean = 0.3 * voice(150, 800, index)
+        soundfile.write(tmp_path / f"clean{index}.wav", clean, RATE_HZ)
+        soundfile.write(tmp_path / f"noisy{index}.wav", clean + noise("hiss", index, 1.5), RATE_HZ)
+        rows.append(Row(f"{index}", "train", f"clean{index}.wav", noisy=f"noisy{index}.wav"))
+    write_manifest(tmp_path / "manifest.jsonl", rows)
+    mixtures, rng = FreshMixtures(tmp_path / "manifest.jsonl", CONFIG, FRAMES), np.random.default_rng(0)
+    for _ in range(20):
+        m, speech, noises = mixtures.draw(rng)
+        assert noises.any()
+        assert (m <= speech + noises + 1e-3 * m.max()).all()
+    high = noises[129:].mean() / noises.mean()
+    assert high > 0.5  # hiss alone: the voice, which has next to nothing up there, is not in it
+
+
+def test_unreadable_and_silent_recordings_are_passed_over(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    speech, noises = find_audio(tiny_corpus.speech)[:2], find_audio(tiny_corpus.noise)[:1]
+    bad, silent, gone = tmp_path / "bad.wav", tmp_path / "silent.wav", tmp_path / "gone.wav"
+    bad.write_bytes(b"no audio")
+    soundfile.write(silent, np.zeros(RATE_HZ), RATE_HZ)
+    mixtures = FreshMixtures(manifest(tmp_path, [*speech, bad, silent], [*noises, bad, silent, gone]), CONFIG, FRAMES)
+    rng = np.random.default_rng(0)
+    assert all(np.isfinite(mixtures.draw(rng)).all() for _ in range(20))
+
+
+@pytest.mark.parametrize(("silent", "reason"), [("speech", "silent"), ("noise", "the noise is silent")])
+def test_if_all_are_silent_one_line_says_so(silent: str, reason: str, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    path = tmp_path / "zeros.wav"
+    soundfile.write(path, np.zeros(RATE_HZ), RATE_HZ)
+    speech, noises = find_audio(tiny_corpus.speech), find_audio(tiny_corpus.noise)
+    made = manifest(tmp_path, [path], noises) if silent == "speech" else manifest(tmp_path, speech, [path])
+    with pytest.raises(DeepnmfError, match=f"^cannot mix training recordings anew: .*{reason}$") as caught:
+        FreshMixtures(made, CONFIG, FRAMES).draw(np.random.default_rng(0))
+    assert "\n" not in str(caught.value)
+
+
+def test_if_no_noise_can_be_read_one_line_says_so(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.wav"
+    mixtures = FreshMixtures(manifest(tmp_path, find_audio(tiny_corpus.speech), [gone]), CONFIG, FRAMES)
+    with pytest.raises(DeepnmfError, match=rf"^cannot mix training recordings anew: {gone}: no such file$"):
+        mixtures.draw(np.random.default_rng(0))

@@ -1,0 +1,127 @@
+"""Feature shards, the segments cut from them, and the targets made of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepnmf.config import FeatureConfig
+from deepnmf.data.features import FeatureSet, features
+from deepnmf.data.manifest import read_manifest
+from deepnmf.data.mixing import load_mixture
+from deepnmf.data.prepare import prepare
+from deepnmf.dsp.stft import stack_context, stft
+from deepnmf.errors import DeepnmfError
+from deepnmf.training.pretrain import sample_frames
+from deepnmf.training.targets import phase_sensitive
+from helpers.signals import TinyCorpus
+
+CONFIG = FeatureConfig(copies=2)
+
+
+@pytest.fixture(scope="module")
+def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    assert prepare(folder, tiny_corpus.speech, tiny_corpus.noise, config=CONFIG) == []
+    assert features(folder / "manifest.jsonl", folder / "features", CONFIG) == []
+    return folder
+
+
+def test_a_speaker_is_in_one_split_and_test_has_every_snr(prepared: Path) -> None:
+    rows = read_manifest(prepared / "manifest.jsonl")
+    splits = {row.speaker: {other.split for other in rows if other.speaker == row.speaker} for row in rows}
+    assert all(len(found) == 1 for found in splits.values())
+    assert {row.snr_db for row in rows if row.split == "test"} == {-6, -3, 0, 3, 6, 9}
+    assert all(-6 <= row.snr_db <= 9 for row in rows if row.split == "train" and row.snr_db is not None)
+
+
+def test_a_new_file_changes_no_other_mixture(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    shutil.copytree(tiny_corpus.speech, tmp_path / "train" / "speech" / "train")
+    for split in ("dev", "test"):
+        shutil.copytree(tiny_corpus.speech / "speaker0", tmp_path / "train" / "speech" / split / "speaker0")
+    prepare(tmp_path / "a", tmp_path / "train" / "speech", tiny_corpus.noise)
+    first = {row.id: row for row in read_manifest(tmp_path / "a" / "manifest.jsonl", "train")}
+    extra = tmp_path / "train" / "speech" / "train" / "speaker9"
+    shutil.copytree(tiny_corpus.speech / "speaker0", extra)
+    prepare(tmp_path / "b", tmp_path / "train" / "speech", tiny_corpus.noise)
+    second = {row.id: row for row in read_manifest(tmp_path / "b" / "manifest.jsonl", "train")}
+    assert len(second) > len(first)
+    assert all(second[name] == row for name, row in first.items())
+
+
+def test_an_example_is_the_mixture_of_its_row(prepared: Path) -> None:
+    data = FeatureSet(prepared / "features", "train", context=3)
+    row = read_manifest(prepared / "manifest.jsonl", "train")[0]
+    mixture = load_mixture(row, 16000)
+    expected = np.abs(stft(np.stack([mixture.noisy, mixture.speech, mixture.noise]), CONFIG.stft))
+    stacked, speech, noise = data.example(data.segments[0])
+    level = data.load(data.segments[0])[1]
+    np.testing.assert_allclose(speech * level, expected[1], atol=1e-6)
+    np.testing.assert_allclose(noise * level, expected[2], atol=1e-6)
+    np.testing.assert_allclose(stacked, stack_context(expected[0] / level, 3), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", [1, 2, 9])
+def test_segments_keep_the_context_of_their_utterance_and_no_other(prepared: Path, context: int) -> None:
+    whole = FeatureSet(prepared / "features", "train", context)
+    pieces = FeatureSet(prepared / "features", "train", context, segment_frames=37)
+    joined = np.concatenate([pieces.stacked(segment) for segment in pieces.segments], axis=1)
+    expected = np.concatenate([whole.stacked(segment) for segment in whole.segments], axis=1)
+    assert np.array_equal(joined, expected)
+    assert whole.frames == pieces.frames == joined.shape[1]
+
+
+def test_an_epoch_visits_every_segment_once_in_an_order_of_its_seed(prepared: Path) -> None:
+    data = FeatureSet(prepared / "features", "train", 1, segment_frames=20)
+    orders = [
+        [segment for batch in data.batches(100, 0, np.random.default_rng(seed)) for segment in batch]
+        for seed in (0, 0, 1)
+    ]
+    assert sorted(orders[0], key=str) == sorted(data.segments, key=str)
+    assert orders[0] == orders[1] != orders[2]
+    some = [segment for batch in data.batches(50, 150, np.random.default_rng(0)) for segment in batch]
+    assert 150 <= sum(segment.stop - segment.start for segment in some) <= 170
+
+
+def test_frames_for_pretraining_are_bounded(prepared: Path) -> None:
+    data = FeatureSet(prepared / "features", "train", 2, segment_frames=50)
+    assert sample_frames(data, "noise", 120, seed=0).shape == (2 * 257, 120)
+
+
+def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
+    features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+    shard = tmp_path / "train-00000.safetensors"
+    expected = shard.read_bytes()
+    shard.unlink()
+    (tmp_path / "features.json").unlink()
+    with pytest.raises(DeepnmfError, match=r"features\.json"):
+        FeatureSet(tmp_path, "train", 1)
+    features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+    assert shard.read_bytes() == expected
+
+
+def test_the_recordings_are_found_unless_the_manifest_is_another_one(prepared: Path, tmp_path: Path) -> None:
+    data = FeatureSet(prepared / "features", "train", context=1)
+    assert data.recordings == (prepared / "manifest.jsonl").resolve()
+    copy = tmp_path / "manifest.jsonl"
+    data.record["recordings"] = str(copy)
+    with pytest.raises(DeepnmfError, match=f"{copy}: cannot read"):
+        _ = data.recordings
+    lines = (prepared / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    copy.write_bytes(b"".join(lines))
+    assert data.recordings == copy
+    copy.write_bytes(b"".join(lines[:-1]))
+    with pytest.raises(DeepnmfError, match=f"{copy}: has changed since the features were made; make them anew"):
+        _ = data.recordings
+
+
+def test_the_phase_sensitive_target_is_the_cosine_of_the_phases() -> None:
+    rng = np.random.default_rng(0)
+    speech, noise = (rng.standard_normal((5, 40)) + 1j * rng.standard_normal((5, 40)) for _ in "sn")
+    mixture = speech + noise
+    found = phase_sensitive(np.abs(mixture), np.abs(speech), np.abs(noise))
+    cosine = np.cos(np.angle(speech) - np.angle(mixture))
+    np.testing.assert_allclose(found, np.clip(np.abs(speech) * cosine, 0, np.abs(mixture)), atol=1e-12)

@@ -1,0 +1,125 @@
+"""Mixing: the SNR asked for, the parts that add up, and clear words for what cannot be mixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepnmf.audio.files import read_mono
+from deepnmf.data.manifest import Row
+from deepnmf.data.mixing import PEAK, Mixture, load_mixture, mix, without_silence
+from deepnmf.errors import DeepnmfError
+from helpers.signals import TinyCorpus
+
+RATE_HZ = 16000
+
+
+def snr_db(mixture: Mixture) -> float:
+    speech, noise = (np.square(x, dtype=np.float64).sum() for x in (mixture.speech, mixture.noise))
+    return float(10 * np.log10(speech / noise))
+
+
+def signals(seed: int, loudness: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    speech, noise = np.random.default_rng(seed).standard_normal((2, 4000)).astype(np.float32)
+    return speech * np.float32(loudness), noise
+
+
+@given(seed=st.integers(0, 99), wanted=st.floats(-20, 30), loudness=st.floats(1e-3, 3))
+def test_the_snr_is_the_one_asked_for_and_the_parts_add_up(seed: int, wanted: float, loudness: float) -> None:
+    mixture = mix(*signals(seed, loudness), wanted, RATE_HZ)
+    assert snr_db(mixture) == pytest.approx(wanted, abs=1e-3)
+    assert np.allclose(mixture.noisy, mixture.speech + mixture.noise, atol=1e-6)
+    assert np.abs(mixture.noisy).max() <= PEAK * (1 + 1e-6)
+    assert all(x.dtype == np.float32 for x in (mixture.noisy, mixture.speech, mixture.noise))
+
+
+def test_speech_is_left_as_it_is_unless_the_mixture_would_clip() -> None:
+    speech, noise = signals(0, 0.01)
+    assert np.array_equal(mix(speech, noise, 0.0, RATE_HZ).speech, speech)
+    loud = mix(100 * speech, noise, 0.0, RATE_HZ)
+    assert np.abs(loud.noisy).max() == pytest.approx(PEAK)
+    assert np.allclose(loud.speech / loud.speech[0], speech / speech[0], rtol=1e-4)
+
+
+def row_of(corpus: TinyCorpus, **values: object) -> Row:
+    row = {"noise": str(corpus.noise / "hum" / "hum.wav"), "snr_db": 3.0, **values}
+    return Row(id="x", split="train", speech=str(corpus.speech / "speaker0" / "clip0.wav"), **row)  # type: ignore[arg-type]
+
+
+def test_a_manifest_row_is_mixed(tiny_corpus: TinyCorpus) -> None:
+    mixture = load_mixture(row_of(tiny_corpus), RATE_HZ)
+    speech = read_mono(tiny_corpus.speech / "speaker0" / "clip0.wav", RATE_HZ)
+    assert np.array_equal(mixture.speech, speech)
+    assert mixture.noisy.shape == mixture.noise.shape == speech.shape
+    assert snr_db(mixture) == pytest.approx(3, abs=1e-3)
+    assert mixture.rate_hz == RATE_HZ
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5, 0.9, 1.0])
+def test_the_excerpt_starts_where_the_row_says_and_wraps(tiny_corpus: TinyCorpus, start: float) -> None:
+    noise = read_mono(tiny_corpus.noise / "hum" / "hum.wav", RATE_HZ)
+    mixture = load_mixture(row_of(tiny_corpus, noise_start=start), RATE_HZ)
+    expected = np.roll(noise, -int(start * len(noise)))[: len(mixture.noise)]
+    assert np.allclose(mixture.noise / np.linalg.norm(mixture.noise), expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_another_rate_keeps_the_snr(tiny_corpus: TinyCorpus) -> None:
+    mixture = load_mixture(row_of(tiny_corpus), 8000)
+    assert mixture.rate_hz == 8000
+    assert len(mixture.noisy) == 12000
+    assert snr_db(mixture) == pytest.approx(3, abs=1e-3)
+
+
+def test_a_recorded_pair_gives_its_noise_by_difference(tmp_path: Path) -> None:
+    speech, noise = (0.1 * x for x in signals(1, 1.0))
+    for name, samples in (("s", speech), ("m", speech + noise)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ, "FLOAT")
+    row = Row(id="p", split="test", speech=str(tmp_path / "s.wav"), noisy=str(tmp_path / "m.wav"))
+    mixture = load_mixture(row, RATE_HZ)
+    assert np.allclose(mixture.noise, noise, atol=1e-6)
+    assert np.array_equal(mixture.noisy - mixture.speech, mixture.noise)
+
+
+def test_a_pair_of_different_lengths_is_refused(tmp_path: Path) -> None:
+    for name, length in (("s", 100), ("m", 101)):
+        soundfile.write(tmp_path / f"{name}.wav", np.ones(length) / 2, RATE_HZ)
+    row = Row(id="p", split="test", speech=str(tmp_path / "s.wav"), noisy=str(tmp_path / "m.wav"))
+    with pytest.raises(DeepnmfError, match=r"m\.wav: 101 samples, but its clean file .*s\.wav has 100"):
+        load_mixture(row, RATE_HZ)
+
+
+@pytest.mark.parametrize("silent", ["speech", "noise"])
+def test_silence_cannot_be_mixed(tiny_corpus: TinyCorpus, tmp_path: Path, silent: str) -> None:
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(8000), RATE_HZ)
+    paths = {
+        "speech": row_of(tiny_corpus).speech,
+        "noise": row_of(tiny_corpus).noise,
+        silent: str(tmp_path / "zeros.wav"),
+    }
+    with pytest.raises(DeepnmfError, match=rf"zeros\.wav: the {silent} is silent"):
+        load_mixture(Row(id="x", split="train", snr_db=0.0, **paths), RATE_HZ)  # type: ignore[arg-type]
+
+
+def test_a_missing_file_is_named(tiny_corpus: TinyCorpus) -> None:
+    with pytest.raises(DeepnmfError, match=r"none\.wav: no such file"):
+        load_mixture(row_of(tiny_corpus, noise="/none.wav"), RATE_HZ)
+
+
+def test_digital_silence_is_cut_out_of_noise() -> None:
+    block = int(0.02 * RATE_HZ)
+    sound = np.random.default_rng(0).standard_normal(2 * block).astype(np.float32)
+    padded = np.concatenate([np.zeros(3 * block), sound[:block], np.zeros(5 * block), sound[block:], np.zeros(7)])
+    assert np.array_equal(without_silence(padded.astype(np.float32), RATE_HZ), sound)
+    assert without_silence(np.zeros(1000, np.float32), RATE_HZ).size == 0
+    assert without_silence(np.zeros(0, np.float32), RATE_HZ).size == 0
+
+
+def test_quiet_parts_of_noise_are_kept() -> None:
+    sound = np.random.default_rng(0).standard_normal(3200).astype(np.float32)
+    sound[1600:] *= np.float32(0.003)
+    assert len(without_silence(sound, RATE_HZ)) == 3200

@@ -1,0 +1,264 @@
+"""Properties of the enhancer that hold at any rate, for any channels and any blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import deepnmf
+from deepnmf import DeepnmfError, Enhancer
+from deepnmf.dsp.stft import stft
+from deepnmf.enhancement.enhancer import spec_at_rate
+from helpers.enhance_models import constant_model, small_model
+
+RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]
+
+
+def noise(channels: int, samples: int, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal((channels, samples))).astype(np.float32)
+
+
+def in_blocks(enhancer: Enhancer, samples: np.ndarray, sizes: np.random.Generator, largest: int) -> np.ndarray:
+    parts, at = [], 0
+    while at < samples.shape[1]:
+        size = int(sizes.integers(1, largest))
+        parts.append(enhancer.process(samples[:, at : at + size]))
+        at += size
+    return np.concatenate([*parts, enhancer.flush()], axis=1)
+
+
+@pytest.mark.parametrize("rate_hz", RATES)
+def test_a_mask_of_ones_returns_the_input_at_any_rate(rate_hz: int) -> None:
+    samples = noise(2, rate_hz // 2 + 7)
+    assert np.abs(deepnmf.enhance(samples, rate_hz, constant_model(1.0)) - samples).max() <= 1e-5
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
+@pytest.mark.parametrize("context", [1, 3])
+@pytest.mark.parametrize("independent", [False, True])
+def test_blocks_of_any_size_give_the_whole_file_result(rate_hz: int, context: int, independent: bool) -> None:
+    samples, model = noise(2, rate_hz), small_model(context)
+    whole = deepnmf.enhance(samples, rate_hz, model, independent=independent)
+    enhancer = Enhancer(model, rate_hz, 2, independent=independent)
+    sizes = np.random.default_rng(1)
+    for largest in (rate_hz, 200):
+        streamed = in_blocks(enhancer, samples, sizes, largest)
+        assert streamed.shape == samples.shape
+        assert np.abs(streamed - whole).max() <= 1e-6
+
+
+def test_blocks_of_one_sample() -> None:
+    samples, model = noise(1, 2000), small_model()
+    streamed = in_blocks(Enhancer(model, 16000), samples, np.random.default_rng(0), 2)
+    assert np.abs(streamed - deepnmf.enhance(samples, 16000, model)).max() <= 1e-6
+
+
+def test_a_block_longer_than_the_inner_pieces() -> None:
+    samples, model = noise(1, 16000 * 5 + 123), small_model()
+    streamed = in_blocks(Enhancer(model, 16000), samples, np.random.default_rng(0), 9000)
+    assert np.abs(streamed - deepnmf.enhance(samples, 16000, model)).max() <= 1e-6
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 159, 160, 161, 399, 400, 401, 1000])
+def test_as_many_samples_come_out_as_go_in(length: int) -> None:
+    assert deepnmf.enhance(noise(1, length), 16000, small_model()).shape == (1, length)
+
+
+def test_the_enhancer_is_causal_and_its_latency_is_as_stated() -> None:
+    enhancer = Enhancer(small_model(), 48000)
+    assert enhancer.latency_ms == 25
+    first, second = noise(1, 48000), noise(1, 48000)
+    second[:, 24000:] *= -3
+    returned = enhancer.process(first[:, :24000])
+    assert 24000 - returned.shape[1] <= enhancer.latency_samples
+    whole = deepnmf.enhance(second, 48000, small_model())
+    assert np.abs(returned - whole[:, : returned.shape[1]]).max() <= 1e-6
+
+
+def test_flush_leaves_a_fresh_enhancer() -> None:
+    enhancer, samples = Enhancer(small_model(3), 16000), noise(1, 5000)
+    once = np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
+    again = np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
+    assert np.array_equal(once, again)
+
+
+def test_channels_share_one_mask_unless_told_otherwise() -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 437 * np.arange(16000) / 16000)
+    samples = np.stack([tone, noise(1, 16000)[0]]).astype(np.float32)
+    gains = []
+    for independent in (False, True):
+        Enhancer(small_model(), 16000, 2, independent=independent, observer=lambda _, g: gains.append(g)).process(
+            samples
+        )
+    assert [g.shape[0] for g in gains] == [1, 2]
+    # A louder copy stays a louder copy: the stereo image holds.
+    panned = deepnmf.enhance(np.stack([tone, 0.25 * tone]), 16000, small_model())
+    assert np.abs(panned[1] - 0.25 * panned[0]).max() < 1e-6
+
+
+def test_channels_alike_give_what_one_alone_gives() -> None:
+    samples, model = noise(1, 16000), small_model()
+    mono = deepnmf.enhance(samples, 16000, model)
+    eight = deepnmf.enhance(np.repeat(samples, 8, axis=0), 16000, model)
+    assert np.abs(eight - mono).max() < 1e-6
+
+
+@pytest.mark.parametrize("rate_hz", [32000, 44100, 48000, 96000])
+def test_gains_below_the_model_band_edge_do_not_depend_on_the_rate(rate_hz: int) -> None:
+    import soxr
+
+    samples = soxr.resample(noise(1, 16000)[0], 16000, rate_hz)[None]
+    found: dict[int, np.ndarray] = {}
+    for rate, x in ((16000, noise(1, 16000)), (rate_hz, samples)):
+        Enhancer(small_model(), rate, observer=lambda _, g, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
+    bins, frames = 225, min(found[16000].shape[1], found[rate_hz].shape[1])
+    difference = found[rate_hz][:bins, 5:frames] - found[16000][:bins, 5:frames]
+    assert np.abs(difference).mean() < 0.01
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11025])
+def test_a_narrow_band_is_not_taken_for_a_sign(rate_hz: int) -> None:
+    import soxr
+
+    wide = noise(1, 16000)
+    narrow = soxr.resample(wide[0], 16000, rate_hz)[None]
+    found: dict[int, np.ndarray] = {}
+    for rate, x in ((16000, wide), (rate_hz, narrow)):
+        Enhancer(small_model(), rate, observer=lambda _, g, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
+    bins, frames = int(0.9 * rate_hz / 2 / 31.25), min(found[16000].shape[1], found[rate_hz].shape[1])
+    difference = found[rate_hz][:bins, 5:frames] - found[16000][:bins, 5:frames]
+    assert abs(difference.mean()) < 0.02
+    assert np.abs(difference).mean() < 0.1
+
+
+def band_db(samples: np.ndarray, rate_hz: int, low_hz: float, high_hz: float) -> float:
+    spectrum = np.abs(np.fft.rfft(samples)) ** 2
+    frequency = np.fft.rfftfreq(samples.shape[-1], 1 / rate_hz)
+    return float(10 * np.log10(spectrum[(frequency >= low_hz) & (frequency < high_hz)].mean() + 1e-20))
+
+
+def test_a_48_khz_recording_keeps_its_air_and_loses_its_hiss() -> None:
+    rate_hz, n = 48000, np.arange(96000)
+    model = small_model()
+    hiss = noise(1, len(n))[0]
+    # Pulses at 500 Hz have harmonics up to 24 kHz; the model knows those up to 8 kHz as speech.
+    speech = (n % 96 == 0).astype(np.float32)
+    cleaned = deepnmf.enhance(hiss, rate_hz, model)
+    kept = deepnmf.enhance(speech, rate_hz, model)
+    for low_hz, high_hz in ((500, 7000), (9000, 23000)):
+        assert band_db(cleaned, rate_hz, low_hz, high_hz) < band_db(hiss, rate_hz, low_hz, high_hz) - 5
+        assert band_db(kept, rate_hz, low_hz, high_hz) > band_db(speech, rate_hz, low_hz, high_hz) - 3
+
+
+def test_the_attenuation_is_bounded() -> None:
+    samples = noise(1, 16000)
+    full = deepnmf.enhance(samples, 16000, constant_model(0.0))
+    gentle = deepnmf.enhance(samples, 16000, constant_model(0.0), max_attenuation_db=6)
+    assert np.abs(full).max() == 0
+    assert np.abs(gentle - samples * 10 ** (-6 / 20)).max() < 1e-6
+    assert np.abs(deepnmf.enhance(samples, 16000, small_model(), max_attenuation_db=0) - samples).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(16000),
+        np.full(16000, 0.5),
+        np.full(16000, 1e-30),
+        np.full(16000, 1e-42),
+        np.where(np.arange(16000) % 80 < 40, 1.0, -1.0),
+        np.eye(1, 16000, 8000)[0],
+        np.concatenate([np.zeros(8000), noise(1, 8000)[0]]),
+        1e6 * np.ones(1600),
+    ],
+    ids=["silence", "dc", "tiny", "denormal", "square", "click", "late", "huge"],
+)
+def test_odd_signals_give_finite_output(samples: np.ndarray) -> None:
+    output = deepnmf.enhance(samples.astype(np.float32), 16000, small_model())
+    assert np.isfinite(output).all()
+    assert np.abs(output).max() <= 1.1 * np.abs(samples).max()
+
+
+def test_loudness_does_not_matter() -> None:
+    samples, model = noise(1, 16000), small_model()
+    loud = deepnmf.enhance(samples, 16000, model)
+    quiet = deepnmf.enhance(samples * 1e-3, 16000, model)
+    assert np.abs(1e3 * quiet - loud).max() < 1e-5
+
+
+@pytest.mark.parametrize("context", [1, 3])
+def test_the_numpy_engine_gives_what_the_training_network_gives(context: int) -> None:
+    from deepnmf.enhancement.device import on_device
+
+    model = small_model(context, layers=6)
+    in_torch = on_device(model, "cpu")
+    samples = noise(2, 16000)
+    assert np.abs(deepnmf.enhance(samples, 16000, model) - deepnmf.enhance(samples, 16000, in_torch)).max() <= 1e-5
+    m = np.abs(stft(samples, model.features.stft)[0]) / 10
+    assert np.abs(model.estimator().push(m) - in_torch.estimator().push(m)).max() <= 1e-5
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_devices_that_are_not_there_are_named(device: str) -> None:
+    from deepnmf.enhancement.device import on_device
+
+    with pytest.raises(DeepnmfError, match=f"'{device}' cannot be used"):
+        on_device(small_model(), device)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int16, np.int32])
+def test_the_dtype_of_an_array_comes_back(dtype: type) -> None:
+    samples = noise(2, 4000)
+    scale = np.iinfo(dtype).max + 1.0 if np.issubdtype(dtype, np.integer) else 1.0
+    given = (samples * scale).astype(dtype)
+    output = deepnmf.enhance(given, 16000, constant_model(1.0))
+    assert output.dtype == dtype
+    assert np.abs(output / scale - given / scale).max() <= 1e-5 + (1e-3 if dtype == np.float16 else 0)
+
+
+def test_one_dimension_stays_one_dimension() -> None:
+    samples = noise(1, 4000)
+    mono = deepnmf.enhance(samples[0], 16000, small_model())
+    assert mono.shape == (4000,)
+    assert np.array_equal(mono, deepnmf.enhance(samples, 16000, small_model())[0])
+
+
+@pytest.mark.parametrize(
+    ("samples", "fault"),
+    [
+        (np.zeros((16000, 2)), "look transposed"),
+        (np.zeros((1, 2, 100)), "must have shape"),
+        (np.zeros(100, np.int64), "no agreed full scale"),
+        (np.zeros(100, complex), "no agreed full scale"),
+        (np.zeros((0, 100)), "no channels"),
+        (np.array([0.0, np.nan]), "NaN"),
+        (np.array([0.0, -np.inf]), "NaN, infinite"),
+        (np.array([0.0, 1e30]), "beyond"),
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused(samples: np.ndarray, fault: str) -> None:
+    with pytest.raises(DeepnmfError, match=fault):
+        deepnmf.enhance(samples, 16000, small_model())
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(DeepnmfError, match="sampling rate"):
+        Enhancer(small_model(), 500)
+    with pytest.raises(DeepnmfError, match="channels"):
+        Enhancer(small_model(), 16000, 0)
+    with pytest.raises(DeepnmfError, match="max_attenuation_db"):
+        Enhancer(small_model(), 16000, max_attenuation_db=-3)
+    with pytest.raises(DeepnmfError, match=r"shape \(2, samples\)"):
+        Enhancer(small_model(), 16000, 2).process(noise(1, 100))
+    with pytest.raises(DeepnmfError, match="int16"):
+        Enhancer(small_model(), 16000).process(np.zeros((1, 100), np.int16))
+
+
+def test_transforms_have_the_model_bins_in_hertz_at_any_rate() -> None:
+    model_spec = small_model().features.stft
+    for rate_hz in RATES:
+        spec = spec_at_rate(model_spec, rate_hz)
+        edge_hz = min(rate_hz, 16000) / 2
+        spacing = rate_hz / spec.fft_size
+        assert abs(edge_hz / spacing - edge_hz / 31.25) < 0.5  # bins
+        assert abs(1000 * spec.hop / rate_hz - 10) < 0.06

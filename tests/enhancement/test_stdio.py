@@ -1,0 +1,203 @@
+"""`deepnmf enhance` as a program: pipes, signals, start-up."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deepnmf.audio import files as audio
+from deepnmf.audio.formats import Encoding
+from deepnmf.audio.pipes import BYTES, PipeReader, PipeWriter, decoded, packed, wav_header
+from deepnmf.errors import DeepnmfError
+from deepnmf.model import save_model
+from helpers.enhance_cli import leftovers, program
+from helpers.enhance_models import constant_model, small_model
+
+RATE = 16000
+
+
+def noise(channels: int = 1, samples: int = RATE, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal((channels, samples))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    save_model(path, small_model())
+    return path
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+def test_samples_survive_packing(subtype: str) -> None:
+    samples = np.concatenate([noise(3), np.array([[1, -1, 0]] * 3, np.float32)], axis=1)
+    again = decoded(packed(samples, subtype), Encoding(RATE, 3, None, "WAV", subtype))
+    tolerance = {"PCM_U8": 2**-7, "PCM_16": 2**-15}.get(subtype, 1e-6)
+    assert np.abs(again - samples).max() <= tolerance
+
+
+@pytest.mark.parametrize("subtype", BYTES)
+@pytest.mark.parametrize("container", ["WAV", "WAVEX"])
+def test_wav_of_other_programs_is_understood_and_ours_by_them(subtype: str, container: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, noise(2).T, RATE, subtype, format=container)
+    file.seek(0)
+    reader = PipeReader(file)
+    assert (reader.encoding.rate_hz, reader.encoding.channels, reader.encoding.frames) == (RATE, 2, RATE)
+    samples = np.concatenate(list(reader.blocks()), axis=1)
+    file.seek(0)
+    assert np.abs(samples - soundfile.read(file, dtype="float32")[0].T).max() < 1e-7
+    ours = io.BytesIO()
+    PipeWriter(ours, reader.encoding).write(samples)
+    ours.seek(0)
+    found, rate_hz = soundfile.read(ours, dtype="float32")
+    assert rate_hz == RATE
+    assert np.abs(found.T - samples).max() <= 1e-7
+
+
+def test_a_stream_of_unknown_length_is_read_to_its_end() -> None:
+    unknown = Encoding(RATE, 2, None, "WAV", "PCM_16")
+    reader = PipeReader(io.BytesIO(wav_header(unknown) + packed(noise(2), "PCM_16")))
+    assert reader.encoding == unknown
+    assert sum(block.shape[1] for block in reader.blocks()) == RATE
+
+
+class Dripping(io.BytesIO):
+    """A pipe that delivers three bytes at a time."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read1(min(size or 3, 3))
+
+
+def test_samples_that_arrive_in_pieces_are_put_together() -> None:
+    data = wav_header(Encoding(RATE, 2, 100, "WAV", "PCM_24")) + packed(noise(2, 100), "PCM_24")
+    blocks = list(PipeReader(Dripping(data)).blocks())
+    assert len(blocks) == 100
+    assert np.abs(np.concatenate(blocks, axis=1) - noise(2, 100)).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "nothing on stdin"),
+        (b"fLaC" + bytes(100), "not WAV"),
+        (wav_header(Encoding(RATE, 1, 10, "WAV", "PCM_16"))[:30], "ended inside the WAV header"),
+        (wav_header(Encoding(RATE, 1, 10, "WAV", "PCM_16")) + bytes(10), "truncated, 10 bytes"),
+        (wav_header(Encoding(RATE, 1, 0, "WAV", "PCM_16")), "no samples"),
+    ],
+)
+def test_streams_that_make_no_sense_are_refused(data: bytes, fault: str) -> None:
+    with pytest.raises(DeepnmfError, match=fault):
+        list(PipeReader(io.BytesIO(data)).blocks())
+
+
+def test_wav_through_the_program(tmp_path: Path, model_path: Path) -> None:
+    audio.write(tmp_path / "x.wav", noise(2, 50000), 44100)
+    data = (tmp_path / "x.wav").read_bytes()
+    output, errors = program("enhance", "-", "--model", model_path, stdin=subprocess.PIPE).communicate(data)
+    assert not errors
+    found, rate_hz = soundfile.read(io.BytesIO(output), dtype="float32")
+    assert (rate_hz, found.shape) == (44100, (50000, 2))
+    to_file = program("enhance", tmp_path / "x.wav", "-o", tmp_path / "y.wav", "--model", model_path)
+    to_file.communicate()
+    assert np.abs(audio.read(tmp_path / "y.wav")[0] - found.T).max() <= 2**-15
+    into = program("enhance", "-", "-o", tmp_path / "z.flac", "--model", model_path, stdin=subprocess.PIPE)
+    into.communicate(data)
+    assert np.array_equal(audio.read(tmp_path / "z.flac")[0], found.T)
+
+
+def test_raw_samples_through_the_program_and_the_noise_on_the_side(tmp_path: Path, model_path: Path) -> None:
+    options = ["--raw-format", "f32le", "--raw-rate-hz", 48000, "--raw-channels", 2, "--model", model_path]
+    process = program("enhance", "-", *options, "--output-noise", tmp_path / "n.wav", stdin=subprocess.PIPE)
+    output, _ = process.communicate(packed(noise(2, 30000), "FLOAT"))
+    speech = decoded(output, Encoding(48000, 2, None, "RAW", "FLOAT"))
+    assert process.returncode == 0
+    assert np.abs(speech + audio.read(tmp_path / "n.wav")[0] - noise(2, 30000)).max() <= 1e-4
+
+
+def test_a_pipe_is_live_with_the_stated_latency(model_path: Path) -> None:
+    options = ["--raw-format", "s16le", "--model", model_path]
+    process = program("enhance", "-", *options, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(packed(noise(), "PCM_16"))
+    process.stdin.flush()
+    due = RATE - RATE * 25 // 1000  # all but one window comes while stdin is still open
+    assert len(process.stdout.read(2 * due)) == 2 * due
+    process.stdin.close()
+    assert len(process.stdout.read()) == 2 * (RATE - due)
+    process.wait()
+
+
+def test_a_closed_pipe_ends_it_quietly(model_path: Path) -> None:
+    process = program("enhance", "-", "--model", model_path, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(wav_header(Encoding(RATE, 1, None, "WAV", "PCM_16")))
+    process.stdin.flush()
+    process.stdout.read(44)
+    process.stdout.close()
+    with contextlib.suppress(BrokenPipeError):
+        for _ in range(1000):
+            process.stdin.write(packed(noise(), "PCM_16"))
+            process.stdin.flush()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_bad_input_is_one_line(tmp_path: Path, model_path: Path) -> None:
+    for arguments in (
+        ["-", "--raw-format", "mp3"],
+        ["-", "--adapt"],
+        ["-", "x.wav"],
+        ["-", "--noise-profile", tmp_path / "missing.wav"],
+        [tmp_path / "missing.wav"],
+        [tmp_path / "missing.wav", "--adapt", "--noise-profile", "0:5"],
+    ):
+        process = program("enhance", *arguments, "--model", model_path, stdin=subprocess.DEVNULL)
+        output, errors = process.communicate()
+        assert (process.returncode, output, errors.count(b"\n")) == (1, b"", 1), errors
+        assert errors.startswith(b"deepnmf: ")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupt_removes_the_temporary_files(
+    tmp_path: Path, model_path: Path, number: signal.Signals, code: int, jobs: int
+) -> None:
+    for name in ("a.wav", "b.wav"):
+        with soundfile.SoundFile(tmp_path / name, "w", 48000, 2) as file:
+            for _ in range(120):
+                file.write(noise(2, 48000).T)
+    process = program("enhance", tmp_path, "-o", tmp_path / "out", "--jobs", jobs, "--model", model_path)
+    deadline = time.monotonic() + 20
+    while len(leftovers(tmp_path)) < jobs and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert b"Traceback" not in errors
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.wav", "b.wav"]
+
+
+def test_enhancing_imports_nothing_slow(tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", constant_model(1.0))
+    audio.write(tmp_path / "x.wav", noise(), RATE)
+    code = (
+        "import sys; from deepnmf import cli\n"
+        "sys.argv = ['deepnmf', 'enhance', 'x.wav', '--model', 'm.safetensors']\n"
+        "try: cli.main()\n"
+        "finally: print(sorted({'torch', 'librosa', 'scipy', 'matplotlib', 'numba'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert output.splitlines()[-1] == "[]"

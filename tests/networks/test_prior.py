@@ -1,0 +1,100 @@
+"""The recurrent prior: cells of torch, neighbouring bands, sub-bands that share their weights, blocks and whole."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepnmf.config import RecurrentConfig, StftSpec
+from deepnmf.networks.cells import GRU, LSTM, CellStack
+from deepnmf.networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, PriorStream, RecurrentPrior, neighbourhoods
+from deepnmf.training.prior import PriorModule, exported_cells
+
+SPEC = StftSpec()
+BANDS = 20
+
+
+def prior_module(bands: int = BANDS, seed: int = 0) -> PriorModule:
+    torch.manual_seed(seed)
+    return PriorModule(RecurrentConfig(bands, units=12, recurrent_layers=2, subband_units=6), SPEC, atoms=9)
+
+
+def magnitudes(frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).exponential(1, (SPEC.bins, frames)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+@pytest.mark.parametrize("streams", [1, 4])
+def test_cells_are_those_of_torch(kind: type[GRU | LSTM], streams: int) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind.__name__)(7, 5, num_layers=2)
+    x = torch.randn(30, streams, 7)
+    with torch.inference_mode():
+        expected = theirs(x)[0].permute(0, 2, 1).numpy()
+    ours = CellStack(exported_cells(theirs, kind), streams)
+    columns = x.permute(0, 2, 1).numpy()
+    found = np.concatenate([ours.push(columns[:11]), ours.push(columns[11:])])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_stack_without_streams_takes_plain_frames() -> None:
+    cells = exported_cells(torch.nn.LSTM(7, 5), LSTM)
+    x = np.random.default_rng(0).standard_normal((30, 7)).astype(np.float32)
+    np.testing.assert_array_equal(CellStack(cells).push(x), CellStack(cells, 1).push(x[:, :, None])[:, :, 0])
+
+
+@pytest.mark.parametrize("bands", [2, 3, 21, 64])
+def test_the_stream_is_the_forward_pass_of_training(bands: int) -> None:
+    module, m = prior_module(bands), magnitudes(40)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(m)[None])[:, 0].T.numpy()
+    assert np.std(expected, axis=1).min() > 0
+    np.testing.assert_allclose(PriorStream(module.exported()).push(m), expected, atol=1e-6)
+
+
+def test_the_arrays_and_settings_give_the_prior_back() -> None:
+    prior, m = prior_module().exported(), magnitudes(10)
+    again = RecurrentPrior.from_file(prior.tensors(), prior.settings())
+    assert list(again.tensors()) == list(prior.tensors())
+    np.testing.assert_array_equal(PriorStream(again).push(m), PriorStream(prior).push(m))
+
+
+@given(st.integers(2, 80), st.integers(1, 3))
+def test_a_sub_band_reads_its_own_bands_in_the_middle_and_zeros_beyond_the_ends(bands: int, frames: int) -> None:
+    values = np.arange(1.0, 1 + bands * frames).reshape(frames, bands)
+    read = neighbourhoods(values)
+    assert read.shape == (frames, SUBBAND_WIDTH, bands // SUBBAND_STRIDE)
+    margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
+    for b in range(read.shape[2]):
+        for k in range(SUBBAND_WIDTH):
+            band = b * SUBBAND_STRIDE + k - margin
+            assert (read[:, k, b] == (values[:, band] if 0 <= band < bands else 0)).all()
+
+
+def test_sub_bands_share_their_weights() -> None:
+    """Without a word from the full band, what enters two bands higher up comes out one sub-band higher up."""
+    module, prior = prior_module(), prior_module().exported()
+    silent = dataclasses.replace(prior, message=0 * prior.message, message_bias=0 * prior.message_bias)
+    one_bin = np.eye(BANDS, SPEC.bins, dtype=np.float32)  # so that bands can be set one by one
+    summaries = _summary_rows(prior, units=module.cells.hidden_size)
+    heard = dataclasses.replace(
+        silent, pooling=one_bin, prior=summaries, prior_bias=np.zeros(len(summaries), np.float32)
+    )
+    m = np.ones((SPEC.bins, 6), np.float32)
+    m[8] = 9
+    moved = np.roll(m, SUBBAND_STRIDE, axis=0)
+    first, second = (PriorStream(heard).push(x).reshape(BANDS // SUBBAND_STRIDE, -1, 6) for x in (m, moved))
+    inner = slice(2, -3)  # away from the zeros beyond the ends
+    np.testing.assert_allclose(second[3:-2], first[inner], atol=1e-6)
+    assert np.abs(first[2:-2] - first[2:-2].mean(axis=0)).max() > 1e-3
+
+
+def _summary_rows(prior: RecurrentPrior, units: int) -> np.ndarray:
+    """Return prior weights that pass the summaries on."""
+    size = prior.prior.shape[1] - units
+    return np.concatenate([np.zeros((size, units)), np.eye(size)], axis=1).astype(np.float32)

@@ -1,0 +1,142 @@
+"""Recurrent deep NMF: streams, agrees with torch, keeps to [0, 1] and to finite values, survives its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepnmf.config import Config, FeatureConfig, RecurrentConfig, SnmfConfig, StftSpec
+from deepnmf.dsp.bands import band_pooling
+from deepnmf.errors import DeepnmfError
+from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from deepnmf.nmf.dictionary import Dictionary
+from deepnmf.training.prior import MESSAGE, SUMMARY
+from deepnmf.training.recurrent import RecurrentModule
+
+SPEC = StftSpec(fft_size=512)
+
+
+def module(layers: int = 1, recurrent_layers: int = 2, seed: int = 0) -> RecurrentModule:
+    rng = np.random.default_rng(seed)
+    config = Config(
+        FeatureConfig(stft=SPEC),
+        SnmfConfig(beta=1.0, sparsity=0.5),
+        recurrent=RecurrentConfig(20, 12, recurrent_layers, subband_units=6, layers=layers),
+    )
+    speech, noise = (rng.random((SPEC.bins, atoms)).astype(np.float32) for atoms in (5, 4))
+    torch.manual_seed(seed)
+    return RecurrentModule(config, Dictionary(speech, noise, config.snmf, config.features, {}))
+
+
+def magnitudes(frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).exponential(1, (SPEC.bins, frames)).astype(np.float32)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("recurrent_layers", [1, 2])
+def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers: int) -> None:
+    net = module(layers, recurrent_layers)
+    m = magnitudes(60)
+    with torch.inference_mode():
+        batch = net(torch.from_numpy(np.stack([m, m[:, ::-1].copy()])))
+    for mask, of in zip(batch.numpy(), (m, m[:, ::-1]), strict=True):
+        np.testing.assert_allclose(net.exported().mask(of), mask, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 17), max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_blocks_of_any_size_give_the_mask_of_the_whole(sizes: list[int]) -> None:
+    network = module().exported()
+    m = magnitudes(sum(sizes) + 3)
+    estimator = network.estimator()
+    edges = [0, *np.cumsum(sizes).tolist(), m.shape[1]]
+    parts = [estimator.push(m[:, a:b]) for a, b in itertools.pairwise(edges)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), network.mask(m), atol=1e-6)
+
+
+def test_the_past_matters_and_the_future_does_not() -> None:
+    network = module().exported()
+    m, other = magnitudes(40), magnitudes(40, seed=1)
+    future, past = m.copy(), m.copy()
+    future[:, 20:], past[:, :10] = other[:, 20:], other[:, :10]
+    mask = network.mask(m)
+    np.testing.assert_allclose(network.mask(future)[:, :20], mask[:, :20], atol=1e-6)
+    assert np.abs(network.mask(past)[:, 11] - mask[:, 11]).max() > 1e-4
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-30, 1e-12, 1.0, 1e6])
+@pytest.mark.parametrize("layers", [0, 2])
+def test_masks_of_any_input_are_between_zero_and_one(value: float, layers: int) -> None:
+    mask = module(layers).exported().mask(np.full((SPEC.bins, 50), value, np.float32))
+    assert mask.dtype == np.float32
+    assert np.isfinite(mask).all()
+    assert (mask >= 0).all()
+    assert (mask <= 1).all()
+
+
+def test_the_estimates_of_both_sources_add_up() -> None:
+    network = module().exported()
+    order = np.r_[network.speech_atoms : network.output.shape[1], : network.speech_atoms]
+    swapped = dataclasses.replace(
+        network,
+        prior=dataclasses.replace(
+            network.prior, prior=network.prior.prior[order], prior_bias=network.prior.prior_bias[order]
+        ),
+        dictionaries=tuple(W[:, order] for W in network.dictionaries),
+        output=network.output[:, order],
+        speech_atoms=len(order) - network.speech_atoms,
+    )
+    m = magnitudes(20)
+    np.testing.assert_allclose(network.mask(m) + swapped.mask(m), 1, atol=1e-3)  # to the guard against zero
+
+
+def test_a_model_file_gives_the_network_back(tmp_path: Path) -> None:
+    network = module(layers=2).exported()
+    for name in ("a", "b"):
+        save_model(tmp_path / f"{name}.safetensors", Model(network, FeatureConfig(stft=SPEC), {"seed": 0}))
+    loaded = load_model(tmp_path / "a.safetensors")
+    assert isinstance(loaded.network, RecurrentDeepNMF)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    np.testing.assert_array_equal(loaded.estimator().push(magnitudes(9)), network.mask(magnitudes(9)))
+
+
+def test_weights_are_counted() -> None:
+    net = module(layers=2)
+    assert net.exported().parameters == sum(p.numel() for p in net.parameters())
+    full_band = 20 * 257 + 4 * 12 * (20 + 12) + 4 * 12 * (12 + 12) + 12 * 10 * MESSAGE
+    subbands = 10 * (4 * 6 * (8 + MESSAGE + 6) + 6 * SUMMARY)
+    macs = full_band + subbands + (12 + 10 * SUMMARY) * 9 + 2 * (2 * 257 * 9) + 257 * 9
+    assert net.exported().multiplications_per_frame == macs
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.safetensors"
+    monkeypatch.setattr("deepnmf.model.KINDS", {"oracle": RecurrentDeepNMF})
+    save_model(path, Model(module().exported(), FeatureConfig(stft=SPEC)))
+    monkeypatch.undo()
+    with pytest.raises(DeepnmfError, match="kind 'oracle', which this deepnmf does not know"):
+        load_model(path)
+
+
+@given(st.integers(3, 300), st.integers(2, 80), st.sampled_from([8000, 16000, 48000]))
+def test_bands_cover_every_bin_and_average(bins: int, bands: int, rate_hz: int) -> None:
+    bands = min(bands, bins)
+    P = band_pooling(bins, bands, rate_hz)
+    assert P.shape == (bands, bins)
+    assert (P >= 0).all()
+    np.testing.assert_allclose(P.sum(axis=1), 1, rtol=1e-5)
+    assert (P.sum(axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("setting", ["layers", "bands", "units", "recurrent_layers", "subband_units", "batch_segments"])
+def test_sizes_that_make_no_sense_are_refused(setting: str) -> None:
+    with pytest.raises(DeepnmfError, match="recurrent: layers must be"):
+        RecurrentConfig(**{setting: -1})

@@ -1,0 +1,173 @@
+"""The report in a real browser: it plays, follows, switches and fits, reports no error and asks nobody for anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepnmf.report import report
+from helpers.report_experiment import make_experiment
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'deepnmf[test]'")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+if not (CHROMIUM and DRIVER):
+    pytest.skip("needs Debian's packages chromium and chromium-driver", allow_module_level=True)
+
+FLAGS = (
+    "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update "
+    "disable-sync"
+)
+STATE = "return players.map((player) => [player.current, player.sound.currentTime, !player.sound.paused])"
+
+
+SLOWLY = "for (const sound of document.querySelectorAll('audio')) sound.playbackRate = 0.15;"
+"""The clips last 1.5 s: on a busy machine they would be over before a test has looked."""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("browser")
+    experiment = make_experiment(folder)
+    report(experiment.folder, folder / "pages/report.html")
+    return folder / "pages/report.html"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS.split():
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Any, page: Path) -> Iterator[Any]:
+    """Return a browser that has just opened the page; whatever the test did, the console must be empty after it."""
+    chromium.get("about:blank")
+    for log in ("browser", "performance"):
+        chromium.get_log(log)
+    chromium.get(page.as_uri())
+    chromium.execute_script(SLOWLY)
+    yield chromium
+    assert chromium.get_log("browser") == []
+    assert set(_requests(chromium)) <= {page.as_uri(), "data:"}
+
+
+def _requests(browser: Any) -> Iterator[str]:
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            yield "data:" if url.startswith("data:") else url
+
+
+def find(browser: Any, selector: str, index: int = 0) -> Any:
+    return browser.find_elements("css selector", selector)[index]
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition; on a busy machine a second of sound may take longer to start."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_it_plays_and_every_playhead_follows(browser: Any) -> None:
+    assert browser.execute_script(STATE) == [[1, 0, False]] * 3
+    find(browser, ".example .play", 1).click()
+    until(lambda: browser.execute_script(STATE)[1][1] > 0.2)
+    assert browser.execute_script(STATE)[1][2]
+    places = browser.execute_script(
+        "return [...document.querySelectorAll('.lane[data-player=\"1\"] .playhead')].map((head) => head.style.left)"
+    )
+    assert len(places) > 8  # its own four, and those of the sections that follow it
+    assert len(set(places)) == 1
+    assert float(places[0].rstrip("%")) > 0
+    assert find(browser, ".example .play", 1).get_attribute("aria-label") == "Pause the median example"
+    find(browser, ".example .play", 1).click()
+    assert not browser.execute_script(STATE)[1][2]
+
+
+def test_one_example_is_heard_at_a_time(browser: Any) -> None:
+    for index in (0, 2):
+        find(browser, ".example .play", index).click()
+        until(lambda index=index: browser.execute_script(STATE)[index][1] > 0.05)  # type: ignore[misc]
+    assert [playing for _, _, playing in browser.execute_script(STATE)] == [False, False, True]
+
+
+def test_another_signal_goes_on_where_the_last_one_was(browser: Any) -> None:
+    find(browser, ".example .play").click()
+    until(lambda: browser.execute_script(STATE)[0][1] > 0.3)
+    find(browser, "input[name=track-0]").click()
+    track, seconds, playing = browser.execute_script(STATE)[0]
+    assert (track, playing) == (0, True)
+    assert seconds >= 0.3
+    assert sum(browser.execute_script("return players[0].sounds.map((sound) => !sound.paused)")) == 1
+
+
+def test_a_click_into_a_spectrogram_plays_from_there(browser: Any) -> None:
+    find(browser, ".example .lane", 2).click()  # in the middle
+    until(lambda: browser.execute_script(STATE)[0][1] > 0.4)
+    track, seconds, _ = browser.execute_script(STATE)[0]
+    assert track == 2
+    assert seconds >= 0.45
+
+
+def test_it_ends_and_starts_again(browser: Any) -> None:
+    find(browser, ".example .play").click()
+    browser.execute_script("players[0].seek(players[0].length - 0.1)")
+    until(lambda: not browser.execute_script(STATE)[0][2])
+    assert "Play" in find(browser, ".example .play").get_attribute("aria-label")
+    find(browser, ".example .play").click()
+    assert browser.execute_script(STATE)[0][1] < 0.5
+
+
+def test_the_keyboard_does_it_all(browser: Any) -> None:
+    find(browser, ".example .play").send_keys(" ")
+    until(lambda: browser.execute_script(STATE)[0][1] > 0.1)
+    find(browser, "input[name=track-0]", 1).send_keys("\ue015")  # arrow down
+    assert browser.execute_script(STATE)[0][0] == 2
+    before = browser.execute_script(STATE)[0][1]
+    find(browser, ".example .position").send_keys("\ue010")  # end
+    assert browser.execute_script(STATE)[0][1] > before
+
+
+def test_one_table_and_one_dictionary_are_shown_at_a_time(browser: Any) -> None:
+    for name in ("metric", "dictionary"):
+        panels = browser.find_elements("css selector", f"[data-panel^={name}-]")
+        assert [panel.is_displayed() for panel in panels] == [True] + [False] * (len(panels) - 1)
+        browser.execute_script(f"document.querySelectorAll('input[name={name}]')[1].click()")
+        assert [panel.is_displayed() for panel in panels][:2] == [False, True]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_screen(browser: Any, width: int) -> None:
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('body *')].filter((element) => "
+        "element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
+        ".map((element) => element.outerHTML.slice(0, 200))"
+    )
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide == []
+
+
+def test_every_control_and_picture_has_a_name(browser: Any) -> None:
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    needed = {"button", "radio", "slider", "image", "img", "link", "radiogroup"}
+    found = [node for node in nodes if not node["ignored"] and node["role"]["value"] in needed]
+    assert len(found) > 40
+    assert [node for node in found if not node.get("name", {}).get("value")] == []

@@ -1,0 +1,231 @@
+"""`deepnmf train` as a whole: real stages on a tiny corpus, killed anywhere, started again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deepnmf.artifacts import read_json
+from deepnmf.config import Config, FeatureConfig, NetworkConfig, SnmfConfig, StftSpec, TrainConfig
+from deepnmf.data.features import features
+from deepnmf.errors import DeepnmfError
+from deepnmf.model import load_model
+from deepnmf.training.experiment import Corpus, train
+from deepnmf.training.loop import train_network
+from helpers.signals import TinyCorpus
+
+SMALL = Config(
+    FeatureConfig(copies=1),
+    SnmfConfig(speech_atoms=4, noise_atoms=3, context=2, iterations=5),
+    NetworkConfig(layers=2, trained=3),
+    TrainConfig(epochs=3, epoch_frames=300, batch_frames=100),
+)
+SETTINGS = [
+    "features.copies=1", "snmf.speech_atoms=4", "snmf.noise_atoms=3", "snmf.context=2", "snmf.iterations=5",
+    "network.layers=2", "network.trained=3", "train.epochs=3", "train.epoch_frames=300", "train.batch_frames=100",
+]  # fmt: skip
+ARTIFACTS = ("manifest.jsonl", "dictionary.safetensors", "best.safetensors", "last.safetensors")
+
+
+def corpus_of(tiny: TinyCorpus) -> Corpus:
+    return Corpus(speech=tiny.speech, noise=tiny.noise)
+
+
+def quiet(_: str) -> None:
+    """Report nothing."""
+
+
+def command(tiny: TinyCorpus, output: Path, *more: str) -> list[str]:
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    folders = ["--speech", str(tiny.speech), "--noise", str(tiny.noise), "-o", str(output)]
+    return [sys.executable, "-m", "deepnmf", "train", *folders, *settings, *more]
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("experiment")
+    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=120)
+    return output
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    return {name: (output / name).read_bytes() for name in ARTIFACTS}
+
+
+def test_every_stage_leaves_its_artifact(experiment: Path) -> None:
+    assert not list(experiment.rglob("*.part*"))
+    assert read_json(experiment / "corpus.json")["splits"]["train"]["mixtures"] == 4
+    model = load_model(experiment)
+    assert model.metadata["history"][0]["error"] is None
+    assert len(load_model(experiment / "last.safetensors").metadata["history"]) == 4
+    assert all(W.dtype == np.float32 and (W >= 0).all() for W in (*model.network.dictionaries, model.network.output))
+
+
+def test_training_lowers_the_error_it_minimises(experiment: Path) -> None:
+    errors = [entry["error"] for entry in load_model(experiment / "last.safetensors").metadata["history"][1:]]
+    assert errors[-1] < errors[0]
+
+
+def test_the_same_seed_gives_the_same_bytes(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    subprocess.run(command(tiny_corpus, tmp_path / "again"), check=True, capture_output=True, timeout=120)
+    assert contents(tmp_path / "again") == contents(experiment)
+
+
+def test_another_seed_gives_another_model(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    other = Config(SMALL.features, SMALL.snmf, SMALL.network, TrainConfig(seed=1, epochs=1, epoch_frames=300))
+    train(tmp_path, corpus_of(tiny_corpus), other, report=quiet)
+    assert contents(tmp_path)["dictionary.safetensors"] != contents(experiment)["dictionary.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["manifest.jsonl", "features/train-00000.safetensors", "dictionary.safetensors", "checkpoint.safetensors"]
+)
+def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
+    moment: str, experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path
+) -> None:
+    output = tmp_path / "killed"
+    process = subprocess.Popen(command(tiny_corpus, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while not (output / moment).exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (output / moment).exists()
+    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=120)
+    assert contents(output) == contents(experiment)
+
+
+@pytest.mark.parametrize("optimiser", ["multiplicative", "adam"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_stopped_after_any_epoch_it_resumes_exactly(
+    optimiser: str, tied: bool, experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = experiment / "dictionary.safetensors", experiment / "features"
+    network = NetworkConfig(layers=3, trained=4, tied=tied)
+    config = TrainConfig(optimiser=optimiser, epochs=3, epoch_frames=300, batch_frames=100)  # type: ignore[arg-type]
+    train_network(*inputs, tmp_path / "whole", network, config)
+    import deepnmf.training.loop as training
+
+    whole_epoch = training._epoch
+    for stop in (1, 2, 3):
+        output = tmp_path / f"stopped-{stop}"
+
+        def epoch_or_stop(*arguments: object, stop: int = stop) -> float:
+            if arguments[3] == stop:
+                raise KeyboardInterrupt
+            return whole_epoch(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(training, "_epoch", epoch_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(*inputs, output, network, config)
+        monkeypatch.setattr(training, "_epoch", whole_epoch)
+        train_network(*inputs, output, network, config)
+        for name in ("best.safetensors", "last.safetensors"):
+            assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_finished_experiment_is_left_as_it_is(experiment: Path, tiny_corpus: TinyCorpus) -> None:
+    before = {path: path.stat().st_mtime_ns for path in experiment.glob("*.safetensors")}
+    lines: list[str] = []
+    train(experiment, corpus_of(tiny_corpus), SMALL, report=lines.append)
+    assert {path: path.stat().st_mtime_ns for path in experiment.glob("*.safetensors")} == before
+    assert [line.split(":")[0] for line in lines] == ["prepare", "features", "pretrain", "train"]
+
+
+def test_full_batch_training_of_one_epoch_is_one_exact_update(experiment: Path, tmp_path: Path) -> None:
+    """Chunks of any size add up: the statistics are sums over frames."""
+    import deepnmf.training.step as learners
+
+    inputs = experiment / "dictionary.safetensors", experiment / "features"
+    config = TrainConfig(epochs=1, batch_frames=0, epoch_frames=0)
+    found = []
+    for frames in (100, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(learners, "CHUNK_FRAMES", frames)
+            train_network(*inputs, tmp_path / str(frames), SMALL.network, config)
+        found.append(load_model(tmp_path / str(frames) / "last.safetensors").network)
+    np.testing.assert_allclose(found[0].output, found[1].output, rtol=1e-4)
+    assert not np.array_equal(found[0].output, load_model(experiment).network.output)
+
+
+def test_training_that_diverges_stops_and_keeps_the_epochs_before(experiment: Path, tmp_path: Path) -> None:
+    inputs = experiment / "dictionary.safetensors", experiment / "features"
+    config = TrainConfig(optimiser="adam", learning_rate=1e6, epochs=3, epoch_frames=300, batch_frames=100)
+    with pytest.raises(DeepnmfError, match="diverged in epoch 1"):
+        train_network(*inputs, tmp_path, SMALL.network, config)
+    assert len(load_model(tmp_path).metadata["history"]) == 1
+
+
+def test_another_configuration_is_refused_by_the_field_that_differs(experiment: Path, tiny_corpus: TinyCorpus) -> None:
+    other = Config(SMALL.features, SMALL.snmf, NetworkConfig(layers=7), SMALL.train)
+    with pytest.raises(DeepnmfError, match=r"config\.network\.layers: found 2, expected 7"):
+        train(experiment, corpus_of(tiny_corpus), other, report=quiet)
+
+
+def test_features_of_another_stft_are_refused(experiment: Path, tmp_path: Path) -> None:
+    other = FeatureConfig(StftSpec(hop_ms=8.0), copies=1)
+    features(experiment / "manifest.jsonl", tmp_path / "features", other)
+    with pytest.raises(DeepnmfError, match=r"stft\.hop_ms: found 8\.0, expected 10\.0"):
+        train_network(experiment / "dictionary.safetensors", tmp_path / "features", tmp_path / "out")
+    with pytest.raises(DeepnmfError, match=r"stft\.hop_ms"):
+        features(experiment / "manifest.jsonl", tmp_path / "features", SMALL.features)
+
+
+def test_bad_recordings_are_named_and_the_others_used(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    speech = tmp_path / "speech"
+    shutil.copytree(tiny_corpus.speech, speech)
+    (speech / "speaker0" / "text.wav").write_text("not audio")
+    (speech / "speaker0" / "empty.wav").write_bytes(b"")
+    soundfile.write(speech / "speaker0" / "nothing.wav", np.zeros(0), 16000)
+    poisoned = np.zeros(16000, np.float32)
+    poisoned[100] = np.nan
+    for speaker in range(4):  # in every split
+        soundfile.write(speech / f"speaker{speaker}" / "nan.wav", poisoned, 16000, "FLOAT")
+        soundfile.write(speech / f"speaker{speaker}" / "silent.wav", np.zeros(16000), 16000)
+    output = tmp_path / "out"
+    bad = TinyCorpus(speech, tiny_corpus.noise)
+    result = subprocess.run(command(bad, output), capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    for name in ("text.wav", "empty.wav", "nothing.wav", "nan.wav", "silent.wav"):
+        lines = [line for line in result.stderr.splitlines() if f"/{name}:" in line]
+        assert lines, name
+        assert all(line.startswith("deepnmf: left out: ") for line in lines), name
+    assert load_model(output).network.speech_atoms == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give --speech and --noise"),
+        (["--speech", "missing", "--noise", "missing"], "missing: no such folder"),
+        (["--speech", "empty", "--noise", "empty"], "empty: no audio files"),
+        (["--manifest", "missing.jsonl"], "missing.jsonl: cannot read the manifest"),
+        (["--speech", "empty", "--noise", "empty", "--set", "network.depth=3"], "unknown key network.depth"),
+        (["--speech", "empty", "--noise", "empty", "--set", "depth"], "SECTION.KEY=VALUE"),
+        (["--dictionary", "missing", "--features", "missing"], "missing: no such dictionary file"),
+    ],
+)
+def test_bad_arguments_give_one_clear_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = subprocess.run(
+        [sys.executable, "-m", "deepnmf", "train", "-o", "out", *arguments],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_an_output_that_cannot_be_written_is_named(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DeepnmfError, match="cannot write"):
+        train(tmp_path / "file" / "out", corpus_of(tiny_corpus), SMALL, report=quiet)

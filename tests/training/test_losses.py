@@ -1,0 +1,117 @@
+"""The intelligibility term: blind to scale, in the order of ESTOI, its gradient finite, zero where nobody speaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from deepnmf.config import StftSpec
+from deepnmf.dsp.stft import stft
+from deepnmf.evaluation.metrics import estoi
+from deepnmf.training.losses import LOWEST_HZ, THIRD_OCTAVES, WINDOW_FRAMES, third_octaves, unintelligibility
+from helpers.signals import RATE_HZ, noise, voice
+
+SPEC = StftSpec()
+SECONDS = 3.0
+
+
+def magnitudes(samples: np.ndarray) -> np.ndarray:
+    return np.abs(stft(samples[None], SPEC)[0])
+
+
+def clean_voice(seed: int = 0) -> np.ndarray:
+    return voice(130, 900, seed, SECONDS)
+
+
+def term(estimate: np.ndarray, speech: np.ndarray) -> float:
+    """Return the term for one segment ``(F, N)`` at the level of the speech."""
+    level = np.sqrt(np.square(speech).mean())
+    return float(unintelligibility(*(torch.from_numpy(x / level)[None] for x in (estimate, speech)), SPEC))
+
+
+def test_the_truth_is_intelligible_at_any_volume_of_any_band() -> None:
+    gains = np.random.default_rng(0).uniform(0.5, 5, (THIRD_OCTAVES, 1)).astype(np.float32)
+    colour = np.maximum(third_octaves(SPEC).T @ gains, 0.1)
+    for speech, floor in ((segments(90)[1][0].numpy(), 1e-4), (magnitudes(clean_voice()), 2e-2)):  # a voice has pauses
+        assert abs(term(speech, speech)) < floor
+        assert abs(term(colour * speech, speech)) < floor
+        assert 0.5 < term(np.roll(speech, 40, axis=1), speech) <= 2
+
+
+@pytest.mark.parametrize("kind", ["hiss", "rumble"])
+def test_it_orders_as_estoi_does(kind: str) -> None:
+    speech = clean_voice()
+    hiss = noise(kind, 1, SECONDS)
+    terms, scores = [], []
+    for gain in (0.03, 0.1, 0.3, 1.0, 3.0):
+        noisy = speech + np.float32(gain) * hiss
+        terms.append(term(magnitudes(noisy), magnitudes(speech)))
+        scores.append(estoi(speech, noisy, RATE_HZ))
+    assert (np.diff(scores) < -0.01).all()
+    assert (np.diff(terms) > 0.01).all()
+
+
+def test_it_ranks_different_degradations_as_estoi_does() -> None:
+    speech = clean_voice()
+    degraded = [
+        speech + np.float32(gain) * noise(kind, seed, SECONDS)
+        for seed, (gain, kind) in enumerate(
+            [(0.1, "rumble"), (0.05, "hiss"), (1.0, "hum"), (2.0, "rumble"), (2.0, "hiss")]
+        )
+    ]
+    terms = [term(magnitudes(samples), magnitudes(speech)) for samples in degraded]
+    scores = [estoi(speech, samples, RATE_HZ) for samples in degraded]
+    assert np.corrcoef(terms, scores)[0, 1] < -0.9
+
+
+def segments(frames: int = 45, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    estimate, speech = torch.rand(2, 2, SPEC.bins, frames, generator=generator, dtype=torch.float64)
+    return estimate, speech
+
+
+def test_the_gradient_is_the_numeric_one() -> None:
+    estimate, speech = segments()
+    estimate.requires_grad_()
+    (gradient,) = torch.autograd.grad(unintelligibility(estimate, speech, SPEC), estimate)
+    assert gradient.abs().max() > 0
+    direction = torch.rand(estimate.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.5
+    with torch.no_grad():
+        above, below = (unintelligibility(estimate + step * direction, speech, SPEC) for step in (1e-5, -1e-5))
+    assert float((gradient * direction).sum()) == pytest.approx(float(above - below) / 2e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-12, 1.0, 1e4])
+def test_the_gradient_is_finite_whatever_the_estimate(level: float) -> None:
+    _, speech = segments()
+    estimate = torch.full(speech.shape, level, dtype=torch.float32, requires_grad=True)
+    value = unintelligibility(estimate, speech.float(), SPEC)
+    (gradient,) = torch.autograd.grad(value, estimate)
+    assert 0 <= value.item() <= 2
+    assert gradient.isfinite().all()
+
+
+def test_segments_without_speech_do_not_count() -> None:
+    estimate, speech = segments()
+    assert float(unintelligibility(estimate, 0 * speech, SPEC)) == 0
+    one = unintelligibility(estimate[:1], speech[:1], SPEC)
+    half = speech * torch.tensor([1.0, 0.0])[:, None, None]
+    assert float(unintelligibility(estimate, half, SPEC)) == pytest.approx(float(one), rel=1e-9)
+
+
+@pytest.mark.parametrize("frames", [1, WINDOW_FRAMES - 1, WINDOW_FRAMES])
+def test_segments_shorter_than_a_window_give_zero(frames: int) -> None:
+    value = unintelligibility(*segments(frames), SPEC)
+    assert (float(value) == 0) == (frames < WINDOW_FRAMES)
+
+
+@pytest.mark.parametrize("spec", [SPEC, StftSpec(rate_hz=48000, fft_size=1536)])
+def test_bands_are_third_octaves_that_share_no_bin(spec: StftSpec) -> None:
+    bands = third_octaves(spec)
+    hertz = np.arange(spec.bins) * spec.rate_hz / spec.fft_size
+    assert (bands.sum(axis=0) <= 1).all()
+    assert (bands.sum(axis=1) >= 1).all()
+    centres = (bands @ hertz) / bands.sum(axis=1)
+    np.testing.assert_allclose(centres, LOWEST_HZ * 2 ** (np.arange(THIRD_OCTAVES) / 3), rtol=0.1)
