@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from deepnmf.cli import app
 from deepnmf.config import Config, from_dict
 from deepnmf.data.corpora import NAMES
-from deepnmf.data.corpora.catalogue import CORPORA, download_corpus, find
-from deepnmf.data.manifest import Row, read_manifest
+from deepnmf.data.corpora.catalogue import CORPORA, download_corpus, find_corpus
+from deepnmf.data.manifest import MixtureEntry, read_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.data.prepare import prepare_corpus
 from deepnmf.errors import DeepnmfError
@@ -25,12 +25,12 @@ from deepnmf.training.experiment import Corpus, train
 from helpers import corpus_trees
 
 
-def prepared(tmp_path: Path, name: str, *roots: Path, **options: Any) -> tuple[list[Row], dict[str, Any]]:
+def prepared(tmp_path: Path, name: str, *roots: Path, **options: Any) -> tuple[list[MixtureEntry], dict[str, Any]]:
     assert prepare_corpus(tmp_path / "exp", name, roots, **options) == []
     return read_manifest(tmp_path / "exp/manifest.jsonl"), json.loads((tmp_path / "exp/corpus.json").read_text())
 
 
-def splits(rows: list[Row]) -> dict[str, int]:
+def splits(rows: list[MixtureEntry]) -> dict[str, int]:
     return dict(Counter(row.split for row in rows))
 
 
@@ -200,9 +200,9 @@ def test_a_wrong_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: find("chime9", [Path()]), "no such corpus; known are folders, chime2"),
-        (lambda: find("librispeech_musan", []), "give --root once for each of: LibriSpeech, MUSAN"),
-        (lambda: find("wham", [Path(), Path()]), "give --root once for each of: WHAM!"),
+        (lambda: find_corpus("chime9", [Path()]), "no such corpus; known are folders, chime2"),
+        (lambda: find_corpus("librispeech_musan", []), "give --root once for each of: LibriSpeech, MUSAN"),
+        (lambda: find_corpus("wham", [Path(), Path()]), "give --root once for each of: WHAM!"),
         (lambda: download_corpus("chime2", [Path()]), "cannot be downloaded"),
         (lambda: prepare_corpus(Path(), "wham", [Path()], dev_speakers=["p226"]), "for voicebank_demand only"),
     ],

@@ -19,7 +19,7 @@ from deepnmf.data.dynamic_mixing import (
     SNR_MARGIN_DB,
     FreshMixtures,
 )
-from deepnmf.data.manifest import Row, write_manifest
+from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.dsp.level import LevelTracker
 from deepnmf.errors import DeepnmfError
 from helpers.signals import RATE_HZ, TinyCorpus, noise, voice
@@ -30,7 +30,9 @@ FRAMES = 40
 
 def manifest(folder: Path, speech: list[Path], noises: list[Path]) -> Path:
     rows = [
-        Row(f"{s.stem}-{n.stem}", "train", str(s), str(n), snr_db=0, speaker=s.parent.name, noise_type=n.parent.name)
+        MixtureEntry(
+            f"{s.stem}-{n.stem}", "train", str(s), str(n), snr_db=0, speaker=s.parent.name, noise_type=n.parent.name
+        )
         for s in speech
         for n in noises
     ]
@@ -109,7 +111,7 @@ def test_a_manifest_of_pairs_works(tmp_path: Path) -> None:
         clean = 0.3 * voice(150, 800, index)
         soundfile.write(tmp_path / f"clean{index}.wav", clean, RATE_HZ)
         soundfile.write(tmp_path / f"noisy{index}.wav", clean + noise("hiss", index, 1.5), RATE_HZ)
-        rows.append(Row(f"{index}", "train", f"clean{index}.wav", noisy=f"noisy{index}.wav"))
+        rows.append(MixtureEntry(f"{index}", "train", f"clean{index}.wav", noisy=f"noisy{index}.wav"))
     write_manifest(tmp_path / "manifest.jsonl", rows)
     mixtures, rng = FreshMixtures(tmp_path / "manifest.jsonl", CONFIG, FRAMES), np.random.default_rng(0)
     for _ in range(20):

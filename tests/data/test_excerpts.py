@@ -11,7 +11,7 @@ import soundfile
 
 from deepnmf.data import excerpts
 from deepnmf.data.excerpts import Excerpts
-from deepnmf.data.manifest import Row
+from deepnmf.data.manifest import MixtureEntry
 from deepnmf.errors import DeepnmfError
 
 RATE_HZ = 8000
@@ -32,10 +32,10 @@ def write(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ) -> str:
     return str(path)
 
 
-def rows(speech: dict[str, str], noise: dict[str, str]) -> list[Row]:
+def rows(speech: dict[str, str], noise: dict[str, str]) -> list[MixtureEntry]:
     """Return mixtures of each speech file (with its speaker) and each noise file (with its type)."""
     return [
-        Row(f"{s}-{n}", "train", s, n, snr_db=0, speaker=speaker, noise_type=kind)
+        MixtureEntry(f"{s}-{n}", "train", s, n, snr_db=0, speaker=speaker, noise_type=kind)
         for (s, speaker), (n, kind) in itertools.product(speech.items(), noise.items())
     ]
 
@@ -132,10 +132,10 @@ def test_the_noise_of_a_pair_is_the_difference(longest: float, tmp_path: Path, m
     monkeypatch.setattr(excerpts, "LONGEST_HELD_SECONDS", longest)
     clean = write(tmp_path / "clean.wav", ramp())
     noisy = write(tmp_path / "noisy.wav", ramp() + constant(0.25, 1.0))
-    (found,) = drawn(Excerpts([Row("p", "train", clean, noisy=noisy)], RATE_HZ), "noise", 1000, 1)
+    (found,) = drawn(Excerpts([MixtureEntry("p", "train", clean, noisy=noisy)], RATE_HZ), "noise", 1000, 1)
     np.testing.assert_allclose(found, 0.25, atol=1e-4)
     short = write(tmp_path / "short.wav", ramp(0.9))
-    unequal = Excerpts([Row("p", "train", short, noisy=noisy)], RATE_HZ)
+    unequal = Excerpts([MixtureEntry("p", "train", short, noisy=noisy)], RATE_HZ)
     with pytest.raises(DeepnmfError, match=r"noisy\.wav: not as long as its clean file .*short\.wav"):
         drawn(unequal, "noise", 1000, 1)
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from deepnmf.data.manifest import Row, read_manifest, write_manifest
+from deepnmf.data.manifest import MixtureEntry, read_manifest, write_manifest
 from deepnmf.errors import DeepnmfError
 
-MIX = Row(id="a", split="train", speech="/s/a.wav", noise="/n/b.wav", snr_db=-6.0, noise_start=0.25, seconds=1.5)
-PAIR = Row(id="b", split="test", speech="/s/c.wav", noisy="/m/c.wav", noise_type="café", speaker="p1")
+MIX = MixtureEntry(
+    id="a", split="train", speech="/s/a.wav", noise="/n/b.wav", snr_db=-6.0, noise_start=0.25, seconds=1.5
+)
+PAIR = MixtureEntry(id="b", split="test", speech="/s/c.wav", noisy="/m/c.wav", noise_type="café", speaker="p1")
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -41,7 +43,7 @@ def test_a_split_is_picked(tmp_path: Path) -> None:
 
 
 def test_relative_paths_are_those_of_the_manifest_folder(tmp_path: Path) -> None:
-    row = Row(id="a", split="dev", speech="s/a.wav", noise="../n/b.wav", snr_db=0.0)
+    row = MixtureEntry(id="a", split="dev", speech="s/a.wav", noise="../n/b.wav", snr_db=0.0)
     write_manifest(tmp_path / "m.jsonl", [row])
     (found,) = read_manifest(tmp_path / "m.jsonl")
     assert found.speech == str(tmp_path / "s/a.wav")
@@ -59,7 +61,7 @@ def test_relative_paths_are_those_of_the_manifest_folder(tmp_path: Path) -> None
 )
 def test_a_row_that_makes_no_sense_is_refused_by_its_name(values: dict[str, Any], words: str) -> None:
     with pytest.raises(DeepnmfError, match=f"row odd: .*{words}"):
-        Row(id="odd", split="train", speech="s", **values)
+        MixtureEntry(id="odd", split="train", speech="s", **values)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.audio.files import read_mono
-from deepnmf.data.manifest import Row
+from deepnmf.data.manifest import MixtureEntry
 from deepnmf.data.mixing import PEAK, Mixture, load_mixture, mix, without_silence
 from deepnmf.errors import DeepnmfError
 from helpers.signals import TinyCorpus
@@ -46,9 +46,9 @@ def test_speech_is_left_as_it_is_unless_the_mixture_would_clip() -> None:
     assert np.allclose(loud.speech / loud.speech[0], speech / speech[0], rtol=1e-4)
 
 
-def row_of(corpus: TinyCorpus, **values: object) -> Row:
+def row_of(corpus: TinyCorpus, **values: object) -> MixtureEntry:
     row = {"noise": str(corpus.noise / "hum" / "hum.wav"), "snr_db": 3.0, **values}
-    return Row(id="x", split="train", speech=str(corpus.speech / "speaker0" / "clip0.wav"), **row)  # type: ignore[arg-type]
+    return MixtureEntry(id="x", split="train", speech=str(corpus.speech / "speaker0" / "clip0.wav"), **row)  # type: ignore[arg-type]
 
 
 def test_a_manifest_row_is_mixed(tiny_corpus: TinyCorpus) -> None:
@@ -79,7 +79,7 @@ def test_a_recorded_pair_gives_its_noise_by_difference(tmp_path: Path) -> None:
     speech, noise = (0.1 * x for x in signals(1, 1.0))
     for name, samples in (("s", speech), ("m", speech + noise)):
         soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ, "FLOAT")
-    row = Row(id="p", split="test", speech=str(tmp_path / "s.wav"), noisy=str(tmp_path / "m.wav"))
+    row = MixtureEntry(id="p", split="test", speech=str(tmp_path / "s.wav"), noisy=str(tmp_path / "m.wav"))
     mixture = load_mixture(row, RATE_HZ)
     assert np.allclose(mixture.noise, noise, atol=1e-6)
     assert np.array_equal(mixture.noisy - mixture.speech, mixture.noise)
@@ -88,7 +88,7 @@ def test_a_recorded_pair_gives_its_noise_by_difference(tmp_path: Path) -> None:
 def test_a_pair_of_different_lengths_is_refused(tmp_path: Path) -> None:
     for name, length in (("s", 100), ("m", 101)):
         soundfile.write(tmp_path / f"{name}.wav", np.ones(length) / 2, RATE_HZ)
-    row = Row(id="p", split="test", speech=str(tmp_path / "s.wav"), noisy=str(tmp_path / "m.wav"))
+    row = MixtureEntry(id="p", split="test", speech=str(tmp_path / "s.wav"), noisy=str(tmp_path / "m.wav"))
     with pytest.raises(DeepnmfError, match=r"m\.wav: 101 samples, but its clean file .*s\.wav has 100"):
         load_mixture(row, RATE_HZ)
 
@@ -102,7 +102,7 @@ def test_silence_cannot_be_mixed(tiny_corpus: TinyCorpus, tmp_path: Path, silent
         silent: str(tmp_path / "zeros.wav"),
     }
     with pytest.raises(DeepnmfError, match=rf"zeros\.wav: the {silent} is silent"):
-        load_mixture(Row(id="x", split="train", snr_db=0.0, **paths), RATE_HZ)  # type: ignore[arg-type]
+        load_mixture(MixtureEntry(id="x", split="train", snr_db=0.0, **paths), RATE_HZ)  # type: ignore[arg-type]
 
 
 def test_a_missing_file_is_named(tiny_corpus: TinyCorpus) -> None:

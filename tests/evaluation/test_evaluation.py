@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from deepnmf.audio import files as audio
 from deepnmf.cli import app
-from deepnmf.data.manifest import Row, write_manifest
+from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.errors import DeepnmfError
 from deepnmf.evaluation import System, evaluate, evaluate_folders
@@ -62,12 +62,14 @@ def manifest(tmp_path: Path) -> Path:
         noise = rng.standard_normal(RATE) if kind == "hiss" else np.sin(900 * t)
         audio.write(tmp_path / f"noise/{kind}.wav", 0.1 * noise[None].astype(np.float32), RATE)
     rows = [
-        Row(f"{kind}/{name}_{snr}", "test", f"speech/{name}.wav", f"noise/{kind}.wav", snr_db=snr, noise_type=kind)
+        MixtureEntry(
+            f"{kind}/{name}_{snr}", "test", f"speech/{name}.wav", f"noise/{kind}.wav", snr_db=snr, noise_type=kind
+        )
         for snr in (9.0, -6.0)
         for kind in ("hiss", "hum")
         for name in ("a", "b")
     ]
-    write_manifest(tmp_path / "m.jsonl", [*rows, Row("dev", "dev", "none.wav", "none.wav", snr_db=0.0)])
+    write_manifest(tmp_path / "m.jsonl", [*rows, MixtureEntry("dev", "dev", "none.wav", "none.wav", snr_db=0.0)])
     return tmp_path / "m.jsonl"
 
 
@@ -109,7 +111,7 @@ def test_rows_hold_the_scores_of_their_mixture(manifest: Path, tmp_path: Path) -
     row = evaluate(manifest, tmp_path / "out", model=SMOOTH, limit=1).rows[0]
     folder = manifest.parent
     mixture = load_mixture(
-        Row("x", "test", str(folder / "speech/a.wav"), str(folder / "noise/hiss.wav"), snr_db=9.0), RATE
+        MixtureEntry("x", "test", str(folder / "speech/a.wav"), str(folder / "noise/hiss.wav"), snr_db=9.0), RATE
     )
     assert row["si_sdr_input"] == pytest.approx(si_sdr(mixture.speech, mixture.noisy), abs=1e-6)
     assert row["si_sdr_output"] == pytest.approx(si_sdr(mixture.speech, smooth(mixture.noisy, RATE)), abs=1e-6)

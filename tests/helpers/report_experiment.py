@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 
 from deepnmf import evaluation
-from deepnmf.data.manifest import Row, write_manifest
+from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.model import save_model
 from helpers.enhance_models import small_model
 from helpers.signals import noise, voice
@@ -42,7 +42,9 @@ def make_experiment(folder: Path) -> Experiment:
     for kind in ("hiss", "hum"):
         _write(folder / f"{kind}.wav", noise(kind, 1))
     rows = [
-        Row(f"{speech}/{kind}", "test", f"{speech}.wav", f"{kind}.wav", snr_db=snr_db, noise_type=f"{kind} & co")
+        MixtureEntry(
+            f"{speech}/{kind}", "test", f"{speech}.wav", f"{kind}.wav", snr_db=snr_db, noise_type=f"{kind} & co"
+        )
         for kind, snr_db in (("hiss", -6.0), ("hum", 9.0))
         for speech in (HOSTILE, "b")
     ]

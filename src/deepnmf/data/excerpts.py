@@ -11,7 +11,7 @@ import numpy as np
 from ..audio.files import duration_seconds, read_mono, resample
 from ..audio.formats import AudioReader
 from ..errors import DeepnmfError
-from .manifest import Row
+from .manifest import MixtureEntry
 from .mixing import without_silence
 
 LONGEST_HELD_SECONDS = 60.0
@@ -31,7 +31,7 @@ class Excerpts:
 
     Parameters
     ----------
-    rows : list of Row
+    rows : list of MixtureEntry
         Mixtures; of a recorded pair, the noise is the difference.
     rate_hz : int
         Sampling rate of the excerpts.
@@ -42,7 +42,7 @@ class Excerpts:
         If no speech can be read; in drawing, if the recordings that were drawn are unreadable or silent.
     """
 
-    def __init__(self, rows: list[Row], rate_hz: int) -> None:
+    def __init__(self, rows: list[MixtureEntry], rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._held: dict[Files, np.ndarray] = {}
         self._held_bytes = 0
@@ -91,7 +91,7 @@ class Excerpts:
         return whole
 
 
-def _noise_files(row: Row) -> Files:
+def _noise_files(row: MixtureEntry) -> Files:
     return (row.noise,) if row.noise else (str(row.noisy), row.speech)
 
 

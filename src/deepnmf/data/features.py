@@ -16,7 +16,7 @@ from ..config import FeatureConfig, difference, from_dict, to_dict
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stack_context, stft
 from ..errors import DeepnmfError
-from .manifest import Row, read_manifest
+from .manifest import MixtureEntry, read_manifest
 from .mixing import load_mixture
 
 ROWS_PER_SHARD = 64
@@ -83,7 +83,7 @@ def _claim(output: Path, plan: dict[str, Any]) -> None:
         write_json(path, plan)
 
 
-def _write_shard(path: Path, rows: list[Row], config: FeatureConfig) -> None:
+def _write_shard(path: Path, rows: list[MixtureEntry], config: FeatureConfig) -> None:
     magnitudes, levels, frames, left_out = [], [], [], []
     for row in rows:
         try:
@@ -102,7 +102,7 @@ def _write_shard(path: Path, rows: list[Row], config: FeatureConfig) -> None:
     save_tensors(path, tensors, "features", {"left_out": left_out, "rows": len(frames)})
 
 
-def mixture_features(row: Row, config: FeatureConfig) -> tuple[np.ndarray, np.ndarray]:
+def mixture_features(row: MixtureEntry, config: FeatureConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return the magnitudes ``(3, frames, F)`` of mixture, speech and noise, and the mixture's level ``(frames,)``."""
     mixture = load_mixture(row, config.stft.rate_hz)
     spectra = stft(np.stack([mixture.noisy, mixture.speech, mixture.noise]), config.stft)

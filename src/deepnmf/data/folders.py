@@ -10,7 +10,7 @@ from pathlib import Path
 from ..audio.files import duration_seconds, find_audio
 from ..config import FeatureConfig
 from ..errors import DeepnmfError
-from .manifest import Row, Split
+from .manifest import MixtureEntry, Split
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 EVALUATION_SNRS_DB = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0)
@@ -28,11 +28,11 @@ class Clip:
     seconds: float
 
 
-def scan(folder: Path, bad: list[str]) -> list[Clip]:
-    """Return the readable audio files under `folder`; one line for each other file is added to `bad`."""
-    clips = read_clips(find_audio(folder), bad)
+def scan(folder: Path, left_out: list[str]) -> list[Clip]:
+    """Return the readable audio files under `folder`; one line for each other file is added to `left_out`."""
+    clips = read_clips(find_audio(folder), left_out)
     if not clips:
-        raise DeepnmfError(f"{folder}: no readable audio in it ({bad[-1]})")
+        raise DeepnmfError(f"{folder}: no readable audio in it ({left_out[-1]})")
     return clips
 
 
@@ -40,8 +40,8 @@ def _parent(path: Path) -> str:
     return path.parent.name
 
 
-def read_clips(paths: Iterable[Path], bad: list[str], group: Callable[[Path], str] = _parent) -> list[Clip]:
-    """Return the readable ones of `paths`, grouped by `group`; one line for each other file is added to `bad`."""
+def read_clips(paths: Iterable[Path], left_out: list[str], group: Callable[[Path], str] = _parent) -> list[Clip]:
+    """Return the readable ones of `paths`, grouped by `group`; one line for each other file is added to `left_out`."""
     clips = []
     for path in paths:
         try:
@@ -50,31 +50,31 @@ def read_clips(paths: Iterable[Path], bad: list[str], group: Callable[[Path], st
                 raise DeepnmfError(f"{path}: no samples in it")
             clips.append(Clip(path.resolve(), group(path), seconds))
         except DeepnmfError as error:
-            bad.append(str(error))
+            left_out.append(str(error))
     return clips
 
 
-def split_clips(folder: Path, bad: list[str], seed: int) -> dict[Split, list[Clip]]:
-    """Return the clips of each split: of the subfolders train, dev and test, or else as :func:`deal` deals them out.
+def split_clips(folder: Path, left_out: list[str], seed: int) -> dict[Split, list[Clip]]:
+    """Return the clips of each split: of the subfolders train, dev and test, or else by :func:`split_by_group`.
 
     Training chooses its best epoch on dev, so where train has no dev beside it a share of train becomes dev.
     """
     folder = Path(folder)
     if not (folder / "train").is_dir():
-        return deal(scan(folder, bad), seed)
-    named = {split: scan(folder / split, bad) for split in SPLITS if (folder / split).is_dir()}
-    return named if "dev" in named else named | deal(named["train"], seed, ("train", "dev"))
+        return split_by_group(scan(folder, left_out), seed)
+    named = {split: scan(folder / split, left_out) for split in SPLITS if (folder / split).is_dir()}
+    return named if "dev" in named else named | split_by_group(named["train"], seed, ("train", "dev"))
 
 
-def deal(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS) -> dict[Split, list[Clip]]:
-    """Deal whole groups of clips out to `splits` by seed: a tenth to each but the first, which has the rest.
+def split_by_group(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS) -> dict[Split, list[Clip]]:
+    """Split whole groups of clips into `splits` by seed: a tenth to each but the first, which has the rest.
 
-    With fewer than three groups the files are dealt out; with fewer files than splits every split has them all.
+    With fewer than three groups the files are split; with fewer files than splits every split has them all.
 
     Examples
     --------
     >>> clips = [Clip(Path(f"{name}.wav"), name, 1.0) for name in "abcd"]
-    >>> {split: len(part) for split, part in deal(clips, seed=0).items()}
+    >>> {split: len(part) for split, part in split_by_group(clips, seed=0).items()}
     {'train': 2, 'dev': 1, 'test': 1}
     """
     groups: dict[str, list[Clip]] = {}
@@ -85,16 +85,16 @@ def deal(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS) -> dict
         return dict.fromkeys(splits, clips)
     random.Random(f"{seed}/split").shuffle(units)
     held = max(1, round(len(units) * HELD_OUT_SHARE))
-    dealt: dict[Split, list[list[Clip]]] = {}
+    parts: dict[Split, list[list[Clip]]] = {}
     for split in reversed(splits[1:]):
-        dealt[split], units = units[:held], units[held:]
-    dealt[splits[0]] = units
-    return {split: [clip for unit in dealt[split] for clip in unit] for split in splits}
+        parts[split], units = units[:held], units[held:]
+    parts[splits[0]] = units
+    return {split: [clip for unit in parts[split] for clip in unit] for split in splits}
 
 
-def mix_rows(
+def mixture_entries(
     speech: dict[Split, list[Clip]], noise: dict[Split, list[Clip]], config: FeatureConfig, seed: int
-) -> Iterator[Row]:
+) -> Iterator[MixtureEntry]:
     """Yield the mixtures to make of each split.
 
     Train: `config.copies` of each utterance at a uniform SNR. Dev: each utterance once, the SNRs in turn. Test: each
@@ -103,7 +103,7 @@ def mix_rows(
     for split in SPLITS:
         for number, clip in enumerate(speech.get(split, [])):
             for copy, snr_db in enumerate(_snrs(split, number, clip, config, seed)):
-                yield _mix_row(clip, noise.get(split) or noise["train"], split, copy, snr_db, seed)
+                yield _mixture_entry(clip, noise.get(split) or noise["train"], split, copy, snr_db, seed)
 
 
 def _snrs(split: Split, number: int, clip: Clip, config: FeatureConfig, seed: int) -> Sequence[float]:
@@ -115,11 +115,11 @@ def _snrs(split: Split, number: int, clip: Clip, config: FeatureConfig, seed: in
     return [round(rng.uniform(config.snr_db_low, config.snr_db_high), 2) for _ in range(config.copies)]
 
 
-def _mix_row(clip: Clip, noises: list[Clip], split: Split, copy: int, snr_db: float, seed: int) -> Row:
+def _mixture_entry(clip: Clip, noises: list[Clip], split: Split, copy: int, snr_db: float, seed: int) -> MixtureEntry:
     rng = random.Random(f"{seed}/{split}/{_name(clip)}/{copy}")
     kind = rng.choice(sorted({noise.group for noise in noises}))
     noise = rng.choice([noise for noise in noises if noise.group == kind])
-    return Row(
+    return MixtureEntry(
         id=f"{_name(clip)}/{copy}",
         split=split,
         speech=str(clip.path),
@@ -136,17 +136,17 @@ def _name(clip: Clip) -> str:
     return f"{clip.group}/{clip.path.stem}"
 
 
-def pair_rows(noisy: Path, clean: Path, bad: list[str], seed: int) -> Iterator[Row]:
+def pair_entries(noisy: Path, clean: Path, left_out: list[str], seed: int) -> Iterator[MixtureEntry]:
     """Yield a row for each noisy file with a clean file at the same relative path."""
     root = Path(noisy).resolve()
-    for split, clips in split_clips(noisy, bad, seed).items():
+    for split, clips in split_clips(noisy, left_out, seed).items():
         for clip in clips:
             relative = clip.path.relative_to(root)
             partner = Path(clean).resolve() / relative
             if not partner.is_file():
-                bad.append(f"{clip.path}: no clean file {partner}")
+                left_out.append(f"{clip.path}: no clean file {partner}")
                 continue
-            yield Row(
+            yield MixtureEntry(
                 id=relative.with_suffix("").as_posix(),
                 split=split,
                 speech=str(partner),
@@ -156,12 +156,12 @@ def pair_rows(noisy: Path, clean: Path, bad: list[str], seed: int) -> Iterator[R
             )
 
 
-def summary(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+def summary(rows: Iterable[MixtureEntry]) -> dict[str, dict[str, float]]:
     """Return the number of mixtures and hours of each split.
 
     Examples
     --------
-    >>> summary([Row("a", "train", "s.wav", "n.wav", snr_db=0, seconds=36)])
+    >>> summary([MixtureEntry("a", "train", "s.wav", "n.wav", snr_db=0, seconds=36)])
     {'train': {'mixtures': 1, 'hours': 0.01}}
     """
     counts: dict[str, dict[str, float]] = {}

@@ -16,7 +16,7 @@ Split = Literal["train", "dev", "test"]
 
 
 @dataclass(frozen=True)
-class Row:
+class MixtureEntry:
     """One mixture: ``speech`` + ``noise`` to be mixed, or a recorded ``noisy`` file with its ``speech``.
 
     Paths are absolute, or relative to the manifest's folder.
@@ -49,13 +49,13 @@ class Row:
             raise DeepnmfError(f"manifest row {self.id}: a row that mixes needs snr_db")
 
 
-def write_manifest(path: Path, rows: Iterable[Row]) -> None:
+def write_manifest(path: Path, rows: Iterable[MixtureEntry]) -> None:
     """Write a manifest; fields that hold their default are left out."""
-    defaults = {f.name: f.default for f in dataclasses.fields(Row)}
+    defaults = {f.name: f.default for f in dataclasses.fields(MixtureEntry)}
     write_jsonl(path, ({k: v for k, v in dataclasses.asdict(row).items() if v != defaults[k]} for row in rows))
 
 
-def read_manifest(path: Path, split: str | None = None) -> list[Row]:
+def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
     """Read the rows of a manifest, or of one of its splits.
 
     Raises
@@ -71,7 +71,7 @@ def read_manifest(path: Path, split: str | None = None) -> list[Row]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(_resolved(Row(**json.loads(line)), path.parent))
+            rows.append(_resolved(MixtureEntry(**json.loads(line)), path.parent))
         except (ValueError, TypeError) as error:
             raise DeepnmfError(f"{path}:{number}: not a manifest row ({error})") from None
     rows = [row for row in rows if split in (None, row.split)]
@@ -80,7 +80,7 @@ def read_manifest(path: Path, split: str | None = None) -> list[Row]:
     return rows
 
 
-def _resolved(row: Row, folder: Path) -> Row:
+def _resolved(row: MixtureEntry, folder: Path) -> MixtureEntry:
     def path(value: str | None) -> str | None:
         return str(folder / value) if value else None
 

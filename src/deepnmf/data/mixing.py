@@ -9,7 +9,7 @@ import numpy as np
 
 from ..audio.files import read_mono
 from ..errors import DeepnmfError
-from .manifest import Row
+from .manifest import MixtureEntry
 
 PEAK = 0.99
 """Mixtures that would clip are scaled down to this peak, their parts with them."""
@@ -27,7 +27,7 @@ class Mixture:
     rate_hz: int
 
 
-def load_mixture(row: Row, rate_hz: int) -> Mixture:
+def load_mixture(row: MixtureEntry, rate_hz: int) -> Mixture:
     """Read or mix the signals of a manifest row at `rate_hz`, mono.
 
     Raises

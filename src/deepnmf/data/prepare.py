@@ -11,10 +11,10 @@ from typing import Any
 from ..artifacts import write_json
 from ..config import FeatureConfig
 from ..errors import DeepnmfError
-from .corpora.catalogue import find
-from .corpora.layout import Request
-from .folders import mix_rows, pair_rows, split_clips, summary
-from .manifest import Row, write_manifest
+from .corpora.catalogue import find_corpus
+from .corpora.layout import PrepareOptions
+from .folders import mixture_entries, pair_entries, split_clips, summary
+from .manifest import MixtureEntry, write_manifest
 
 MANIFEST = "manifest.jsonl"
 
@@ -36,7 +36,7 @@ def prepare(
         Folder to write to.
     speech, noise : Path, optional
         Folders to mix, searched recursively. Subfolders named train, dev and test are taken as splits; otherwise
-        speakers (parent folders of speech) and noise types (parent folders of noise) are dealt out by seed.
+        speakers (parent folders of speech) and noise types (parent folders of noise) are split by seed.
     noisy, clean : Path, optional
         Folders of recorded pairs with equal relative paths, instead of `speech` and `noise`.
     config : FeatureConfig, optional
@@ -55,16 +55,16 @@ def prepare(
         If the folders are missing, empty, or leave no training mixture.
     """
     config = config or FeatureConfig()
-    bad: list[str] = []
+    left_out: list[str] = []
     if speech and noise and not (noisy or clean):
-        parts = split_clips(speech, bad, seed), split_clips(noise, bad, seed)
-        rows = list(mix_rows(*parts, config, seed))
+        parts = split_clips(speech, left_out, seed), split_clips(noise, left_out, seed)
+        rows = list(mixture_entries(*parts, config, seed))
     elif noisy and clean and not (speech or noise):
-        rows = list(pair_rows(noisy, clean, bad, seed))
+        rows = list(pair_entries(noisy, clean, left_out, seed))
     else:
         raise DeepnmfError("give --speech and --noise, to mix, or --noisy and --clean, for recorded pairs")
-    _write(output, rows, bad, {"seed": seed})
-    return bad
+    _write(output, rows, left_out, {"seed": seed})
+    return left_out
 
 
 def prepare_corpus(
@@ -103,31 +103,31 @@ def prepare_corpus(
     DeepnmfError
         If the corpus is unknown, its folders have another layout, or no training mixture is left.
     """
-    source = find(name, roots)
+    spec = find_corpus(name, roots)
     if dev_speakers and name != "voicebank_demand":
         raise DeepnmfError(f"{name}: dev speakers can be chosen for voicebank_demand only")
-    request = Request(config or FeatureConfig(), seed, tuple(dev_speakers))
-    rows, survey = list(source.rows(roots, request)), request.survey
-    warnings = survey.warnings()
+    options = PrepareOptions(config or FeatureConfig(), seed, tuple(dev_speakers))
+    rows, report = list(spec.rows(roots, options)), options.report
+    warnings = report.warnings()
     for line in warnings:
         print(f"deepnmf: {name}: {line}", file=sys.stderr)
     _write(
         output,
         rows,
-        survey.left_out,
+        report.left_out,
         {
             "seed": seed,
             "corpus": name,
-            "licence": source.licence,
-            "split_rule": source.splits,
-            "counts": [dataclasses.asdict(count) for count in survey.counts],
+            "licence": spec.licence,
+            "split_rule": spec.splits,
+            "counts": [dataclasses.asdict(count) for count in report.counts],
             "warnings": warnings,
         },
     )
-    return survey.left_out
+    return report.left_out
 
 
-def _write(output: Path, rows: Iterable[Row], left_out: list[str], record: dict[str, Any]) -> None:
+def _write(output: Path, rows: Iterable[MixtureEntry], left_out: list[str], record: dict[str, Any]) -> None:
     rows = list(rows)
     counts = summary(rows)
     if "train" not in counts:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio.files import find_audio, read, read_mono
-from ..data.manifest import Row, read_manifest
+from ..data.manifest import MixtureEntry, read_manifest
 from ..data.mixing import load_mixture
 from ..errors import DeepnmfError
 from .systems import System
@@ -46,7 +46,7 @@ class Item:
         Groups of the table; empty and None if unknown.
     files : tuple of str
         All files that it is made of.
-    row : Row or None
+    row : MixtureEntry or None
         The manifest row to mix and enhance; None for a pair: `files` are then clean, enhanced and, if given, noisy.
     """
 
@@ -55,7 +55,7 @@ class Item:
     files: tuple[str, ...]
     noise_type: str = ""
     snr_db: float | None = None
-    row: Row | None = None
+    row: MixtureEntry | None = None
 
     def signals(self, system: System | None) -> Signals:
         """Read or make the signals; `system` enhances the mixture of a manifest row."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.manifest import Row
+from ..data.manifest import MixtureEntry
 from ..data.mixing import Mixture, load_mixture
 from ..dsp.stft import stft
 from ..enhancement import enhance_array
@@ -68,7 +68,7 @@ def chosen(ranked: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return [(", ".join(names).capitalize(), ranked[place]) for place, names in titles.items()]
 
 
-def make_examples(ranked: list[dict[str, Any]], rows: dict[str, Row], model: Model) -> list[Example]:
+def make_examples(ranked: list[dict[str, Any]], rows: dict[str, MixtureEntry], model: Model) -> list[Example]:
     """Mix and enhance the chosen recordings.
 
     Raises

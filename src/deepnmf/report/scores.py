@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json
-from ..data.manifest import Row, read_manifest
+from ..data.manifest import MixtureEntry, read_manifest
 from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
 from ..evaluation.metrics import METRICS
@@ -81,7 +81,7 @@ def _value(name: str, value: str) -> Any:
     return float(value) if value else None
 
 
-def find_rows(scores: Scores, experiment: Path, manifest: Path | None) -> dict[str, Row]:
+def find_rows(scores: Scores, experiment: Path, manifest: Path | None) -> dict[str, MixtureEntry]:
     """Return the manifest rows that were scored, by id: of `manifest`, or of the one in or above the experiment.
 
     Raises

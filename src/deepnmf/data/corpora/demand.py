@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..folders import Clip, deal, read_clips
+from ..folders import Clip, read_clips, split_by_group
 from ..manifest import Split
 from .download import Archive
-from .layout import Request, locate
+from .layout import PrepareOptions, locate
 
 LICENCE = "CC-BY-SA-3.0"
 SPLITTING = "noise: a tenth of the environments to dev and to test, by seed"
@@ -38,9 +38,9 @@ _MD5 = {
 ARCHIVES = tuple(Archive(f"{_ZENODO}/{name}.zip", f"md5:{md5}" if md5 else "") for name, md5 in _MD5.items())
 
 
-def noise(root: Path, request: Request) -> dict[Split, list[Clip]]:
+def noise(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the first channel of each environment: the others are the same noise a few centimetres away."""
     root = locate(root, f"*/{CHANNEL}", "DEMAND", "demand")
-    clips = read_clips(sorted(root.glob(f"*/{CHANNEL}")), request.survey.left_out)
-    request.survey.count("DEMAND", len(clips), PUBLISHED)
-    return deal(clips, request.seed)
+    clips = read_clips(sorted(root.glob(f"*/{CHANNEL}")), options.report.left_out)
+    options.report.count("DEMAND", len(clips), PUBLISHED)
+    return split_by_group(clips, options.seed)

@@ -10,7 +10,7 @@ from ...audio.files import find_audio
 from ...config import FeatureConfig
 from ...errors import DeepnmfError
 from ..folders import Clip, read_clips
-from ..manifest import Row, Split
+from ..manifest import MixtureEntry, Split
 from .download import Archive
 
 
@@ -24,45 +24,45 @@ class Count:
 
 
 @dataclass
-class Survey:
-    """What is noticed while a corpus is read: files left out and why, counts, and other remarks."""
+class ScanReport:
+    """What is noticed while a corpus is read: files left out and why, counts, and other notes."""
 
     left_out: list[str] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def count(self, part: str, found: int, *published: int) -> None:
         """Note how many files a part of the corpus has and should have."""
         self.counts.append(Count(part, found, published))
 
     def warnings(self) -> list[str]:
-        """Return a line on the counts that differ from the published ones, if any, and the remarks.
+        """Return a line on the counts that differ from the published ones, if any, and the notes.
 
         Examples
         --------
-        >>> survey = Survey()
-        >>> survey.count("train", 7138, 7138)
-        >>> survey.count("dev", 12, 2460, 2454)
-        >>> survey.warnings()
+        >>> report = ScanReport()
+        >>> report.count("train", 7138, 7138)
+        >>> report.count("dev", 12, 2460, 2454)
+        >>> report.warnings()
         ['not the corpus as published: dev has 12 files, not 2,460; what is there is used']
         """
         differing = [count for count in self.counts if count.found not in count.published]
         parts = ", ".join(f"{c.part} has {c.found:,} files, not {c.published[0]:,}" for c in differing)
-        return [*([f"not the corpus as published: {parts}; what is there is used"] if parts else []), *self.remarks]
+        return [*([f"not the corpus as published: {parts}; what is there is used"] if parts else []), *self.notes]
 
 
 @dataclass(frozen=True)
-class Request:
+class PrepareOptions:
     """How to prepare a corpus: what to mix, the seed, and who is held out where the corpus has no dev split."""
 
     config: FeatureConfig
     seed: int
     dev_speakers: tuple[str, ...] = ()
-    survey: Survey = field(default_factory=Survey)
+    report: ScanReport = field(default_factory=ScanReport)
 
 
 @dataclass(frozen=True)
-class Source:
+class CorpusSpec:
     """A corpus that `deepnmf prepare --corpus` knows.
 
     Attributes
@@ -74,7 +74,7 @@ class Source:
     roots : tuple of str
         What the folders given with ``--root`` are, in order.
     rows : callable
-        From the roots and a request to the rows of the manifest.
+        From the roots and the options to the rows of the manifest.
     archives : tuple of tuple of Archive
         What ``--download`` fetches into each root; empty if the corpus is not free.
     """
@@ -82,7 +82,7 @@ class Source:
     licence: str
     splits: str
     roots: tuple[str, ...]
-    rows: Callable[[Sequence[Path], Request], Iterable[Row]]
+    rows: Callable[[Sequence[Path], PrepareOptions], Iterable[MixtureEntry]]
     archives: tuple[tuple[Archive, ...], ...] = ()
 
 
@@ -103,25 +103,27 @@ def locate(root: Path, marker: str, *below: str) -> Path:
     raise DeepnmfError(f"{root}: no {marker} in it{places}; data/README.md has the layout of the corpus")
 
 
-def pairs(noisy: Path, clean: Path, survey: Survey, speaker: Callable[[Path], str]) -> Iterator[tuple[Clip, Path, str]]:
+def pairs(
+    noisy: Path, clean: Path, report: ScanReport, speaker: Callable[[Path], str]
+) -> Iterator[tuple[Clip, Path, str]]:
     """Yield each readable file under `noisy`, the clean file at the same relative path, and that path's stem.
 
     A part of the corpus that is not there has no files; the counts say so.
     """
     noisy, clean = Path(noisy).resolve(), Path(clean).resolve()
-    for clip in read_clips(find_audio(noisy) if noisy.is_dir() else [], survey.left_out, speaker):
+    for clip in read_clips(find_audio(noisy) if noisy.is_dir() else [], report.left_out, speaker):
         relative = clip.path.relative_to(noisy)
         if (clean / relative).is_file():
             yield clip, clean / relative, relative.with_suffix("").as_posix()
         else:
-            survey.left_out.append(f"{clip.path}: no clean file {clean / relative}")
+            report.left_out.append(f"{clip.path}: no clean file {clean / relative}")
 
 
-def pair_row(
+def pair_entry(
     split: Split, clip: Clip, clean: Path, name: str, *, snr_db: float | None = None, noise_type: str = ""
-) -> Row:
+) -> MixtureEntry:
     """Return the manifest row of a recorded pair."""
-    return Row(
+    return MixtureEntry(
         id=name,
         split=split,
         speech=str(clean),

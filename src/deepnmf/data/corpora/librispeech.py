@@ -8,7 +8,7 @@ from ...audio.files import find_audio
 from ..folders import SPLITS, Clip, read_clips
 from ..manifest import Split
 from .download import Archive
-from .layout import Request, locate
+from .layout import PrepareOptions, locate
 
 LICENCE = "CC-BY-4.0"
 SPLITTING = "speech as published: train-clean-100, dev-clean, test-clean"
@@ -35,12 +35,12 @@ ARCHIVES = (
 )
 
 
-def speech(root: Path, request: Request) -> dict[Split, list[Clip]]:
+def speech(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the utterances of the three parts, ``<part>/<speaker>/<chapter>/*.flac``."""
     root = locate(root, FOLDERS["train"], "LibriSpeech")
     parts = {}
     for split, folder in FOLDERS.items():
         files = find_audio(root / folder) if (root / folder).is_dir() else []
-        parts[split] = read_clips(files, request.survey.left_out, lambda path: path.parents[1].name)
-        request.survey.count(folder, len(parts[split]), PUBLISHED[split])
+        parts[split] = read_clips(files, options.report.left_out, lambda path: path.parents[1].name)
+        options.report.count(folder, len(parts[split]), PUBLISHED[split])
     return parts

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...audio.files import find_audio
-from ..folders import Clip, deal, read_clips
+from ..folders import Clip, read_clips, split_by_group
 from ..manifest import Split
 from .download import Archive
-from .layout import Request, locate
+from .layout import PrepareOptions, locate
 
 LICENCE = "speech ODbL-1.0 (PTDB-TUG) and CC-BY-4.0 (VoiceBank); noise CC0 (Freesound) and CC-BY-SA-3.0 (DEMAND)"
 SPLITTING = "test as published; dev is a tenth of the training speakers and noise types, by seed"
@@ -20,14 +20,14 @@ ARCHIVES = (Archive("https://github.com/microsoft/MS-SNSD/archive/refs/heads/mas
 UNKNOWN_SPEAKER = "unknown"
 
 
-def speech(root: Path, request: Request) -> dict[Split, list[Clip]]:
+def speech(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the clean speech; speakers are known where the files have VoiceBank's names."""
-    return _split(root, "clean", request, _speaker)
+    return _split(root, "clean", options, _speaker)
 
 
-def noise(root: Path, request: Request) -> dict[Split, list[Clip]]:
+def noise(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the noise; its type is the file's name up to the number."""
-    return _split(root, "noise", request, lambda path: path.stem.rpartition("_")[0] or path.stem)
+    return _split(root, "noise", options, lambda path: path.stem.rpartition("_")[0] or path.stem)
 
 
 def _speaker(path: Path) -> str:
@@ -35,10 +35,10 @@ def _speaker(path: Path) -> str:
     return found[0] if found else UNKNOWN_SPEAKER
 
 
-def _split(root: Path, kind: str, request: Request, group: Callable[[Path], str]) -> dict[Split, list[Clip]]:
+def _split(root: Path, kind: str, options: PrepareOptions, group: Callable[[Path], str]) -> dict[Split, list[Clip]]:
     root = locate(root, "clean_train", "MS-SNSD", "MS-SNSD-master")
     parts = {
-        part: read_clips(find_audio(root / f"{kind}_{part}"), request.survey.left_out, group)
+        part: read_clips(find_audio(root / f"{kind}_{part}"), options.report.left_out, group)
         for part in ("train", "test")
     }
-    return {**deal(parts["train"], request.seed, ("train", "dev")), "test": parts["test"]}
+    return {**split_by_group(parts["train"], options.seed, ("train", "dev")), "test": parts["test"]}

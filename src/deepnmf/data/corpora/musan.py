@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...audio.files import find_audio
-from ..folders import Clip, deal, read_clips
+from ..folders import Clip, read_clips, split_by_group
 from ..manifest import Split
 from .download import Archive
-from .layout import Request, locate
+from .layout import PrepareOptions, locate
 
 LICENCE = "noise: CC-BY and public domain, per file"
 SPLITTING = "noise: a tenth of the files to dev and to test, by seed"
@@ -23,9 +23,9 @@ ARCHIVES = (
 )
 
 
-def noise(root: Path, request: Request) -> dict[Split, list[Clip]]:
+def noise(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the noises of ``noise/{free-sound,sound-bible}``; the corpus tells no more of their type."""
     root = locate(root, "noise", "musan")
-    clips = read_clips(find_audio(root / "noise"), request.survey.left_out)
-    request.survey.count("musan/noise", len(clips), PUBLISHED)
-    return deal(clips, request.seed)
+    clips = read_clips(find_audio(root / "noise"), options.report.left_out)
+    options.report.count("musan/noise", len(clips), PUBLISHED)
+    return split_by_group(clips, options.seed)

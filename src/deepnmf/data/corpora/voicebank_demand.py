@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ...errors import DeepnmfError
 from ..folders import Clip
-from ..manifest import Row, Split
+from ..manifest import MixtureEntry, Split
 from .download import Archive
-from .layout import Request, locate, pair_row, pairs
+from .layout import PrepareOptions, locate, pair_entry, pairs
 
 LICENCE = "CC-BY-4.0"
 SPLITTING = "test as published; dev is the training speakers p226 and p287, or --dev-speakers"
@@ -26,39 +26,39 @@ ARCHIVES = (
 )
 
 
-def rows(root: Path, request: Request) -> Iterator[Row]:
+def rows(root: Path, options: PrepareOptions) -> Iterator[MixtureEntry]:
     """Yield the pairs of the training set (28 speakers if it is there, else 56) and of the test set."""
     root = locate(root, "noisy_*set*_wav*", "VoiceBank-DEMAND", "noisy-vctk-16k")
-    held_out = request.dev_speakers or DEV_SPEAKERS
+    held_out = options.dev_speakers or DEV_SPEAKERS
     training = "trainset_28spk" if any(root.glob("noisy_trainset_28spk_wav*")) else "trainset_56spk"
     seen = set()
     for part in (training, "testset"):
-        conditions = _conditions(root, part, request)
+        conditions = _conditions(root, part, options)
         found = 0
-        for clip, clean, name in _pairs(root, part, request):
+        for clip, clean, name in _pairs(root, part, options):
             split: Split = "test" if part == "testset" else "dev" if clip.group in held_out else "train"
             noise_type, snr_db = conditions.get(clip.path.stem, ("", None))
             seen.add(clip.group)
             found += 1
-            yield pair_row(split, clip, clean, name, snr_db=snr_db, noise_type=noise_type)
-        request.survey.count(part, found, PUBLISHED[part])
+            yield pair_entry(split, clip, clean, name, snr_db=snr_db, noise_type=noise_type)
+        options.report.count(part, found, PUBLISHED[part])
     if missing := sorted(set(held_out) - seen):
         raise DeepnmfError(f"{root}: no recordings of {', '.join(missing)}; give others with --dev-speakers")
 
 
-def _pairs(root: Path, part: str, request: Request) -> Iterator[tuple[Clip, Path, str]]:
+def _pairs(root: Path, part: str, options: PrepareOptions) -> Iterator[tuple[Clip, Path, str]]:
     noisy = min(
         root.glob(f"noisy_{part}_wav*"), default=root / f"noisy_{part}_wav"
     )  # resampled copies: "_16k" after it
     clean = noisy.with_name(noisy.name.replace("noisy_", "clean_", 1))
-    return pairs(noisy, clean, request.survey, lambda path: path.stem.partition("_")[0])
+    return pairs(noisy, clean, options.report, lambda path: path.stem.partition("_")[0])
 
 
-def _conditions(root: Path, part: str, request: Request) -> dict[str, tuple[str, float | None]]:
+def _conditions(root: Path, part: str, options: PrepareOptions) -> dict[str, tuple[str, float | None]]:
     """Read the log of a part, lines of utterance, noise type and SNR in dB; copies of the corpus often lack it."""
     for log in (root / f"log_{part}.txt", root / "logfiles" / f"log_{part}.txt"):
         if log.is_file():
             lines = (line.split() for line in log.read_text(encoding="utf-8").splitlines())
             return {words[0]: (words[1], float(words[2])) for words in lines if len(words) == 3}
-    request.survey.remarks.append(f"no log_{part}.txt (in logfiles.zip): SNR and noise type stay unknown")
+    options.report.notes.append(f"no log_{part}.txt (in logfiles.zip): SNR and noise type stay unknown")
     return {}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..folders import SPLITS
-from ..manifest import Row
-from .layout import Request, locate, pair_row, pairs
+from ..manifest import MixtureEntry
+from .layout import PrepareOptions, locate, pair_entry, pairs
 
 LICENCE = "noise CC-BY-NC-4.0; speech LDC user agreement (WSJ0, LDC93S6A)"
 SPLITTING = "those of the corpus: tr, cv, tt"
@@ -19,14 +19,14 @@ SPEAKER_LETTERS = 3
 """WSJ0 names an utterance by speaker, text and take: 40na010x is by speaker 40n."""
 
 
-def rows(root: Path, request: Request) -> Iterator[Row]:
+def rows(root: Path, options: PrepareOptions) -> Iterator[MixtureEntry]:
     """Yield ``mix_single`` files, each with its speech in ``s1``."""
     root = locate(root, "tr/mix_single", *VARIANTS)
     for split, folder in FOLDERS.items():
         found = 0
         for clip, clean, name in pairs(
-            root / folder / "mix_single", root / folder / "s1", request.survey, lambda path: path.stem[:SPEAKER_LETTERS]
+            root / folder / "mix_single", root / folder / "s1", options.report, lambda path: path.stem[:SPEAKER_LETTERS]
         ):
             found += 1
-            yield pair_row(split, clip, clean, f"{folder}/{name}")
-        request.survey.count(folder, found, PUBLISHED[split])
+            yield pair_entry(split, clip, clean, f"{folder}/{name}")
+        options.report.count(folder, found, PUBLISHED[split])
