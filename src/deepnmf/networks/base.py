@@ -12,6 +12,7 @@ import numpy as np
 from ..config import Config
 from ..dsp.arrays import Array
 from ..dsp.stft import stack_context
+from ..schema import ArraySpec, NumberSpec, Shapes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,6 +29,28 @@ class Estimator(Protocol):
 
 class Network(Protocol):
     """What the rest of the package needs of a trained network, whatever its kind."""
+
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
+    """What the model file says beside the arrays, and within which ranges."""
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have.
+
+        Parameters
+        ----------
+        hyperparameters : dict
+            Within the ranges of `HYPERPARAMETERS`.
+        bins : int
+            F of the features.
+        shapes : Shapes
+            Of the arrays in the file: the sizes that nothing else decides, such as R, are taken from there.
+
+        Raises
+        ------
+        DeepnmfError
+            If an array that decides a size is missing, or sizes and hyperparameters contradict each other.
+        """
 
     @property
     def parameters(self) -> int:
@@ -108,6 +131,7 @@ class UnfoldedNetwork(ABC):
     """A mask estimator whose frames are independent; a subclass is a frozen dataclass of arrays and numbers."""
 
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset()
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
 
     @property
     @abstractmethod
@@ -122,6 +146,11 @@ class UnfoldedNetwork(ABC):
     def parameters(self) -> int:
         """Number of weights."""
         return sum(math.prod(array.shape) for array in self.tensors().values())
+
+    @classmethod
+    @abstractmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
 
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias, TypeVar
 import numpy as np
 
 from ..dsp.arrays import sigmoid
+from ..schema import ArraySpec
 
 State: TypeAlias = tuple[np.ndarray, ...]
 """What a layer remembers: vectors of its units for each of B streams, ``(U, B)``; the first is its output."""
@@ -33,6 +34,8 @@ class Cell:
 
     STATES: ClassVar[int]
     """Vectors that the layer remembers."""
+    GATES: ClassVar[int]
+    """G."""
 
     input_weights: np.ndarray
     input_bias: np.ndarray
@@ -66,6 +69,7 @@ class GRU(Cell):
     """Gated recurrent units, with the gates of ``torch.nn.GRU``: reset, update, new."""
 
     STATES: ClassVar[int] = 1
+    GATES: ClassVar[int] = 3
 
     def _step(self, x: np.ndarray, state: State) -> State:
         U, (output,) = self.units, state
@@ -80,6 +84,7 @@ class LSTM(Cell):
     """Long short-term memory, with the gates of ``torch.nn.LSTM``: input, forget, cell, output."""
 
     STATES: ClassVar[int] = 2
+    GATES: ClassVar[int] = 4
 
     @functools.cached_property
     def _joint(self) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +138,16 @@ ARRAYS = tuple(field.name for field in dataclasses.fields(Cell))
 def cell_tensors(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.ndarray]:
     """Return all arrays of the layers by name."""
     return {f"{prefix}.{index}.{name}": getattr(cell, name) for index, cell in enumerate(cells) for name in ARRAYS}
+
+
+def cell_specs(kind: type[Cell], layers: int, inputs: int, units: int, prefix: str = "cell") -> dict[str, ArraySpec]:
+    """Return the arrays of :func:`cell_tensors` for layers of `units` on top of each other."""
+    gates = kind.GATES * units
+    specs = {}
+    for index in range(layers):
+        shapes = (gates, units if index else inputs), (gates,), (gates, units), (gates,)
+        specs.update({f"{prefix}.{index}.{n}": ArraySpec(shape) for n, shape in zip(ARRAYS, shapes, strict=True)})
+    return specs
 
 
 CellT = TypeVar("CellT", bound=Cell)

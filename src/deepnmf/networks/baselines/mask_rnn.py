@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...dsp.arrays import sigmoid
-from ..cells import GRU, LSTM, Cell, CellStack, cell_tensors, cells_from_file
+from ...schema import RECURRENT_LAYERS, ArraySpec, NumberSpec, Shapes
+from ..cells import GRU, LSTM, Cell, CellStack, cell_specs, cell_tensors, cells_from_file
 from ..layers import FEATURE_FLOOR
 
 if TYPE_CHECKING:
@@ -36,11 +37,22 @@ class MaskNetwork:
     """
 
     CELL: ClassVar[type[Cell]]
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"recurrent_layers": RECURRENT_LAYERS}
 
     pooling: np.ndarray
     cells: tuple[Cell, ...]
     output: np.ndarray
     output_bias: np.ndarray
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        bands, units = shapes.size("pooling", 0), shapes.size("output", 1)
+        return cell_specs(cls.CELL, hyperparameters["recurrent_layers"], bands, units) | {
+            "pooling": ArraySpec((bands, bins), nonnegative=True),
+            "output": ArraySpec((bins, units)),
+            "output_bias": ArraySpec((bins,)),
+        }
 
     @property
     def parameters(self) -> int:

@@ -7,11 +7,12 @@ inference in a layered binary field, from below and once (MODEL.md §5), with pa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ...dsp.arrays import Array, sigmoid
+from ...schema import LAYERS, ArraySpec, NumberSpec, Shapes, context_of, parameter_sets
 from ..base import UnfoldedNetwork
 from ..layers import Layer, random_layer, standardised_logs
 from ..unfolded.unfold import layer_parameters, unfold
@@ -43,6 +44,8 @@ class SigmoidNetwork(UnfoldedNetwork):
         K.
     """
 
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS}
+
     inputs: Array
     input_bias: Array
     hidden: Array
@@ -64,6 +67,22 @@ class SigmoidNetwork(UnfoldedNetwork):
             *random_layer(settings.features.stft.bins, H, 0.5, rng),
             layers=K,
         )
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        units, stacked = shapes.size("readout", 1), shapes.size("inputs", 1)
+        context_of(stacked, bins)
+        more = hyperparameters["layers"] - 1
+        sets = parameter_sets(shapes.size("hidden", 0), more) if more else 0
+        return {
+            "inputs": ArraySpec((units, stacked)),
+            "input_bias": ArraySpec((units,)),
+            "hidden": ArraySpec((sets, units, units)),
+            "hidden_biases": ArraySpec((sets, units)),
+            "readout": ArraySpec((bins, units)),
+            "readout_bias": ArraySpec((bins,)),
+        }
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import numpy as np
 from ...config import Config, NetworkConfig
 from ...dsp.arrays import Array
 from ...nmf.updates import update_activations, wiener_mask
+from ...schema import ATOMS, BETA, LAYERS_LIMIT, SPARSITY, ArraySpec, NumberSpec, Shapes, check_speech_atoms, context_of
 from ..base import Estimator, MaskEstimator
 from .unfold import unfold
 
@@ -46,6 +47,12 @@ class DeepNMF:
     """
 
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {
+        "layers": NumberSpec(0, LAYERS_LIMIT - 1, integer=True, listed=True),
+        "speech_atoms": ATOMS,
+        "sparsity": SPARSITY,
+        "beta": BETA,
+    }
 
     dictionaries: tuple[Array, ...]
     layers: tuple[int, ...]
@@ -59,6 +66,16 @@ class DeepNMF:
         """Return the sparse NMF model of the pretrained dictionaries, unfolded."""
         snmf, bins = settings.snmf, settings.features.stft.bins
         return from_snmf(source.speech, source.noise, bins, snmf.sparsity, snmf.beta, settings.network)
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        atoms, stacked = shapes.size("output", 1), shapes.size("dictionary.0", 0)
+        check_speech_atoms(hyperparameters["speech_atoms"], atoms)
+        context_of(stacked, bins)
+        count = 1 + max(hyperparameters["layers"])
+        dictionaries = {f"dictionary.{index}": ArraySpec((stacked, atoms), nonnegative=True) for index in range(count)}
+        return dictionaries | {"output": ArraySpec((bins, atoms), nonnegative=True)}
 
     @property
     def parameters(self) -> int:

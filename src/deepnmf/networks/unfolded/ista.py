@@ -6,13 +6,14 @@ Shapes: ``m`` (T·F, N), ``W`` (T·F, R), ``h`` (R, N); atoms of speech come bef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ...config import Config
 from ...dsp.arrays import Array
 from ...nmf.updates import wiener_mask
+from ...schema import ATOMS, LAYERS, ArraySpec, NumberSpec, Shapes, check_speech_atoms, context_of, parameter_sets
 from ..base import UnfoldedNetwork
 from .unfold import layer_parameters, unfold
 
@@ -52,6 +53,7 @@ class IstaNetwork(UnfoldedNetwork):
     """
 
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"atoms", "steps", "thresholds", "output"})
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS, "speech_atoms": ATOMS}
 
     atoms: Array
     steps: Array
@@ -74,6 +76,21 @@ class IstaNetwork(UnfoldedNetwork):
             layers=settings.network.layers,
             speech_atoms=source.speech.shape[1],
         )
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        sets = parameter_sets(shapes.size("atoms", 0), hyperparameters["layers"])
+        stacked, atoms = shapes.size("atoms", 1), shapes.size("output", 1)
+        check_speech_atoms(hyperparameters["speech_atoms"], atoms)
+        context_of(stacked, bins)
+        sizes = {
+            "atoms": (sets, stacked, atoms),
+            "steps": (sets,),
+            "thresholds": (sets, atoms),
+            "output": (bins, atoms),
+        }
+        return {name: ArraySpec(shape, name in cls.NONNEGATIVE) for name, shape in sizes.items()}
 
     @property
     def shape(self) -> tuple[int, int]:

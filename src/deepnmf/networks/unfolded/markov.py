@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ...config import Config
 from ...dsp.arrays import Array, sigmoid
+from ...schema import LAYERS, ArraySpec, NumberSpec, Shapes, context_of, parameter_sets
 from ..base import UnfoldedNetwork
 from ..layers import random_layer, standardised_logs
 from . import belief_propagation, mean_field
@@ -57,6 +58,8 @@ class MarkovNetwork(UnfoldedNetwork):
         K.
     """
 
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS}
+
     inputs: Array
     biases: Array
     couplings: Array
@@ -81,6 +84,22 @@ class MarkovNetwork(UnfoldedNetwork):
             readout_bias=readout_bias,
             layers=config.layers,
         )
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        sets = parameter_sets(shapes.size("inputs", 0), hyperparameters["layers"])
+        units, stacked = shapes.size("readout", 1), shapes.size("inputs", 2)
+        context_of(stacked, bins)
+        slots = grid(units).neighbours.size
+        tied = sets == 1 and shapes.size("couplings", 1) != slots
+        return {
+            "inputs": ArraySpec((sets, units, stacked)),
+            "biases": ArraySpec((sets, units)),
+            "couplings": ArraySpec((sets, slots // 2 if tied else slots)),
+            "readout": ArraySpec((bins, units)),
+            "readout_bias": ArraySpec((bins,)),
+        }
 
     @property
     def shape(self) -> tuple[int, int]:

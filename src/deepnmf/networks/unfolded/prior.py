@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from ...dsp.arrays import softplus
-from ..cells import LSTM, CellStack, cell_tensors, cells_from_file
+from ...errors import DeepnmfError
+from ...schema import ArraySpec, Shapes
+from ..cells import LSTM, CellStack, cell_specs, cell_tensors, cells_from_file
 from ..layers import FEATURE_FLOOR
 
 SUBBAND_STRIDE = 2
@@ -54,6 +56,27 @@ class RecurrentPrior:
     summary_bias: np.ndarray
     prior: np.ndarray
     prior_bias: np.ndarray
+
+    @classmethod
+    def array_specs(cls, layers: int, bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays of a prior of some recurrent `layers`; U, V, C, S and R are those of the file."""
+        bands, units, atoms = shapes.size("pooling", 0), shapes.size("message", 1), shapes.size("prior", 0)
+        subbands = bands // SUBBAND_STRIDE
+        if not subbands or shapes.size("message", 0) % subbands:
+            raise DeepnmfError(f"array message must have a multiple of {subbands} rows for {bands} bands")
+        inputs = SUBBAND_WIDTH + shapes.size("message", 0) // subbands
+        said, local = shapes.size("summary", 0), shapes.size("summary", 1)
+        return {
+            "pooling": ArraySpec((bands, bins), nonnegative=True),
+            "message": ArraySpec((shapes.size("message", 0), units)),
+            "message_bias": ArraySpec((shapes.size("message", 0),)),
+            "summary": ArraySpec((said, local)),
+            "summary_bias": ArraySpec((said,)),
+            "prior": ArraySpec((atoms, units + subbands * said)),
+            "prior_bias": ArraySpec((atoms,)),
+            **cell_specs(LSTM, layers, bands, units),
+            **cell_specs(LSTM, 1, inputs, local, "subband"),
+        }
 
     @property
     def subbands(self) -> int:

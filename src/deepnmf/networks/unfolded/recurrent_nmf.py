@@ -9,11 +9,22 @@ starting point is learnt freely. Here is inference, in NumPy; :mod:`deepnmf.trai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ...nmf.updates import wiener_mask
+from ...schema import (
+    ATOMS,
+    BETA,
+    LAYERS_LIMIT,
+    RECURRENT_LAYERS,
+    SPARSITY,
+    ArraySpec,
+    NumberSpec,
+    Shapes,
+    check_speech_atoms,
+)
 from .deep_nmf import infer
 from .prior import PriorStream, RecurrentPrior
 
@@ -36,12 +47,30 @@ class RecurrentDeepNMF:
         μ and β of the multiplicative updates.
     """
 
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {
+        "recurrent_layers": RECURRENT_LAYERS,
+        "layers": NumberSpec(0, LAYERS_LIMIT, integer=True),
+        "speech_atoms": ATOMS,
+        "sparsity": SPARSITY,
+        "beta": BETA,
+    }
+
     prior: RecurrentPrior
     dictionaries: tuple[np.ndarray, ...]
     output: np.ndarray
     speech_atoms: int
     sparsity: float
     beta: float
+
+    @classmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        atoms = shapes.size("output", 1)
+        check_speech_atoms(hyperparameters["speech_atoms"], atoms)
+        names = ["output", *(f"dictionary.{index}" for index in range(hyperparameters["layers"]))]
+        dictionaries = {name: ArraySpec((bins, atoms), nonnegative=True) for name in names}
+        prior = RecurrentPrior.array_specs(hyperparameters["recurrent_layers"], bins, shapes)
+        return prior | dictionaries | {"prior_bias": ArraySpec((atoms,))}
 
     @property
     def parameters(self) -> int:

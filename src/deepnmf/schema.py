@@ -1,0 +1,172 @@
+"""What a file must hold: names, shapes, signs and ranges as data, checked before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import DeepnmfError
+
+LAYERS_LIMIT = 1000
+"""Most layers that a network from a file may have: more would run for ever."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """An array that must be there.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape.
+    nonnegative : bool
+        Whether no entry may be below 0. None may be NaN or infinite in any case.
+    """
+
+    shape: tuple[int, ...]
+    nonnegative: bool = False
+
+
+@dataclass(frozen=True)
+class NumberSpec:
+    """A number within ``low`` to ``high``, both included.
+
+    Attributes
+    ----------
+    low, high : float
+        The range.
+    integer : bool
+        Whether it is a whole number.
+    listed : bool
+        Whether it is a list of such numbers, at least one and at most `LAYERS_LIMIT`.
+    """
+
+    low: float
+    high: float
+    integer: bool = False
+    listed: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise `DeepnmfError` if `value` is not such a number."""
+        values = value if self.listed else [value]
+        if not isinstance(values, list) or not 0 < len(values) <= LAYERS_LIMIT:
+            raise DeepnmfError(f"{name} must be a list of 1 to {LAYERS_LIMIT} numbers, not {shown(value)}")
+        for one in values:
+            if isinstance(one, bool) or not isinstance(one, int if self.integer else int | float):
+                raise DeepnmfError(f"{name} must be a {'whole ' * self.integer}number, not {shown(one)}")
+            if not self.low <= one <= self.high:  # false for NaN too
+                raise DeepnmfError(f"{name} must be {self.low:g} to {self.high:g}, not {shown(one)}")
+
+
+LAYERS = NumberSpec(1, LAYERS_LIMIT, integer=True)
+"""K."""
+RECURRENT_LAYERS = NumberSpec(1, 100, integer=True)
+ATOMS = NumberSpec(1, 100_000, integer=True)
+"""R_s; :func:`check_speech_atoms` compares it with R."""
+SPARSITY = NumberSpec(0, 1e6)
+"""μ."""
+BETA = NumberSpec(0, 10)
+"""β."""
+
+
+class Shapes:
+    """Shapes of the arrays that a file has, of which a description takes the sizes that nothing else decides."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._shapes = shapes
+
+    def __getitem__(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an array.
+
+        Raises
+        ------
+        DeepnmfError
+            If there is no such array.
+        """
+        if name not in self._shapes:
+            raise DeepnmfError(f"array {name} is missing")
+        return self._shapes[name]
+
+    def size(self, name: str, axis: int) -> int:
+        """Return one size of an array.
+
+        Raises
+        ------
+        DeepnmfError
+            If there is no such array, it has fewer axes, or none along this one.
+        """
+        shape = self[name]
+        if axis >= len(shape) or not shape[axis]:
+            raise DeepnmfError(f"array {name} must have entries along axis {axis}, not shape {shape}")
+        return shape[axis]
+
+
+def check_numbers(specs: Mapping[str, NumberSpec], values: Any, what: str) -> dict[str, Any]:
+    """Return `values` if they are a table of exactly the numbers described.
+
+    Raises
+    ------
+    DeepnmfError
+        If they are not; the message names the first that is missing, unknown, no number or out of range.
+    """
+    if not isinstance(values, dict):
+        raise DeepnmfError(f"{what} must be a table, not {shown(values)}")
+    for name in sorted(specs.keys() ^ values.keys()):
+        raise DeepnmfError(f"{what}.{shown(name)} is {'missing' if name in specs else 'unknown'}")
+    for name, spec in specs.items():
+        spec.check(f"{what}.{name}", values[name])
+    return values
+
+
+def check_shapes(specs: Mapping[str, ArraySpec], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise `DeepnmfError` unless there are exactly the arrays described; the message names the first other one."""
+    for name in sorted(specs.keys() ^ shapes.keys()):
+        raise DeepnmfError(f"array {shown(name)} is {'missing' if name in specs else 'unknown'}")
+    for name, spec in specs.items():
+        if shapes[name] != spec.shape:
+            raise DeepnmfError(f"array {name} must have the shape {spec.shape}, not {shapes[name]}")
+
+
+def check_speech_atoms(speech_atoms: int, atoms: int) -> None:
+    """Raise `DeepnmfError` unless there are atoms of speech and of noise."""
+    if not 0 < speech_atoms < atoms:
+        raise DeepnmfError(f"speech_atoms must leave some of the {atoms} atoms to the noise, not {speech_atoms}")
+
+
+def parameter_sets(sets: int, layers: int) -> int:
+    """Return the number of parameter sets, one that all layers share or one for each.
+
+    Raises
+    ------
+    DeepnmfError
+        If `sets` is neither.
+    """
+    if sets not in {1, layers}:
+        raise DeepnmfError(f"{layers} layers need 1 or {layers} sets of parameters, not {sets}")
+    return sets
+
+
+def context_of(stacked: int, bins: int) -> int:
+    """Return T of observations of T·F rows.
+
+    Raises
+    ------
+    DeepnmfError
+        If `stacked` is not a multiple of `bins`.
+    """
+    if stacked % bins:
+        raise DeepnmfError(f"{stacked} rows are not a whole number of frames of {bins} bins")
+    return stacked // bins
+
+
+def shown(value: Any) -> str:
+    """Return a value as a short piece of one line, for a message."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of too many digits
+        return "a huge number"
+    return text if len(text) <= 60 else f"{text[:57]}…"
