@@ -58,9 +58,9 @@ def test_half_the_bytes_give_nearly_the_same_masks(tmp_path: Path) -> None:
     save_model(whole, saved)
     save_model(half, saved, half=True)
     saved_bytes = whole.stat().st_size - half.stat().st_size
-    assert saved_bytes == pytest.approx(2 * sum(w.size for w in saved.network.tensors().values()), abs=500)
+    assert saved_bytes == pytest.approx(2 * sum(w.size for w in saved.network.arrays().values()), abs=500)
     loaded = load_model(half)
-    assert all(weights.dtype == np.float32 for weights in loaded.network.tensors().values())
+    assert all(weights.dtype == np.float32 for weights in loaded.network.arrays().values())
     masks = [network.estimator().push(magnitudes(9)) for network in (loaded, saved)]
     np.testing.assert_allclose(*masks, atol=2e-3)
     large = saved.network.replaced(saved.network.dictionaries, 1e6 * saved.network.output)

@@ -80,9 +80,9 @@ def save_model(path: Path, model: Model, half: bool = False) -> None:
     metadata = {
         **model.metadata,
         "features": to_dict(model.features),
-        "network": {"kind": kind, **model.network.settings()},
+        "network": {"kind": kind, **model.network.hyperparameters()},
     }
-    tensors = model.network.tensors()
+    tensors = model.network.arrays()
     if half:
         largest = float(np.finfo(np.float16).max)
         if any(np.abs(weights).max() > largest for weights in tensors.values()):
@@ -110,7 +110,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     if kind not in KINDS:
         raise DeepnmfError(f"{path}: a network of the kind {kind!r}, which this deepnmf does not know; upgrade deepnmf")
     weights = {name: np.asarray(values, np.float32) for name, values in tensors.items()}
-    network = KINDS[kind].from_file(weights, settings)
+    network = KINDS[kind].from_arrays(weights, settings)
     return Model(network, from_dict(FeatureConfig, metadata["features"], str(path)), metadata)
 
 

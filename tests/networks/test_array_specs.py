@@ -39,16 +39,16 @@ def check(network: Network, hyperparameters: dict[str, Any], shapes: dict[str, t
 def test_what_can_be_trained_fits_its_description(kind: str, network: dict[str, Any]) -> None:
     built = untrained(kind, **network)
     assert isinstance(built, KINDS[kind])
-    shapes = {name: array.shape for name, array in built.tensors().items()}
-    check(built, built.settings(), shapes)
+    shapes = {name: array.shape for name, array in built.arrays().items()}
+    check(built, built.hyperparameters(), shapes)
     for name, shape in shapes.items():
         for other in (shape[:-1], (*shape, 1), (*shape[:-1], shape[-1] + 1), (0,) * len(shape)):
             with pytest.raises(DeepnmfError, match=r"array|rows|sets|grid|atoms"):
-                check(built, built.settings(), {**shapes, name: other})
+                check(built, built.hyperparameters(), {**shapes, name: other})
         with pytest.raises(DeepnmfError, match=r"missing|sets"):
-            check(built, built.settings(), {key: value for key, value in shapes.items() if key != name})
+            check(built, built.hyperparameters(), {key: value for key, value in shapes.items() if key != name})
     with pytest.raises(DeepnmfError, match="extra"):
-        check(built, built.settings(), {**shapes, "extra": (1,)})
+        check(built, built.hyperparameters(), {**shapes, "extra": (1,)})
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -60,5 +60,5 @@ def test_a_hyperparameter_out_of_its_range_is_named(kind: str, value: Any) -> No
             continue
         for wrong in (value, [value]) if spec.listed else (value,):
             with pytest.raises(DeepnmfError, match=name) as caught:
-                check_numbers(built.HYPERPARAMETERS, {**built.settings(), name: wrong}, "network")
+                check_numbers(built.HYPERPARAMETERS, {**built.hyperparameters(), name: wrong}, "network")
             assert len(str(caught.value)) < 200

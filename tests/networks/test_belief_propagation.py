@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from deepnmf.networks.unfolded import mean_field as mf
-from deepnmf.networks.unfolded.belief_propagation import beliefs, bethe_free_energy, silence, update
+from deepnmf.networks.unfolded.belief_propagation import beliefs, bethe_free_energy, initial_messages, update
 from deepnmf.networks.unfolded.graph import Graph
 from deepnmf.networks.unfolded.unfold import unfold
 from helpers.markov_fields import enumerated, field, lattice, tree
 
 
 def messages(b: np.ndarray, A: np.ndarray, graph: Graph, steps: int) -> np.ndarray:
-    return unfold(lambda M, _: update(M, b, A, graph), range(steps), silence(b, graph))
+    return unfold(lambda M, _: update(M, b, A, graph), range(steps), initial_messages(b, graph))
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -61,8 +61,8 @@ def test_with_loops_and_strong_attraction_it_is_overconfident(coupling: float) -
     lean = 0.02 * np.random.default_rng(0).random((12, 4))
     b = lean - A.sum(1)[:, None] / 2  # without the lean, 0 and 1 would be alike
     marginals, _ = enumerated(b, couplings, edges)
-    even = silence(b, graph) + A[:, :, None] / 2  # favours neither
-    for start, side in ((even, 1), (silence(b, graph), 0)):
+    even = initial_messages(b, graph) + A[:, :, None] / 2  # favours neither
+    for start, side in ((even, 1), (initial_messages(b, graph), 0)):
         M = unfold(lambda M, _: update(M, b, A, graph), range(300), start)
         np.testing.assert_allclose(update(M, b, A, graph), M, atol=1e-9)
         assert (np.abs(beliefs(M, b) - side) < 0.01).all()
@@ -71,7 +71,7 @@ def test_with_loops_and_strong_attraction_it_is_overconfident(coupling: float) -
 
 def test_without_couplings_nothing_is_said() -> None:
     graph, b, _, A = field(9, lattice(3, 3), np.random.default_rng(0), strength=0.0)
-    assert not update(silence(b, graph) + 1, b, A, graph).any()
+    assert not update(initial_messages(b, graph) + 1, b, A, graph).any()
 
 
 def test_torch_agrees_and_huge_couplings_stay_finite() -> None:
@@ -79,7 +79,7 @@ def test_torch_agrees_and_huge_couplings_stay_finite() -> None:
     for dtype in (np.float64, np.float32):
         b, A = b.astype(dtype), A.astype(dtype)
         tensors = [torch.tensor(x, requires_grad=True) for x in (b, A)]
-        M = silence(tensors[0], graph)
+        M = initial_messages(tensors[0], graph)
         for _ in range(10):
             M = update(M, *tensors, graph)
         with np.errstate(over="raise", divide="raise", invalid="raise"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from deepnmf.config import NetworkConfig, StftSpec
-from deepnmf.dsp.arrays import guard
+from deepnmf.dsp.arrays import epsilon
 from deepnmf.dsp.level import LevelTracker
 from deepnmf.dsp.stft import istft, stack_context, stft
 from deepnmf.errors import DeepnmfError
@@ -183,4 +183,4 @@ def test_any_signal_gives_a_finite_output(name: str, beta: float) -> None:
 def test_the_guard_hardly_changes_the_mask_at_working_level() -> None:
     m = mixtures()
     exact, single = network().mask(m), network(dtype=np.float32).mask(m.astype(np.float32))
-    assert np.abs(exact - single).max() < 10 * guard(single)
+    assert np.abs(exact - single).max() < 10 * epsilon(single)

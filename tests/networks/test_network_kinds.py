@@ -55,7 +55,7 @@ def test_training_by_name_lowers_the_error(kind: NetworkKind, prepared: Path) ->
     untrained, first, last = model.metadata["history"]
     assert untrained["error"] is None
     assert last["error"] < first["error"]
-    for name, W in model.network.tensors().items():
+    for name, W in model.network.arrays().items():
         positive = name.partition(".")[0] in getattr(model.network, "NONNEGATIVE", ())
         assert np.isfinite(W).all()
         assert (W > 0).all() or not positive

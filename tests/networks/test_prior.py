@@ -59,8 +59,8 @@ def test_the_stream_is_the_forward_pass_of_training(bands: int) -> None:
 
 def test_the_arrays_and_settings_give_the_prior_back() -> None:
     prior, m = prior_module().exported(), magnitudes(10)
-    again = RecurrentPrior.from_file(prior.tensors(), prior.settings())
-    assert list(again.tensors()) == list(prior.tensors())
+    again = RecurrentPrior.from_arrays(prior.arrays(), prior.hyperparameters())
+    assert list(again.arrays()) == list(prior.arrays())
     np.testing.assert_array_equal(PriorStream(again).push(m), PriorStream(prior).push(m))
 
 
@@ -79,11 +79,15 @@ def test_a_sub_band_reads_its_own_bands_in_the_middle_and_zeros_beyond_the_ends(
 def test_sub_bands_share_their_weights() -> None:
     """Without a word from the full band, what enters two bands higher up comes out one sub-band higher up."""
     module, prior = prior_module(), prior_module().exported()
-    silent = dataclasses.replace(prior, message=0 * prior.message, message_bias=0 * prior.message_bias)
+    silent = dataclasses.replace(
+        prior,
+        fullband_to_subband=0 * prior.fullband_to_subband,
+        fullband_to_subband_bias=0 * prior.fullband_to_subband_bias,
+    )
     one_bin = np.eye(BANDS, SPEC.bins, dtype=np.float32)  # so that bands can be set one by one
     summaries = _summary_rows(prior, units=module.cells.hidden_size)
     heard = dataclasses.replace(
-        silent, pooling=one_bin, prior=summaries, prior_bias=np.zeros(len(summaries), np.float32)
+        silent, pooling=one_bin, output=summaries, output_bias=np.zeros(len(summaries), np.float32)
     )
     m = np.ones((SPEC.bins, 6), np.float32)
     m[8] = 9
@@ -96,5 +100,5 @@ def test_sub_bands_share_their_weights() -> None:
 
 def _summary_rows(prior: RecurrentPrior, units: int) -> np.ndarray:
     """Return prior weights that pass the summaries on."""
-    size = prior.prior.shape[1] - units
+    size = prior.output.shape[1] - units
     return np.concatenate([np.zeros((size, units)), np.eye(size)], axis=1).astype(np.float32)

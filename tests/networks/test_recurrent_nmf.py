@@ -18,7 +18,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.nmf.dictionary import Dictionary
-from deepnmf.training.prior import MESSAGE, SUMMARY
+from deepnmf.training.prior import EMBEDDING, FROM_FULL_BAND
 from deepnmf.training.recurrent import RecurrentModule
 
 SPEC = StftSpec(fft_size=512)
@@ -88,7 +88,7 @@ def test_the_estimates_of_both_sources_add_up() -> None:
     swapped = dataclasses.replace(
         network,
         prior=dataclasses.replace(
-            network.prior, prior=network.prior.prior[order], prior_bias=network.prior.prior_bias[order]
+            network.prior, output=network.prior.output[order], output_bias=network.prior.output_bias[order]
         ),
         dictionaries=tuple(W[:, order] for W in network.dictionaries),
         output=network.output[:, order],
@@ -111,9 +111,9 @@ def test_a_model_file_gives_the_network_back(tmp_path: Path) -> None:
 def test_weights_are_counted() -> None:
     net = module(layers=2)
     assert net.exported().parameters == sum(p.numel() for p in net.parameters())
-    full_band = 20 * 257 + 4 * 12 * (20 + 12) + 4 * 12 * (12 + 12) + 12 * 10 * MESSAGE
-    subbands = 10 * (4 * 6 * (8 + MESSAGE + 6) + 6 * SUMMARY)
-    macs = full_band + subbands + (12 + 10 * SUMMARY) * 9 + 2 * (2 * 257 * 9) + 257 * 9
+    full_band = 20 * 257 + 4 * 12 * (20 + 12) + 4 * 12 * (12 + 12) + 12 * 10 * FROM_FULL_BAND
+    subbands = 10 * (4 * 6 * (8 + FROM_FULL_BAND + 6) + 6 * EMBEDDING)
+    macs = full_band + subbands + (12 + 10 * EMBEDDING) * 9 + 2 * (2 * 257 * 9) + 257 * 9
     assert net.exported().multiplications_per_frame == macs
 
 

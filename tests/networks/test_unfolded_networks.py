@@ -12,7 +12,7 @@ import torch
 from deepnmf.config import Config, FeatureConfig, NetworkConfig, NetworkKind, SnmfConfig, StftSpec, TrainConfig
 from deepnmf.dsp.stft import stack_context
 from deepnmf.model import FRAMEWISE, Model, load_model, save_model
-from deepnmf.networks.base import FramewiseNetwork, with_tensors
+from deepnmf.networks.base import FramewiseNetwork, with_arrays
 from deepnmf.networks.layers import standardised_logs
 from deepnmf.networks.unfolded.markov import MarkovNetwork
 from deepnmf.nmf.dictionary import Dictionary
@@ -37,8 +37,8 @@ def network(kind: NetworkKind, tied: bool, dtype: type = np.float64) -> Framewis
     rng = np.random.default_rng(0)
     speech, noise = (normalised_atoms(rng.random((F * T, atoms))) for atoms in (4, 3))
     start = FRAMEWISE[kind].start(settings, Dictionary(speech, noise, settings.snmf, settings.features, {}), rng)
-    return with_tensors(
-        start, {name: (x * rng.uniform(0.8, 1.2, x.shape)).astype(dtype) for name, x in start.tensors().items()}
+    return with_arrays(
+        start, {name: (x * rng.uniform(0.8, 1.2, x.shape)).astype(dtype) for name, x in start.arrays().items()}
     )
 
 
@@ -54,7 +54,7 @@ def test_numpy_and_torch_agree_on_a_mask(kind: NetworkKind, tied: bool) -> None:
     assert mask.shape == (F, 20)
     assert ((mask >= 0) & (mask <= 1)).all()
     assert mask.std() > 0.01
-    same = with_tensors(net, {name: torch.tensor(x) for name, x in net.tensors().items()})
+    same = with_arrays(net, {name: torch.tensor(x) for name, x in net.arrays().items()})
     np.testing.assert_allclose(same.mask(torch.tensor(m)).numpy(), mask, rtol=1e-10)
     assert network(kind, tied, np.float32).mask(m.astype(np.float32)).dtype == np.float32
 
@@ -63,9 +63,9 @@ def test_numpy_and_torch_agree_on_a_mask(kind: NetworkKind, tied: bool) -> None:
 @tied_or_not
 def test_every_array_has_a_finite_gradient(kind: NetworkKind, tied: bool) -> None:
     net = network(kind, tied)
-    tensors = {name: torch.tensor(x, requires_grad=True) for name, x in net.tensors().items()}
+    tensors = {name: torch.tensor(x, requires_grad=True) for name, x in net.arrays().items()}
     found = torch.autograd.grad(
-        with_tensors(net, tensors).mask(torch.tensor(mixtures())).square().sum(), tensors.values()
+        with_arrays(net, tensors).mask(torch.tensor(mixtures())).square().sum(), tensors.values()
     )
     for gradient in found:
         assert torch.isfinite(gradient).all()
@@ -76,8 +76,8 @@ def test_every_array_has_a_finite_gradient(kind: NetworkKind, tied: bool) -> Non
 def test_tied_is_untied_with_layers_that_are_the_same(kind: NetworkKind) -> None:
     tied, untied, m = network(kind, True), network(kind, False), mixtures()
     alike = {}
-    for name, own in untied.tensors().items():
-        shared = tied.tensors()[name]
+    for name, own in untied.arrays().items():
+        shared = tied.arrays()[name]
         if name == "couplings":
             assert isinstance(tied, MarkovNetwork)
             shared = tied.graph.table(shared[0]).reshape(1, -1)
@@ -85,15 +85,15 @@ def test_tied_is_untied_with_layers_that_are_the_same(kind: NetworkKind) -> None
             np.broadcast_to(shared, own.shape) if name not in {"readout", "readout_bias", "output"} else shared
         )
     assert np.abs(untied.mask(m) - tied.mask(m)).max() > 1e-3
-    np.testing.assert_allclose(with_tensors(untied, alike).mask(m), tied.mask(m), rtol=1e-12)
+    np.testing.assert_allclose(with_arrays(untied, alike).mask(m), tied.mask(m), rtol=1e-12)
 
 
 @tied_or_not
 def test_mean_field_and_belief_propagation_have_the_same_weights_and_differ(tied: bool) -> None:
     mean_field, beliefs = network("mean-field", tied), network("belief-propagation", tied)
     assert mean_field.parameters == beliefs.parameters
-    for name, x in mean_field.tensors().items():
-        np.testing.assert_array_equal(x, beliefs.tensors()[name])
+    for name, x in mean_field.arrays().items():
+        np.testing.assert_array_equal(x, beliefs.arrays()[name])
     assert np.abs(mean_field.mask(mixtures()) - beliefs.mask(mixtures())).max() > 1e-4
 
 

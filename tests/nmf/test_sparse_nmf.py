@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepnmf.dsp.arrays import guard
+from deepnmf.dsp.arrays import epsilon
 from deepnmf.errors import DeepnmfError
 from deepnmf.nmf.divergence import beta_divergence, mu_exponent
 from deepnmf.nmf.sparse_nmf import DEAD_SHARE, SparseNMF, active_frames, checked, normalised_atoms
@@ -28,7 +28,7 @@ def problem(seed: int, zeros: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def objective(m: np.ndarray, W: np.ndarray, h: np.ndarray, sparsity: float, beta: float) -> float:
-    floor = guard(W)
+    floor = epsilon(W)
     return beta_divergence(m, W @ h + floor, beta, floor) + sparsity * float(h.sum())
 
 
@@ -39,7 +39,7 @@ def rises(objectives: list[float]) -> list[float]:
 
 def update_by_hand(m: np.ndarray, W: np.ndarray, h: np.ndarray, sparsity: float, beta: float) -> np.ndarray:
     """Write the update (MU) of MODEL.md §1 out entry by entry, with the guard added to Λ and to the denominator."""
-    (rows, frames), floor = m.shape, guard(W)
+    (rows, frames), floor = m.shape, epsilon(W)
     model = [[sum(W[i, r] * h[r, t] for r in range(len(h))) + floor for t in range(frames)] for i in range(rows)]
     new = np.empty_like(h)
     for r, t in itertools.product(range(len(h)), range(frames)):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from deepnmf.config import NetworkConfig
-from deepnmf.dsp.arrays import guard
+from deepnmf.dsp.arrays import epsilon
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF, from_snmf, trained_dictionaries
 from deepnmf.training.multiplicative import Parts, Statistics, backpropagate, resplit
 
@@ -42,7 +42,7 @@ def error(s: Tensor, estimate: Tensor, beta: float) -> Tensor:
     """Return D_β(s | ŝ) summed, by its definition."""
     if beta == 2:
         return 0.5 * ((s - estimate) ** 2).sum()
-    y = estimate + guard(estimate)
+    y = estimate + epsilon(estimate)
     if beta == 1:
         return (s * torch.log(s / y) - s + y).sum()
     if beta == 0:

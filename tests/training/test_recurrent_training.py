@@ -39,7 +39,7 @@ def experiment(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory
 def test_the_model_of_an_experiment_is_recurrent_and_its_dictionaries_are_positive(experiment: Path) -> None:
     network = load_model(experiment).network
     assert isinstance(network, RecurrentDeepNMF)
-    assert all(W.dtype == np.float32 for W in network.tensors().values())
+    assert all(W.dtype == np.float32 for W in network.arrays().values())
     assert all((W > 0).all() for W in (*network.dictionaries, network.output))
 
 
@@ -49,8 +49,8 @@ def test_training_lowers_the_error_and_moves_every_weight(
     history = load_model(experiment / "last.safetensors").metadata["history"]
     assert history[-1]["error"] < history[1]["error"]
     start = from_dict(Config, {**_plain(SMALL), "train": {"epochs": 0, "epoch_frames": 0}})
-    before = load_model(run(tmp_path, tiny_corpus, start)).network.tensors()
-    after = load_model(experiment / "last.safetensors").network.tensors()
+    before = load_model(run(tmp_path, tiny_corpus, start)).network.arrays()
+    after = load_model(experiment / "last.safetensors").network.arrays()
     assert [name for name in before if np.array_equal(before[name], after[name])] == ["pooling"]
 
 
@@ -75,8 +75,8 @@ def test_stopped_after_any_epoch_it_resumes_exactly(
 
 def test_another_seed_gives_another_network(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
     other = from_dict(Config, {**_plain(SMALL), "train": {"epochs": 1, "epoch_frames": 0, "seed": 1}})
-    found = load_model(run(tmp_path, tiny_corpus, other) / "last.safetensors").network.tensors()
-    assert not np.array_equal(found["prior"], load_model(experiment / "last.safetensors").network.tensors()["prior"])
+    found = load_model(run(tmp_path, tiny_corpus, other) / "last.safetensors").network.arrays()
+    assert not np.array_equal(found["prior"], load_model(experiment / "last.safetensors").network.arrays()["prior"])
 
 
 @pytest.mark.parametrize("kind", ["recurrent-deep-nmf", "gru", "lstm"])
@@ -86,7 +86,7 @@ def test_lower_precision_learns_nearly_the_same(kind: str, tiny_corpus: TinyCorp
         recurrent = {**_plain(SMALL)["recurrent"], "precision": precision}
         config = from_dict(Config, {**_plain(SMALL), "network": {"kind": kind}, "recurrent": recurrent})
         found.append(load_model(run(tmp_path / precision, tiny_corpus, config) / "last.safetensors"))
-    first, second = (model.network.tensors() for model in found)
+    first, second = (model.network.arrays() for model in found)
     assert all(W.dtype == np.float32 for W in second.values())
     assert any(not np.array_equal(first[name], second[name]) for name in first)
     errors = [[entry["error"] for entry in model.metadata["history"][1:]] for model in found]

@@ -17,7 +17,7 @@ Array: TypeAlias = Any
 ``.sum``, ``.shape``, ``.dtype``), so that one definition serves training in torch and inference without it."""
 
 
-def guard(array: Array, level: float = 1.0) -> float:
+def epsilon(array: Array, level: float = 1.0) -> float:
     """Return the small constant that is added to denominators of the precision of `array`.
 
     Parameters
@@ -35,7 +35,7 @@ def guard(array: Array, level: float = 1.0) -> float:
 
     Examples
     --------
-    >>> round(guard(np.zeros(3, np.float32)), 6)
+    >>> round(epsilon(np.zeros(3, np.float32)), 6)
     0.000345
     """
     return _root_epsilon(array.dtype) * level
@@ -47,14 +47,14 @@ def _root_epsilon(dtype: Any) -> float:
     return float(np.finfo(name).eps) ** 0.5
 
 
-def power(x: Array, exponent: float) -> Array | float:
+def fast_pow(x: Array, exponent: float) -> Array | float:
     """Return ``x ** exponent`` elementwise, without the cost of ``pow`` for the exponents that named β have.
 
     Examples
     --------
-    >>> power(np.array([2.0, 4.0]), -1).tolist()
+    >>> fast_pow(np.array([2.0, 4.0]), -1).tolist()
     [0.5, 0.25]
-    >>> power(np.array([2.0, 4.0]), 0)
+    >>> fast_pow(np.array([2.0, 4.0]), 0)
     1.0
     """
     if exponent == 0:
@@ -68,12 +68,12 @@ def power(x: Array, exponent: float) -> Array | float:
     return x**exponent
 
 
-def library(array: Array) -> Any:
+def array_namespace(array: Array) -> Any:
     """Return the module, ``numpy`` or ``torch``, whose functions take `array`.
 
     Examples
     --------
-    >>> library(np.zeros(3)).__name__
+    >>> array_namespace(np.zeros(3)).__name__
     'numpy'
     """
     return sys.modules["torch"] if type(array).__module__.startswith("torch") else np
@@ -87,7 +87,7 @@ def sigmoid(x: Array) -> Array:
     >>> sigmoid(np.array([-1e3, 0.0, 1e3])).tolist()
     [0.0, 0.5, 1.0]
     """
-    if library(x) is np:
+    if array_namespace(x) is np:
         return 0.5 + 0.5 * np.tanh(0.5 * x)  # exp would overflow
     return x.sigmoid()
 
@@ -100,6 +100,6 @@ def softplus(x: Array) -> Array:
     >>> softplus(np.array([-1e3, 0.0, 1e3])).round(3).tolist()
     [0.0, 0.693, 1000.0]
     """
-    if library(x) is np:
+    if array_namespace(x) is np:
         return np.maximum(x, 0) + np.log1p(np.exp(-abs(x)))
     return sys.modules["torch"].nn.functional.softplus(x, threshold=40)  # beyond it the two terms are equal in float64

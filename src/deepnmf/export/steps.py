@@ -68,7 +68,7 @@ class RecurrentStep:
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network, prior = network, network.prior
-        self._weights = {name: _tensor(W) for name, W in network.tensors().items()}
+        self._weights = {name: _tensor(W) for name, W in network.arrays().items()}
         self._dictionaries = [_tensor(W) for W in network.dictionaries]
         self._read = torch.from_numpy(bands_read(len(prior.pooling)).T)
         full_band = {f"cell.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.cells)}
@@ -89,11 +89,11 @@ class RecurrentStep:
         for cell, state in zip(prior.cells, states[:-1], strict=True):
             following.append(lstm_step(cell, z, state))
             z = following[-1][0]
-        message = self._linear("message", z).tanh().reshape(subbands, -1)
-        heard = torch.cat([bands[:, 0], torch.zeros(1)])[self._read]
-        following.append(lstm_step(prior.subband[0], torch.cat([heard, message], 1), states[-1]))
-        summary = self._linear("summary", following[-1][0]).reshape(1, -1)
-        return softplus(self._linear("prior", torch.cat([z, summary], 1))).T, following
+        from_full_band = self._linear("message", z).tanh().reshape(subbands, -1)
+        local = torch.cat([bands[:, 0], torch.zeros(1)])[self._read]
+        following.append(lstm_step(prior.subband[0], torch.cat([local, from_full_band], 1), states[-1]))
+        embedding = self._linear("summary", following[-1][0]).reshape(1, -1)
+        return softplus(self._linear("prior", torch.cat([z, embedding], 1))).T, following
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return linear(x, self._weights[name], self._weights[f"{name}_bias"])
@@ -101,13 +101,13 @@ class RecurrentStep:
 
 def lstm_step(cell: LSTM, x: Tensor, state: Tensor) -> Tensor:
     """Return output and memory ``(2, B, U)`` after one frame ``(B, I)``: :class:`deepnmf.networks.cells.LSTM`."""
-    output, memory = state
+    output, cell_state = state
     joint = torch.cat([x, output], 1)
     weights = np.concatenate([cell.input_weights, cell.state_weights], axis=1)
     gates = linear(joint, _tensor(weights), _tensor(cell.input_bias + cell.state_bias))
-    write, forget, new, read = gates.chunk(4, 1)
-    memory = forget.sigmoid() * memory + write.sigmoid() * new.tanh()
-    return torch.stack([read.sigmoid() * memory.tanh(), memory])
+    input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)
+    cell_state = forget_gate.sigmoid() * cell_state + input_gate.sigmoid() * candidate.tanh()
+    return torch.stack([output_gate.sigmoid() * cell_state.tanh(), cell_state])
 
 
 def _tensor(array: Any) -> Tensor:

@@ -63,15 +63,15 @@ class Network(Protocol):
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""
 
-    def tensors(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Any]:
         """Return all arrays by name, as the model file holds them."""
 
-    def settings(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Return what the model file says beside the arrays, as JSON values."""
 
     @classmethod
-    def from_file(cls, tensors: dict[str, Any], settings: dict[str, Any]) -> Self:
-        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+    def from_arrays(cls, arrays: dict[str, Any], hyperparameters: dict[str, Any]) -> Self:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
 
 
 @runtime_checkable
@@ -145,7 +145,7 @@ class UnfoldedNetwork(ABC):
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return sum(math.prod(array.shape) for array in self.tensors().values())
+        return sum(math.prod(array.shape) for array in self.arrays().values())
 
     @classmethod
     @abstractmethod
@@ -157,23 +157,23 @@ class UnfoldedNetwork(ABC):
         bins, stacked = self.shape
         return MaskEstimator(self.mask, bins, stacked // bins)
 
-    def tensors(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Array]:
         """Return all arrays by name, as the model file holds them."""
         return {name: value for name, value in vars(self).items() if not isinstance(value, int | float)}
 
-    def settings(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Return what the model file says beside the arrays."""
         return {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
 
     @classmethod
-    def from_file(cls, tensors: dict[str, Array], settings: dict[str, Any]) -> Self:
-        """Put together what :meth:`tensors` and :meth:`settings` returned."""
-        return cls(**tensors, **{name: value for name, value in settings.items() if name != "kind"})
+    def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        return cls(**arrays, **{name: value for name, value in hyperparameters.items() if name != "kind"})
 
 
 FramewiseT = TypeVar("FramewiseT", bound=FramewiseNetwork)
 
 
-def with_tensors(network: FramewiseT, tensors: dict[str, Array]) -> FramewiseT:
+def with_arrays(network: FramewiseT, tensors: dict[str, Array]) -> FramewiseT:
     """Return the same network with other arrays."""
-    return network.from_file(tensors, network.settings())
+    return network.from_arrays(tensors, network.hyperparameters())

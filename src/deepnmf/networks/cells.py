@@ -66,7 +66,7 @@ class Cell:
 
 
 class GRU(Cell):
-    """Gated recurrent units, with the gates of ``torch.nn.GRU``: reset, update, new."""
+    """Gated recurrent units, with the gates of ``torch.nn.GRU``: reset, update, candidate."""
 
     STATES: ClassVar[int] = 1
     GATES: ClassVar[int] = 3
@@ -76,8 +76,8 @@ class GRU(Cell):
         from_input = self.input_weights @ x + self.input_bias[:, None]
         from_state = self.state_weights @ output + self.state_bias[:, None]
         gates = sigmoid(from_input[: 2 * U] + from_state[: 2 * U])
-        new = np.tanh(from_input[2 * U :] + gates[:U] * from_state[2 * U :])
-        return (new + gates[U:] * (output - new),)
+        candidate = np.tanh(from_input[2 * U :] + gates[:U] * from_state[2 * U :])
+        return (candidate + gates[U:] * (output - candidate),)
 
 
 class LSTM(Cell):
@@ -94,7 +94,7 @@ class LSTM(Cell):
         return slopes * weights, slopes * (self.input_bias + self.state_bias)[:, None]
 
     def _step(self, x: np.ndarray, state: State) -> State:
-        output, memory = state
+        output, cell = state
         weights, bias = self._joint
         gates = weights @ np.concatenate([x, output])
         gates += bias
@@ -102,9 +102,9 @@ class LSTM(Cell):
         gates = gates.reshape(4, *output.shape)
         gates *= SLOPES
         gates += OFFSETS
-        write, forget, new, read = gates
-        memory = forget * memory + write * new
-        return read * np.tanh(memory), memory
+        input_gate, forget_gate, candidate, output_gate = gates
+        cell = forget_gate * cell + input_gate * candidate
+        return output_gate * np.tanh(cell), cell
 
 
 SLOPES = np.array([0.5, 0.5, 1, 0.5], np.float32)[:, None, None]
@@ -135,13 +135,13 @@ ARRAYS = tuple(field.name for field in dataclasses.fields(Cell))
 """Attributes of a cell."""
 
 
-def cell_tensors(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.ndarray]:
+def cell_arrays(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.ndarray]:
     """Return all arrays of the layers by name."""
     return {f"{prefix}.{index}.{name}": getattr(cell, name) for index, cell in enumerate(cells) for name in ARRAYS}
 
 
 def cell_specs(kind: type[Cell], layers: int, inputs: int, units: int, prefix: str = "cell") -> dict[str, ArraySpec]:
-    """Return the arrays of :func:`cell_tensors` for layers of `units` on top of each other."""
+    """Return the arrays of :func:`cell_arrays` for layers of `units` on top of each other."""
     gates = kind.GATES * units
     specs = {}
     for index in range(layers):
@@ -153,8 +153,8 @@ def cell_specs(kind: type[Cell], layers: int, inputs: int, units: int, prefix: s
 CellT = TypeVar("CellT", bound=Cell)
 
 
-def cells_from_file(
+def cells_from_arrays(
     kind: type[CellT], tensors: dict[str, np.ndarray], layers: int, prefix: str = "cell"
 ) -> tuple[CellT, ...]:
-    """Put together what :func:`cell_tensors` returned."""
+    """Put together what :func:`cell_arrays` returned."""
     return tuple(kind(*(tensors[f"{prefix}.{index}.{name}"] for name in ARRAYS)) for index in range(layers))

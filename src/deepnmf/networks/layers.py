@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..dsp.arrays import Array, library
+from ..dsp.arrays import Array, array_namespace
 
 FEATURE_FLOOR = 1e-3
 """Added to unit-level magnitudes before the logarithm: what is 60 dB down no longer counts."""
@@ -20,7 +20,7 @@ Layer: TypeAlias = tuple[Array, Array]
 
 def standardised_logs(m: Array) -> Array:
     """Return the logarithms of unit-level magnitudes with about zero mean and unit variance, any shape."""
-    return (library(m).log(m + FEATURE_FLOOR) - LOG_MEAN) / LOG_DEVIATION
+    return (array_namespace(m).log(m + FEATURE_FLOOR) - LOG_MEAN) / LOG_DEVIATION
 
 
 def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator) -> Layer:

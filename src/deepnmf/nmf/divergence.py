@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dsp.arrays import Array, power
+from ..dsp.arrays import Array, fast_pow
 
 
 def beta_divergence(target: np.ndarray, estimate: np.ndarray, beta: float, floor: float = 0.0) -> float:
@@ -48,7 +48,7 @@ def gradient_parts(target: Array, estimate: Array, beta: float) -> tuple[Array, 
     >>> gradient_parts(np.array([3.0]), np.array([1.0]), 2)
     (array([1.]), array([3.]))
     """
-    return estimate ** (beta - 1), target * power(estimate, beta - 2)
+    return estimate ** (beta - 1), target * fast_pow(estimate, beta - 2)
 
 
 def mu_exponent(beta: float) -> float:

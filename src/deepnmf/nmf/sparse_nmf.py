@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..dsp.arrays import guard, power
+from ..dsp.arrays import epsilon, fast_pow
 from ..errors import DeepnmfError
 from .divergence import beta_divergence, mu_exponent
 from .updates import update_activations
@@ -158,18 +158,18 @@ class SparseNMF:
         return update_activations(m, self.components_, h, self._unit_sparsity, self.beta)
 
     def _sums(self, m: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        model = self.components_ @ h + guard(m)
-        above = (m * power(model, self.beta - 2)) @ h.T
-        below = np.broadcast_to(h.sum(axis=1), above.shape) if self.beta == 1 else power(model, self.beta - 1) @ h.T
+        model = self.components_ @ h + epsilon(m)
+        above = (m * fast_pow(model, self.beta - 2)) @ h.T
+        below = np.broadcast_to(h.sum(axis=1), above.shape) if self.beta == 1 else fast_pow(model, self.beta - 1) @ h.T
         return above, below
 
     def _step(self, above: np.ndarray, below: np.ndarray) -> None:
         """Update the dictionary by the normalised objective's two gradient parts, A = `above` and B = `below`."""
         W = self.components_
-        floor = guard(W) * W.shape[0]
+        floor = epsilon(W) * W.shape[0]
         numerator = above + W * (W * below).sum(axis=0)
         denominator = below + W * (W * above).sum(axis=0) + floor
-        self.components_ = normalised_atoms(W * power(numerator / denominator, mu_exponent(self.beta)))
+        self.components_ = normalised_atoms(W * fast_pow(numerator / denominator, mu_exponent(self.beta)))
 
     def _revive(self, m: np.ndarray, h: np.ndarray) -> None:
         """Point dead atoms at the frames that are modelled worst, unless that raises the objective."""
@@ -180,13 +180,13 @@ class SparseNMF:
         before, components, activations = self._objective(m, h), self.components_.copy(), h[dead]
         residual = np.square(m - self.components_ @ h).sum(axis=0)
         worst = np.argsort(residual)[-len(dead) :]
-        self.components_[:, dead[: len(worst)]] = normalised_atoms(m[:, worst] + guard(m))
+        self.components_[:, dead[: len(worst)]] = normalised_atoms(m[:, worst] + epsilon(m))
         h[dead] = DEAD_SHARE * h.mean()
         if self._objective(m, h) > before:  # what sparsity has killed stays dead
             self.components_, h[dead] = components, activations
 
     def _objective(self, m: np.ndarray, h: np.ndarray) -> float:
-        floor = guard(m)
+        floor = epsilon(m)
         divergence = beta_divergence(m, self.components_ @ h + floor, self.beta, floor)
         return (divergence + self._unit_sparsity * float(h.sum(dtype=np.float64))) * self._level**self.beta
 

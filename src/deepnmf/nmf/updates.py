@@ -6,19 +6,19 @@ Every function takes NumPy arrays or torch tensors: training and inference share
 
 from __future__ import annotations
 
-from ..dsp.arrays import Array, guard, power
+from ..dsp.arrays import Array, epsilon, fast_pow
 from .divergence import mu_exponent
 
 
 def update_terms(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float) -> tuple[Array, ...]:
     """Return ``(Λ, r, n, d)`` of one multiplicative update of the activations (MODEL.md §3, before the exponent)."""
     model = W @ h + floor
-    ratio = m * power(model, beta - 2)
+    ratio = m * fast_pow(model, beta - 2)
     numerator = W.T @ ratio
     if beta == 1:
         denominator = W.sum(0)[:, None] + (sparsity + floor)
     else:
-        denominator = W.T @ power(model, beta - 1) + (sparsity + floor)
+        denominator = W.T @ fast_pow(model, beta - 1) + (sparsity + floor)
     return model, ratio, numerator, denominator
 
 
@@ -40,9 +40,9 @@ def update_activations(m: Array, W: Array, h: Array, sparsity: float, beta: floa
     floor : float, optional
         Guard against division by zero; that of unit-level data by default.
     """
-    floor = guard(W) if floor is None else floor
+    floor = epsilon(W) if floor is None else floor
     _, _, numerator, denominator = update_terms(m, W, h, sparsity, beta, floor)
-    return h * power(numerator / denominator, mu_exponent(beta))
+    return h * fast_pow(numerator / denominator, mu_exponent(beta))
 
 
 def source_models(W: Array, h: Array, speech_atoms: int) -> tuple[Array, Array]:
@@ -53,4 +53,4 @@ def source_models(W: Array, h: Array, speech_atoms: int) -> tuple[Array, Array]:
 def wiener_mask(W: Array, h: Array, speech_atoms: int) -> Array:
     """Return the mask ``a / (a + b)`` of the output layer, in [0, 1], shape ``(F, N)``."""
     a, b = source_models(W, h, speech_atoms)
-    return a / (a + b + guard(W))
+    return a / (a + b + epsilon(W))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dsp.arrays import guard, power
+from ..dsp.arrays import epsilon, fast_pow
 from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
 from ..nmf.divergence import gradient_parts, mu_exponent
 from ..nmf.updates import source_models, update_terms
@@ -62,8 +62,8 @@ def backpropagate(
     """
     h = [starting_activations(m, network)]
     for index in network.layers:
-        _, _, n, d = update_terms(m, network.dictionaries[index], h[-1], network.sparsity, network.beta, guard(m))
-        h.append(h[-1] * power(n / d, mu_exponent(network.beta)))
+        _, _, n, d = update_terms(m, network.dictionaries[index], h[-1], network.sparsity, network.beta, epsilon(m))
+        h.append(h[-1] * fast_pow(n / d, mu_exponent(network.beta)))
     bins = network.output.shape[0]
     estimate, output, g = output_parts(target, m[-bins:], network.output, h[-1], network.speech_atoms, error_beta)
     sums: dict[int, Parts] = {}
@@ -104,7 +104,7 @@ def output_parts(
         See :func:`backpropagate`.
     """
     a, b = source_models(W, h, speech_atoms)
-    floor = guard(W)
+    floor = epsilon(W)
     slope = m_o / (a + b + floor) ** 2
     estimate = m_o * a / (a + b + floor)
     plus, minus = gradient_parts(target, estimate if error_beta == 2 else estimate + floor, error_beta)
@@ -122,20 +122,20 @@ def layer_parts(g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: float, beta
 
     The layer is ``h' = h ∘ (n/d)^γ`` with Λ, r, n and d of :func:`deepnmf.nmf.updates.update_terms`.
     """
-    gamma, floor = mu_exponent(beta), guard(m)
+    gamma, floor = mu_exponent(beta), epsilon(m)
     model, r, n, d = update_terms(m, W, h, sparsity, beta, floor)
-    step = power(n / d, gamma)
-    at_n = gamma * h * power(n.clip(min=floor**2) / d, gamma - 1) / d  # ∂h'/∂n
+    step = fast_pow(n / d, gamma)
+    at_n = gamma * h * fast_pow(n.clip(min=floor**2) / d, gamma - 1) / d  # ∂h'/∂n
     at_d = gamma * h * step / d  # −∂h'/∂d
     u = g[0] * at_n, g[1] * at_n
     v = g[1] * at_d, g[0] * at_d
     paths = []
     if beta != 2:
-        paths.append(_through(W, u, beta - 2, m * power(model, beta - 3)))  # ∂r/∂Λ
+        paths.append(_through(W, u, beta - 2, m * fast_pow(model, beta - 3)))  # ∂r/∂Λ
     if beta != 1:
-        paths.append(_through(W, v, beta - 1, power(model, beta - 2)))  # ∂Λ^(β−1)/∂Λ
+        paths.append(_through(W, v, beta - 1, fast_pow(model, beta - 2)))  # ∂Λ^(β−1)/∂Λ
     model_parts = functools.reduce(_added, paths)
-    direct = [x.sum(1) if beta == 1 else power(model, beta - 1) @ x.T for x in v]  # W enters d itself
+    direct = [x.sum(1) if beta == 1 else fast_pow(model, beta - 1) @ x.T for x in v]  # W enters d itself
     W_plus, W_minus = (r @ u[i].T + model_parts[i] @ h.T + direct[i] for i in (0, 1))
     h_plus, h_minus = (g[i] * step + W.T @ model_parts[i] for i in (0, 1))
     return (W_plus, W_minus), (h_plus, h_minus)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ..config import TrainConfig
-from ..dsp.arrays import guard
-from ..networks.base import FramewiseNetwork, with_tensors
+from ..dsp.arrays import epsilon
+from ..networks.base import FramewiseNetwork, with_arrays
 from ..networks.unfolded.deep_nmf import DeepNMF, trained_dictionaries
 from .multiplicative import Parts, backpropagate, resplit
 
@@ -52,7 +52,7 @@ def make_optimiser(network: FramewiseNetwork, trained: int, config: TrainConfig,
     weights by Adam.
     """
     if not isinstance(network, DeepNMF):
-        return Adam(network, network.tensors(), config, updates)
+        return Adam(network, network.arrays(), config, updates)
     if config.optimiser == "multiplicative":
         return Multiplicative(network, trained, config, updates)
     return Adam(network, trained_names(network, trained), config, updates)
@@ -101,14 +101,14 @@ class Multiplicative:
     def update(self) -> None:
         """Multiply each trained weight by a power of the ratio of its parts."""
         exponent = cosine(self._config.exponent, self._done, self._updates)
-        tensors = self.network.tensors()
+        tensors = self.network.arrays()
         for name in self._names:
             W, parts = tensors[name], self._batch[name]
             plus, minus = self._kept[name] = self._averaged(name, resplit(parts) if self._smoothing else parts)
-            floor = guard(W, float(plus.mean()) + float(minus.mean())) + self._smoothing * (plus + minus)
+            floor = epsilon(W, float(plus.mean()) + float(minus.mean())) + self._smoothing * (plus + minus)
             step = exponent * ((minus + floor) / (plus + floor)).log()
             tensors[name] = W * step.clip(-LARGEST_STEP, LARGEST_STEP).exp()
-        self.network = with_tensors(self.network, tensors)
+        self.network = with_arrays(self.network, tensors)
         self._batch = {}
         self._done += 1
 
@@ -120,7 +120,7 @@ class Multiplicative:
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights, the parts kept from past batches and the number of updates."""
-        weights = self.network.tensors()
+        weights = self.network.arrays()
         tensors = {f"W.{name}": weights[name] for name in self._names}
         for name, (plus, minus) in self._kept.items():
             tensors |= {f"+.{name}": plus, f"-.{name}": minus}
@@ -129,7 +129,7 @@ class Multiplicative:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take up what :meth:`state` returned."""
         weights = {name: state[f"W.{name}"] for name in self._names}
-        self.network = with_tensors(self.network, self.network.tensors() | weights)
+        self.network = with_arrays(self.network, self.network.arrays() | weights)
         self._kept = {name: (state[f"+.{name}"], state[f"-.{name}"]) for name in weights if f"+.{name}" in state}
         self._done = int(state["done"])
 
@@ -144,11 +144,11 @@ class Adam:
         self._start = network
         self._logs: dict[str, Tensor] = {}
         self._others: dict[str, Tensor] = {}
-        tensors = network.tensors()
+        tensors = network.arrays()
         for name in trained:
             W = tensors[name]
             if name.partition(".")[0] in network.NONNEGATIVE:
-                self._logs[name] = (W + guard(W)).log().requires_grad_()
+                self._logs[name] = (W + epsilon(W)).log().requires_grad_()
             else:
                 self._others[name] = W.clone().requires_grad_()
         self._adam = torch.optim.Adam([{"params": list(free.values())} for free in (self._logs, self._others)])
@@ -157,12 +157,12 @@ class Adam:
     def network(self) -> FramewiseNetwork:
         """The network with the present weights."""
         present = self._present()
-        return with_tensors(present, {name: W.detach() for name, W in present.tensors().items()})
+        return with_arrays(present, {name: W.detach() for name, W in present.arrays().items()})
 
     def _present(self) -> FramewiseNetwork:
         """Return the network with the present weights, differentiable."""
         logs = {name: log.exp() for name, log in self._logs.items()}
-        return with_tensors(self._start, self._start.tensors() | logs | self._others)
+        return with_arrays(self._start, self._start.arrays() | logs | self._others)
 
     def accumulate(self, m: Tensor, target: Tensor) -> float:
         """Add the gradient over these frames; return their summed error."""
@@ -223,11 +223,11 @@ def error_sum(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
     """Return the β-divergence summed over all entries, differentiable."""
     if beta == 2:
         return 0.5 * (target - estimate).square().sum()
-    y = estimate + guard(estimate)
+    y = estimate + epsilon(estimate)
     if beta == 1:
         return (torch.xlogy(target, target / y) - target + y).sum()
     if beta == 0:
-        ratio = (target + guard(target)) / y
+        ratio = (target + epsilon(target)) / y
         return (ratio - ratio.log() - 1).sum()
     terms = target**beta + (beta - 1) * y**beta - beta * target * y ** (beta - 1)
     return terms.sum() / (beta * (beta - 1))

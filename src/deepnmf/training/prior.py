@@ -15,10 +15,10 @@ from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPr
 
 STARTING_BIAS = -2.0
 """c at the start: activations of 0.13, at which the unit-norm atoms of the dictionaries about give unit level."""
-MESSAGE = 10
-"""Numbers that the full band tells each sub-band."""
-SUMMARY = 8
-"""Numbers that each sub-band says of itself."""
+FROM_FULL_BAND = 10
+"""C: numbers from the full band to each sub-band."""
+EMBEDDING = 8
+"""S: numbers from each sub-band to the output."""
 
 
 class PriorModule(torch.nn.Module):
@@ -30,10 +30,10 @@ class PriorModule(torch.nn.Module):
         self.pooling = torch.from_numpy(band_pooling(stft.bins, config.bands, stft.rate_hz))
         self.subbands = config.bands // SUBBAND_STRIDE
         self.cells = torch.nn.LSTM(config.bands, config.units, config.recurrent_layers)
-        self.message = torch.nn.Linear(config.units, self.subbands * MESSAGE)
-        self.subband = torch.nn.LSTM(SUBBAND_WIDTH + MESSAGE, config.subband_units)
-        self.summary = torch.nn.Linear(config.subband_units, SUMMARY)
-        self.output = torch.nn.Linear(config.units + self.subbands * SUMMARY, atoms)
+        self.fullband_to_subband = torch.nn.Linear(config.units, self.subbands * FROM_FULL_BAND)
+        self.subband = torch.nn.LSTM(SUBBAND_WIDTH + FROM_FULL_BAND, config.subband_units)
+        self.subband_embedding = torch.nn.Linear(config.subband_units, EMBEDDING)
+        self.output = torch.nn.Linear(config.units + self.subbands * EMBEDDING, atoms)
         torch.nn.init.constant_(self.output.bias, STARTING_BIAS)
 
     def forward(self, m: Tensor) -> Tensor:
@@ -42,11 +42,11 @@ class PriorModule(torch.nn.Module):
         bands = log_bands(m, self.pooling)
         with layers_in(self.precision, m):
             z, _ = self.cells(bands)
-            message = self.message(z).tanh().reshape(frames, segments, self.subbands, MESSAGE)
+            message = self.fullband_to_subband(z).tanh().reshape(frames, segments, self.subbands, FROM_FULL_BAND)
             margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
             local = functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
             y, _ = self.subband(torch.cat([local, message], 3).reshape(frames, segments * self.subbands, -1))
-            summary = self.summary(y).reshape(frames, segments, -1)
+            summary = self.subband_embedding(y).reshape(frames, segments, -1)
             h = self.output(torch.cat([z, summary], 2))
         return functional.softplus(h.float())
 
@@ -55,13 +55,13 @@ class PriorModule(torch.nn.Module):
         return RecurrentPrior(
             pooling=self.pooling.numpy(),
             cells=exported_cells(self.cells, LSTM),
-            message=exported_array(self.message.weight),
-            message_bias=exported_array(self.message.bias),
+            fullband_to_subband=exported_array(self.fullband_to_subband.weight),
+            fullband_to_subband_bias=exported_array(self.fullband_to_subband.bias),
             subband=exported_cells(self.subband, LSTM),
-            summary=exported_array(self.summary.weight),
-            summary_bias=exported_array(self.summary.bias),
-            prior=exported_array(self.output.weight),
-            prior_bias=exported_array(self.output.bias),
+            subband_embedding=exported_array(self.subband_embedding.weight),
+            subband_embedding_bias=exported_array(self.subband_embedding.bias),
+            output=exported_array(self.output.weight),
+            output_bias=exported_array(self.output.bias),
         )
 
 

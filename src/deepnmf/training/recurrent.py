@@ -15,7 +15,7 @@ from torch import Tensor
 from ..config import Config
 from ..data.dynamic_mixing import FreshMixtures
 from ..data.features import FeatureSet, Segment
-from ..dsp.arrays import guard
+from ..dsp.arrays import epsilon
 from ..errors import DeepnmfError
 from ..networks.base import Network
 from ..networks.unfolded.deep_nmf import infer
@@ -57,7 +57,7 @@ class RecurrentModule(SequenceModule):
         self.speech_atoms = source.speech.shape[1]
         self.sparsity, self.beta = settings.snmf.sparsity, settings.snmf.beta
         self.prior = PriorModule(settings.recurrent, settings.features.stft, start.shape[1])
-        log = (start + guard(start)).log()
+        log = (start + epsilon(start)).log()
         self.logs = torch.nn.ParameterList([log.clone() for _ in range(settings.recurrent.layers + 1)])
 
     def forward(self, m: Tensor) -> Tensor:

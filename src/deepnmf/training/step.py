@@ -12,7 +12,7 @@ from torch import Tensor
 from ..config import Config
 from ..data.features import FeatureSet, Segment
 from ..model import FRAMEWISE
-from ..networks.base import FramewiseNetwork, FramewiseT, Network, with_tensors
+from ..networks.base import FramewiseNetwork, FramewiseT, Network, with_arrays
 from ..nmf.dictionary import Dictionary
 from .optimisers import make_optimiser
 from .targets import phase_sensitive
@@ -113,9 +113,9 @@ def examples(data: FeatureSet, segments: list[Segment], target: str) -> tuple[np
 
 def on_device(network: FramewiseT, device: str) -> FramewiseT:
     """Return a NumPy network as a torch network on `device`."""
-    return with_tensors(network, {name: torch.tensor(W, device=device) for name, W in network.tensors().items()})
+    return with_arrays(network, {name: torch.tensor(W, device=device) for name, W in network.arrays().items()})
 
 
 def off_device(network: FramewiseT) -> FramewiseT:
     """Return a torch network as a NumPy network."""
-    return with_tensors(network, {name: W.cpu().numpy() for name, W in network.tensors().items()})
+    return with_arrays(network, {name: W.cpu().numpy() for name, W in network.arrays().items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dsp.arrays import guard
+from ..dsp.arrays import epsilon
 
 
 def phase_sensitive(mixture: np.ndarray, speech: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -17,7 +17,7 @@ def phase_sensitive(mixture: np.ndarray, speech: np.ndarray, noise: np.ndarray) 
     >>> phase_sensitive(np.array([5.0]), np.array([3.0]), np.array([4.0])).round(2)
     array([1.8])
     """
-    return np.clip(in_phase_power(mixture, speech, noise) / np.maximum(mixture, guard(mixture)), 0, mixture)
+    return np.clip(in_phase_power(mixture, speech, noise) / np.maximum(mixture, epsilon(mixture)), 0, mixture)
 
 
 def in_phase_power(mixture: np.ndarray, speech: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -37,6 +37,6 @@ def compressed(mixture: np.ndarray, speech: np.ndarray, noise: np.ndarray, power
     >>> compressed(np.array([5.0]), np.array([3.0]), np.array([4.0]), power=1, phase=0.5).round(2)
     array([2.4])
     """
-    product = np.maximum(mixture * speech, guard(mixture) ** 2)
+    product = np.maximum(mixture * speech, epsilon(mixture) ** 2)
     cosine = np.clip(in_phase_power(mixture, speech, noise) / product, -1, 1)
     return np.asarray(speech**power * (1 - phase + phase * cosine))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...dsp.arrays import sigmoid
 from ...schema import RECURRENT_LAYERS, ArraySpec, NumberSpec, Shapes
-from ..cells import GRU, LSTM, Cell, CellStack, cell_specs, cell_tensors, cells_from_file
+from ..cells import GRU, LSTM, Cell, CellStack, cell_arrays, cell_specs, cells_from_arrays
 from ..layers import FEATURE_FLOOR
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class MaskNetwork:
     @property
     def parameters(self) -> int:
         """Number of weights; the pooling is fixed and does not count."""
-        return sum(value.size for name, value in self.tensors().items() if name != "pooling")
+        return sum(value.size for name, value in self.arrays().items() if name != "pooling")
 
     @property
     def multiplications_per_frame(self) -> int:
@@ -72,20 +72,20 @@ class MaskNetwork:
         """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a whole recording, shape ``(F, N)``."""
         return self.estimator().push(m)
 
-    def tensors(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
         others = {"pooling": self.pooling, "output": self.output, "output_bias": self.output_bias}
-        return others | cell_tensors(self.cells)
+        return others | cell_arrays(self.cells)
 
-    def settings(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Return what the model file says beside the arrays."""
         return {"recurrent_layers": len(self.cells)}
 
     @classmethod
-    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> Self:
-        """Put together what :meth:`tensors` and :meth:`settings` returned."""
-        cells = cells_from_file(cls.CELL, tensors, settings["recurrent_layers"])
-        return cls(tensors["pooling"], cells, tensors["output"], tensors["output_bias"])
+    def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> Self:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        cells = cells_from_arrays(cls.CELL, arrays, hyperparameters["recurrent_layers"])
+        return cls(arrays["pooling"], cells, arrays["output"], arrays["output_bias"])
 
 
 class GRUNetwork(MaskNetwork):

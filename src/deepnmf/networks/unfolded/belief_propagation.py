@@ -10,8 +10,8 @@ from ...dsp.arrays import Array, sigmoid, softplus
 from .graph import Graph
 
 
-def silence(b: Array, graph: Graph) -> Array:
-    """Return messages that say nothing, all 0: where inference starts."""
+def initial_messages(b: Array, graph: Graph) -> Array:
+    """Return the messages that inference starts from, all 0: no evidence either way."""
     return 0 * b[graph.neighbours]
 
 

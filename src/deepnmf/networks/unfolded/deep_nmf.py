@@ -104,11 +104,11 @@ class DeepNMF:
         bins = self.output.shape[0]
         return MaskEstimator(self.mask, bins, self.dictionaries[0].shape[0] // bins)
 
-    def tensors(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Array]:
         """Return all arrays by name, as the model file holds them."""
         return {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)} | {"output": self.output}
 
-    def settings(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Return what the model file says beside the arrays."""
         return {
             "layers": list(self.layers),
@@ -118,15 +118,15 @@ class DeepNMF:
         }
 
     @classmethod
-    def from_file(cls, tensors: dict[str, Array], settings: dict[str, Any]) -> Self:
-        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+    def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
         return cls(
-            dictionaries=tuple(tensors[f"dictionary.{index}"] for index in range(len(tensors) - 1)),
-            layers=tuple(settings["layers"]),
-            output=tensors["output"],
-            speech_atoms=settings["speech_atoms"],
-            sparsity=settings["sparsity"],
-            beta=settings["beta"],
+            dictionaries=tuple(arrays[f"dictionary.{index}"] for index in range(len(arrays) - 1)),
+            layers=tuple(hyperparameters["layers"]),
+            output=arrays["output"],
+            speech_atoms=hyperparameters["speech_atoms"],
+            sparsity=hyperparameters["sparsity"],
+            beta=hyperparameters["beta"],
         )
 
     def replaced(self, dictionaries: tuple[Array, ...], output: Array) -> DeepNMF:

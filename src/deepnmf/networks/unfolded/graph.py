@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...dsp.arrays import Array, library
+from ...dsp.arrays import Array, array_namespace
 from ...errors import DeepnmfError
 
 
@@ -68,7 +68,7 @@ class Graph:
 
 def _or_zero(values: Array) -> Array:
     """Return values ``(size,)`` with a zero behind them, which is what an index of `size` finds."""
-    return library(values).concatenate([values, 0 * values[:1]])
+    return array_namespace(values).concatenate([values, 0 * values[:1]])
 
 
 @functools.lru_cache

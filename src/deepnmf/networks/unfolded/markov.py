@@ -150,6 +150,6 @@ class BeliefPropagationNetwork(MarkovNetwork):
 
     def infer(self, layers: list[Potentials]) -> Array:
         """Return the beliefs of the units ``(n, N)``."""
-        start = belief_propagation.silence(layers[0][0], self.graph)
+        start = belief_propagation.initial_messages(layers[0][0], self.graph)
         M = unfold(lambda M, layer: belief_propagation.update(M, *layer, self.graph), layers, start)
         return belief_propagation.beliefs(M, layers[-1][0])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...dsp.arrays import Array, library, sigmoid
+from ...dsp.arrays import Array, array_namespace, sigmoid
 from .unfold import unfold
 
 
@@ -28,7 +28,7 @@ def update_units(q: Array, b: Array, A: Array, units: Sequence[int]) -> Array:
     rows, units = list(q), list(units)
     for i, row in zip(units, update(q, b[units], A[units]), strict=True):
         rows[i] = row
-    return library(q).stack(rows)
+    return array_namespace(q).stack(rows)
 
 
 def update_in_order(q: Array, b: Array, A: Array) -> Array:
@@ -41,6 +41,6 @@ def free_energy(q: Array, b: Array, A: Array) -> Array:
 
     ``F(q) = −Σ_i b_i q_i − Σ_(i,j) A_ij q_i q_j + Σ_i (q_i log q_i + (1 − q_i) log(1 − q_i))``, each pair once.
     """
-    log, tiny = library(q).log, float(np.finfo(np.float32).tiny)  # tiny makes 0 log 0 zero
+    log, tiny = array_namespace(q).log, float(np.finfo(np.float32).tiny)  # tiny makes 0 log 0 zero
     negentropy = q * log(q + tiny) + (1 - q) * log(1 - q + tiny)
     return (negentropy - q * (b + A @ q / 2)).sum(0)

@@ -2,7 +2,7 @@
 
 Two recurrent parts look at log-compressed, band-pooled magnitudes. One reads all bands at once and knows what kind of
 sound there is. The other is a small one that every sub-band has its own copy of, with the same weights: it reads a few
-neighbouring bands and a short message from the first, and knows how loud speech and noise are there. One set of weights
+neighbouring bands and a few numbers from the first, and knows how loud speech and noise are there. One set of weights
 for all sub-bands learns from each of them, which is why it does so much with so few (the idea of FullSubNet, Hao et al.
 2021, in miniature).
 """
@@ -18,7 +18,7 @@ import numpy as np
 from ...dsp.arrays import softplus
 from ...errors import DeepnmfError
 from ...schema import ArraySpec, Shapes
-from ..cells import LSTM, CellStack, cell_specs, cell_tensors, cells_from_file
+from ..cells import LSTM, CellStack, cell_arrays, cell_specs, cells_from_arrays
 from ..layers import FEATURE_FLOOR
 
 SUBBAND_STRIDE = 2
@@ -37,25 +37,25 @@ class RecurrentPrior:
         Fixed ``(bands, F)`` (:func:`deepnmf.dsp.bands.band_pooling`).
     cells : tuple of LSTM
         The layers over the full band, the first one nearest to the input.
-    message, message_bias : ndarray
-        ``(B·C, U)`` and ``(B·C,)``: what the full band tells each sub-band, C numbers.
+    fullband_to_subband, fullband_to_subband_bias : ndarray
+        ``(B·C, U)`` and ``(B·C,)``: from the full band to each sub-band, C numbers.
     subband : tuple of LSTM
         One layer of V units that read `SUBBAND_WIDTH` bands and C numbers.
-    summary, summary_bias : ndarray
-        ``(S, V)`` and ``(S,)``: what each sub-band says of itself.
-    prior, prior_bias : ndarray
+    subband_embedding, subband_embedding_bias : ndarray
+        ``(S, V)`` and ``(S,)``: from each sub-band's units to S numbers.
+    output, output_bias : ndarray
         ``(R, U + B·S)`` and ``(R,)``: from all of this to the activations.
     """
 
     pooling: np.ndarray
     cells: tuple[LSTM, ...]
-    message: np.ndarray
-    message_bias: np.ndarray
+    fullband_to_subband: np.ndarray
+    fullband_to_subband_bias: np.ndarray
     subband: tuple[LSTM, ...]
-    summary: np.ndarray
-    summary_bias: np.ndarray
-    prior: np.ndarray
-    prior_bias: np.ndarray
+    subband_embedding: np.ndarray
+    subband_embedding_bias: np.ndarray
+    output: np.ndarray
+    output_bias: np.ndarray
 
     @classmethod
     def array_specs(cls, layers: int, bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
@@ -86,28 +86,36 @@ class RecurrentPrior:
     @property
     def multiplications(self) -> int:
         """Multiply–accumulate operations of a frame."""
-        dense = self.pooling.size + self.message.size + self.prior.size + _multiplications(self.cells)
-        return dense + self.subbands * (_multiplications(self.subband) + self.summary.size)
+        dense = self.pooling.size + self.fullband_to_subband.size + self.output.size + _multiplications(self.cells)
+        return dense + self.subbands * (_multiplications(self.subband) + self.subband_embedding.size)
 
-    def tensors(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        return arrays | cell_tensors(self.cells) | cell_tensors(self.subband, "subband")
+        arrays = {in_file: getattr(self, name) for name, in_file in NAMES_IN_FILE.items()}
+        return arrays | cell_arrays(self.cells) | cell_arrays(self.subband, "subband")
 
-    def settings(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Return what the model file says beside the arrays."""
         return {"recurrent_layers": len(self.cells)}
 
     @classmethod
-    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> RecurrentPrior:
-        """Put together what :meth:`tensors` and :meth:`settings` returned."""
-        cells = cells_from_file(LSTM, tensors, settings["recurrent_layers"])
-        subband = cells_from_file(LSTM, tensors, 1, "subband")
-        return cls(cells=cells, subband=subband, **{name: tensors[name] for name in ARRAYS})
+    def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentPrior:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        cells = cells_from_arrays(LSTM, arrays, hyperparameters["recurrent_layers"])
+        subband = cells_from_arrays(LSTM, arrays, 1, "subband")
+        return cls(cells=cells, subband=subband, **{name: arrays[in_file] for name, in_file in NAMES_IN_FILE.items()})
 
 
-ARRAYS = ("pooling", "message", "message_bias", "summary", "summary_bias", "prior", "prior_bias")
-"""Attributes that are arrays by themselves."""
+NAMES_IN_FILE = {
+    "pooling": "pooling",
+    "fullband_to_subband": "message",
+    "fullband_to_subband_bias": "message_bias",
+    "subband_embedding": "summary",
+    "subband_embedding_bias": "summary_bias",
+    "output": "prior",
+    "output_bias": "prior_bias",
+}
+"""Attributes that are arrays by themselves, and their names in a model file, which are those of version 0.1."""
 
 
 def _multiplications(cells: tuple[LSTM, ...]) -> int:
@@ -125,13 +133,15 @@ class PriorStream:
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
         prior, frames = self._prior, m.shape[1]
-        bands = np.log(m.T @ prior.pooling.T + np.float32(FEATURE_FLOOR))
-        z = self._cells.push(bands)
-        message = np.tanh(z @ prior.message.T + prior.message_bias).reshape(frames, prior.subbands, -1)
-        local = np.concatenate([neighbourhoods(bands), message.swapaxes(1, 2)], axis=1)
-        summary = prior.summary @ self._subbands.push(local) + prior.summary_bias[:, None]
-        known = np.concatenate([z, summary.swapaxes(1, 2).reshape(frames, -1)], axis=1)
-        return softplus(known @ prior.prior.T + prior.prior_bias).T
+        bands = np.log(m.T @ prior.pooling.T + np.float32(FEATURE_FLOOR))  # (N, bands)
+        z = self._cells.push(bands)  # (N, U)
+        from_full_band = np.tanh(z @ prior.fullband_to_subband.T + prior.fullband_to_subband_bias)  # (N, B·C)
+        from_full_band = from_full_band.reshape(frames, prior.subbands, -1).swapaxes(1, 2)  # (N, C, B)
+        local = np.concatenate([neighbourhoods(bands), from_full_band], axis=1)  # (N, SUBBAND_WIDTH + C, B)
+        y = self._subbands.push(local)  # (N, V, B)
+        embedding = prior.subband_embedding @ y + prior.subband_embedding_bias[:, None]  # (N, S, B)
+        known = np.concatenate([z, embedding.swapaxes(1, 2).reshape(frames, -1)], axis=1)  # (N, U + B·S)
+        return softplus(known @ prior.output.T + prior.output_bias).T  # (R, N)
 
 
 def neighbourhoods(bands: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class RecurrentDeepNMF:
     @property
     def parameters(self) -> int:
         """Number of weights; the pooling is fixed and does not count."""
-        return sum(value.size for name, value in self.tensors().items() if name != "pooling")
+        return sum(value.size for name, value in self.arrays().items() if name != "pooling")
 
     @property
     def multiplications_per_frame(self) -> int:
@@ -91,15 +91,15 @@ class RecurrentDeepNMF:
         """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a whole recording, shape ``(F, N)``."""
         return self.estimator().push(m)
 
-    def tensors(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
         dictionaries = {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)}
-        return self.prior.tensors() | dictionaries | {"output": self.output}
+        return self.prior.arrays() | dictionaries | {"output": self.output}
 
-    def settings(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """Return what the model file says beside the arrays."""
         return {
-            **self.prior.settings(),
+            **self.prior.hyperparameters(),
             "layers": len(self.dictionaries),
             "speech_atoms": self.speech_atoms,
             "sparsity": self.sparsity,
@@ -107,15 +107,15 @@ class RecurrentDeepNMF:
         }
 
     @classmethod
-    def from_file(cls, tensors: dict[str, np.ndarray], settings: dict[str, Any]) -> RecurrentDeepNMF:
-        """Put together what :meth:`tensors` and :meth:`settings` returned."""
+    def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentDeepNMF:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
         return cls(
-            prior=RecurrentPrior.from_file(tensors, settings),
-            dictionaries=tuple(tensors[f"dictionary.{index}"] for index in range(settings["layers"])),
-            output=tensors["output"],
-            speech_atoms=settings["speech_atoms"],
-            sparsity=settings["sparsity"],
-            beta=settings["beta"],
+            prior=RecurrentPrior.from_arrays(arrays, hyperparameters),
+            dictionaries=tuple(arrays[f"dictionary.{index}"] for index in range(hyperparameters["layers"])),
+            output=arrays["output"],
+            speech_atoms=hyperparameters["speech_atoms"],
+            sparsity=hyperparameters["sparsity"],
+            beta=hyperparameters["beta"],
         )
 
 
