@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +158,60 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(previous)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a." + "s" * 253, "x" * 251 + ".wav"])
+def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_system_that_refuses_permissions_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    for name in ("chmod", "fchmod", "chown"):
+        monkeypatch.setattr(os, name, refuse)
+    write_text(tmp_path / "a", "whole")
+    assert (tmp_path / "a").read_text() == "whole"
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EBUSY, errno.ENOSYS, errno.ENOTSUP, errno.EPERM])
+@pytest.mark.parametrize("there", [False, True])
+def test_where_renaming_is_refused_the_file_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, there: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "refused")
+
+    if there:
+        (tmp_path / "a").write_text("old")
+    monkeypatch.setattr(Path, "replace", refuse)
+    if there and number == errno.EPERM:  # a sticky folder, or a file that is open: it is not ours to write over
+        with pytest.raises(DeepnmfError, match="cannot write"):
+            write_text(tmp_path / "a", "new")
+    else:
+        write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == ("old" if there and number == errno.EPERM else "new")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from deepnmf.artifacts import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary: print(temporary, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.wav")]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    dead, living = [Path(process.stdout.readline().strip()) for process in writers if process.stdout is not None]
+    writers[0].kill()
+    writers[0].wait()
+    assert dead.exists()
+    write_text(tmp_path / "b.txt", "")
+    assert not dead.exists()
+    assert living.exists()
+    writers[1].kill()
+    writers[1].wait()
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:

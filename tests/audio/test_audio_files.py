@@ -162,3 +162,26 @@ def test_read_mono_averages_channels_and_resamples(tmp_path: Path) -> None:
     mono = audio.read_mono(tmp_path / "x.wav", 16000)
     expected = 0.25 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert np.abs(mono - expected)[100:-100].max() < 1e-4
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite_are_not_written(tmp_path: Path, value: float) -> None:
+    samples = np.array([[0.1, value, 0.2]], np.float32)
+    for subtype in ("PCM_16", "FLOAT"):
+        with pytest.raises(DeepnmfError, match="NaN"):
+            audio.write(tmp_path / "x.wav", samples, 16000, subtype)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_input_that_cannot_be_opened_is_not_called_a_failed_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio.write(tmp_path / "x.wav", np.zeros((1, 100), np.float32), 16000)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(soundfile, "SoundFile", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DeepnmfError, match=r"x\.wav: cannot read \(Permission denied\)"):
+        audio.read(tmp_path / "x.wav")

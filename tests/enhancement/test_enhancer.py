@@ -262,3 +262,9 @@ def test_transforms_have_the_model_bins_in_hertz_at_any_rate() -> None:
         spacing = rate_hz / spec.fft_size
         assert abs(edge_hz / spacing - edge_hz / 31.25) < 0.5  # bins
         assert abs(1000 * spec.hop / rate_hz - 10) < 0.06
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_whose_gains_are_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(DeepnmfError, match="NaN or infinite"):
+        deepnmf.enhance(noise(1, 4000), 16000, constant_model(value), max_attenuation_db=12)

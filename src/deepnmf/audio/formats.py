@@ -161,7 +161,7 @@ class AudioWriter:
         """Append ``(channels, n)``."""
         if not block.shape[1]:
             return
-        self.peak = max(self.peak, float(np.abs(block).max()))
+        self.peak = max(self.peak, finite_peak(block, self._shown))
         if self.encoding.subtype not in UNBOUNDED:
             self.clipped += int((np.abs(block) > 1).sum())
         frames = self._written + block.shape[1]
@@ -198,7 +198,17 @@ class AudioWriter:
         except AssertionError:  # soundfile's way of saying that fewer samples were written than given
             raise DeepnmfError(f"{self._shown}: cannot write (not all samples arrived; is the disk full?)") from None
         except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
-            raise DeepnmfError(f"{self._shown}: cannot write ({_reason(error)})") from None
+            reason = _reason(error)  # libsndfile's "System error" in writing is mostly a full disk
+            reason = "a failed write; is the disk full?" if reason == "System error" else reason
+            raise DeepnmfError(f"{self._shown}: cannot write ({reason})") from None
+
+
+def finite_peak(block: np.ndarray, shown: Path | str) -> float:
+    """Return the largest magnitude; raise if a sample is NaN or infinite, which PCM would turn into silence."""
+    peak = float(np.abs(block).max())
+    if not np.isfinite(peak):
+        raise DeepnmfError(f"{shown}: not written, its samples would be NaN or infinite; is the model damaged?")
+    return peak
 
 
 def encoded(block: np.ndarray, subtype: str) -> np.ndarray:
@@ -286,7 +296,13 @@ def unreadable(path: Path, error: Exception) -> DeepnmfError:
         return DeepnmfError(f"{path}: no such file")
     if Path(path).is_dir():
         return DeepnmfError(f"{path}: a folder, not an audio file")
-    reason = "the file is empty" if Path(path).stat().st_size == 0 else _reason(error)
+    reason = _reason(error)
+    try:
+        if Path(path).is_file():  # to open a named pipe would wait for its writer
+            with Path(path).open("rb") as file:
+                reason = reason if file.read(1) else "the file is empty"
+    except OSError as refusal:  # libsndfile says no more than "System error"
+        return DeepnmfError(f"{path}: cannot read ({refusal.strerror})")
     return DeepnmfError(
         f"{path}: not readable as audio ({reason}); for other formats: "
         f"ffmpeg -i FILE -f wav - | deepnmf enhance - -o OUT.wav"
@@ -295,8 +311,7 @@ def unreadable(path: Path, error: Exception) -> DeepnmfError:
 
 def _reason(error: Any) -> str:
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
-    text = str(text).strip().rstrip(".")
-    return "a failed write; is the disk full?" if text == "System error" else text
+    return str(text).strip().rstrip(".")
 
 
 class Source(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import DeepnmfError
-from .formats import PLACEHOLDER_BYTES, UNBOUNDED, Encoding, encoded
+from .formats import PLACEHOLDER_BYTES, UNBOUNDED, Encoding, encoded, finite_peak
 
 READ_BYTES = 1 << 16
 UNKNOWN_LENGTH = 0xFFFFFFFF
@@ -108,7 +108,7 @@ class PipeWriter:
         """
         if not block.shape[1]:
             return
-        self.peak = max(self.peak, float(np.abs(block).max()))
+        self.peak = max(self.peak, finite_peak(block, "-"))
         if self.encoding.subtype not in UNBOUNDED:
             self.clipped += int((np.abs(block) > 1).sum())
         self._send(packed(block, self.encoding.subtype))

@@ -8,7 +8,7 @@ the top of it. Nothing is cut off, a mask of ones returns the input at any rate,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,6 +109,30 @@ class Enhancer:
         """Algorithmic latency in milliseconds."""
         return 1000 * self.latency_samples / self.rate_hz
 
+    def warm_up(self, samples: np.ndarray) -> None:
+        """Run level and states over samples, usually the first seconds of the recording itself, and return nothing.
+
+        Call it before the first block. Without it, level and recurrent states settle in the first second of the
+        output, which lets noise through.
+
+        Parameters
+        ----------
+        samples : ndarray
+            Shape ``(channels, n)``, as for :meth:`process`.
+
+        Raises
+        ------
+        DeepnmfError
+            If the samples are not such as :meth:`process` takes, or some were processed before.
+        """
+        if self._received:
+            raise DeepnmfError("warm up before the first block, or after flush")
+        samples = self._checked(samples)
+        analyser = Analyser(self.spec, self.channels)
+        for piece in self._pieces(samples):
+            if (spectrum := analyser.push(piece)).shape[2]:
+                self._gains(spectrum)
+
     def process(self, block: np.ndarray) -> np.ndarray:
         """Take the next samples and return those that are ready.
 
@@ -128,8 +152,7 @@ class Enhancer:
             If the shape is wrong or a sample is NaN, infinite or absurdly large.
         """
         block = self._checked(block)
-        step = max(1, int(CHUNK_SECONDS * self.rate_hz))
-        pieces = [self._piece(block[:, at : at + step]) for at in range(0, block.shape[1], step)]
+        pieces = [self._piece(piece) for piece in self._pieces(block)]
         ready = np.concatenate(pieces, axis=1) if pieces else np.zeros((self.channels, 0), np.float32)
         self._received += block.shape[1]
         self._returned += ready.shape[1]
@@ -158,6 +181,10 @@ class Enhancer:
             raise DeepnmfError(f"a block holds samples that are NaN, infinite or beyond {LARGEST_SAMPLE:.0e}")
         return block.astype(np.float32, copy=False)
 
+    def _pieces(self, block: np.ndarray) -> Iterator[np.ndarray]:
+        step = max(1, int(CHUNK_SECONDS * self.rate_hz))
+        return (block[:, at : at + step] for at in range(0, block.shape[1], step))
+
     def _piece(self, samples: np.ndarray) -> np.ndarray:
         spectrum = self._analyser.push(samples)
         if not spectrum.shape[2]:
@@ -173,6 +200,8 @@ class Enhancer:
             power = power.mean(axis=0, keepdims=True)
         magnitudes = np.sqrt(power)
         gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
+        if not np.isfinite(gains).all():  # before PCM or a maximum makes silence of it
+            raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         return np.maximum(gains, np.float32(self._least_gain))
 
 
