@@ -37,10 +37,10 @@ def test_dictionaries_and_dataclasses_are_the_same_thing() -> None:
 
 
 def test_overrides_lie_over_the_file_at_any_depth(tmp_path: Path) -> None:
-    path = toml(tmp_path, "[features]\ncopies = 5\n[features.stft]\nfft_size = 1024\n")
-    config = load(path, {"features": {"stft": {"hop_ms": 5.0}, "copies": None}, "train": {"seed": 3}})
+    path = toml(tmp_path, "[prepare]\nmixtures_per_utterance = 5\n[features.stft]\nfft_size = 1024\n")
+    config = load(path, {"features": {"stft": {"hop_ms": 5.0}, "level_seconds": None}, "train": {"seed": 3}})
     stft = config.features.stft
-    assert (stft.fft_size, stft.hop_ms, config.features.copies, config.train.seed) == (1024, 5.0, 5, 3)
+    assert (stft.fft_size, stft.hop_ms, config.prepare.mixtures_per_utterance, config.train.seed) == (1024, 5.0, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_fingerprint_depends_on_every_field_and_on_nothing_else() -> None:
     assert fingerprint(Config()) == fingerprint(Config()) == fingerprint(to_dict(Config()))
     changed = [
         {"features": {"stft": {"hop_ms": 8.0}}},
-        {"features": {"copies": 3}},
+        {"prepare": {"mixtures_per_utterance": 3}},
         {"snmf": {"beta": 2.0}},
         {"network": {"tied": True}},
         {"train": {"seed": 1}},

@@ -61,17 +61,23 @@ class StftSpec:
 
 
 @dataclass(frozen=True)
+class PrepareConfig:
+    """Mixtures of speech and noise for training."""
+
+    mixtures_per_utterance: int = 2
+    """Mixtures made of each training utterance."""
+    snr_db_low: float = -6.0
+    snr_db_high: float = 9.0
+    """Bounds of the uniformly drawn SNR of training mixtures, in dB."""
+
+
+@dataclass(frozen=True)
 class FeatureConfig:
     """Magnitudes that the model sees."""
 
     stft: StftSpec = field(default_factory=StftSpec)
     level_seconds: float = 3.0
     """Time constant of the causal level that magnitudes are divided by."""
-    copies: int = 2
-    """Mixtures made of each training utterance."""
-    snr_db_low: float = -6.0
-    snr_db_high: float = 9.0
-    """Bounds of the uniformly drawn SNR of training and dev mixtures, in dB."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +201,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     recurrent: RecurrentConfig = field(default_factory=RecurrentConfig)
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

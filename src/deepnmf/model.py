@@ -23,6 +23,8 @@ from .networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
+PREPARE_SETTINGS = ("copies", "snr_db_low", "snr_db_high")
+"""Of :class:`PrepareConfig`; deepnmf 0.1 recorded them in a model's features."""
 FRAMEWISE: dict[str, type[FramewiseNetwork]] = {
     "deep-nmf": DeepNMF,
     "sigmoid": SigmoidNetwork,
@@ -111,7 +113,8 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
         raise DeepnmfError(f"{path}: a network of the kind {kind!r}, which this deepnmf does not know; upgrade deepnmf")
     weights = {name: np.asarray(values, np.float32) for name, values in tensors.items()}
     network = KINDS[kind].from_arrays(weights, settings)
-    return Model(network, from_dict(FeatureConfig, metadata["features"], str(path)), metadata)
+    features = {key: value for key, value in metadata["features"].items() if key not in PREPARE_SETTINGS}
+    return Model(network, from_dict(FeatureConfig, features, str(path)), metadata)
 
 
 def _package_model(name: str) -> Path:

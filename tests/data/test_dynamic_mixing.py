@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from deepnmf.audio.files import find_audio
-from deepnmf.config import FeatureConfig, StftSpec
+from deepnmf.config import FeatureConfig, PrepareConfig, StftSpec
 from deepnmf.data.dynamic_mixing import (
     CLEAN_SHARE,
     CLEAN_SNR_DB,
@@ -24,7 +24,7 @@ from deepnmf.dsp.level import LevelTracker
 from deepnmf.errors import DeepnmfError
 from helpers.signals import RATE_HZ, TinyCorpus, noise, voice
 
-CONFIG = FeatureConfig()
+CONFIG, PREPARE = FeatureConfig(), PrepareConfig()
 FRAMES = 40
 
 
@@ -49,7 +49,7 @@ def tiny_manifest(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def many(tiny_manifest: Path) -> np.ndarray:
     """200 draws ``(draws, 3, F, N)``."""
-    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, FRAMES), np.random.default_rng(0)
+    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
     return np.stack([mixtures.draw(rng) for _ in range(200)])
 
 
@@ -71,13 +71,13 @@ def test_the_mixture_is_at_unit_level(many: np.ndarray) -> None:
 @pytest.mark.parametrize("frames", [3, 31, 300])
 @pytest.mark.parametrize("stft", [StftSpec(), StftSpec(rate_hz=8000, fft_size=256, hop_ms=12.5)])
 def test_shape(tiny_manifest: Path, frames: int, stft: StftSpec) -> None:
-    draw = FreshMixtures(tiny_manifest, FeatureConfig(stft), frames).draw(np.random.default_rng(0))
+    draw = FreshMixtures(tiny_manifest, FeatureConfig(stft), PREPARE, frames).draw(np.random.default_rng(0))
     assert draw.shape == (3, stft.bins, frames)
     assert draw.dtype == np.float32
 
 
 def test_draws_depend_on_the_generator_only(tiny_manifest: Path, many: np.ndarray) -> None:
-    mixtures = FreshMixtures(tiny_manifest, CONFIG, FRAMES)
+    mixtures = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES)
     mixtures.draw(np.random.default_rng(5))
     rng = np.random.default_rng(0)
     for expected in many[:5]:
@@ -87,12 +87,12 @@ def test_draws_depend_on_the_generator_only(tiny_manifest: Path, many: np.ndarra
 
 def test_shares_are_as_stated(tiny_manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LevelTracker, "push", lambda _, m: np.ones(m.shape[1], np.float32))  # it would move the SNR
-    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, FRAMES), np.random.default_rng(0)
+    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
     powers = np.array([np.square(mixtures.draw(rng)).mean(axis=(1, 2)) for _ in range(600)])
     no_speech = powers[:, 1] == 0
     assert _is_share(no_speech, NOISE_ONLY_SHARE)
     snr_db = 10 * np.log10(powers[~no_speech, 1] / powers[~no_speech, 2])
-    low, high = CONFIG.snr_db_low - SNR_MARGIN_DB, CONFIG.snr_db_high + SNR_MARGIN_DB
+    low, high = PREPARE.snr_db_low - SNR_MARGIN_DB, PREPARE.snr_db_high + SNR_MARGIN_DB
     usual = 1 - CLEAN_SHARE - GOOD_SHARE
     assert _is_share(snr_db > CLEAN_SNR_DB[0], CLEAN_SHARE)
     assert _is_share((snr_db > high) & (snr_db < GOOD_SNR_DB[1]), GOOD_SHARE)
@@ -113,7 +113,7 @@ def test_a_manifest_of_pairs_works(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"noisy{index}.wav", clean + noise("hiss", index, 1.5), RATE_HZ)
         rows.append(MixtureEntry(f"{index}", "train", f"clean{index}.wav", noisy=f"noisy{index}.wav"))
     write_manifest(tmp_path / "manifest.jsonl", rows)
-    mixtures, rng = FreshMixtures(tmp_path / "manifest.jsonl", CONFIG, FRAMES), np.random.default_rng(0)
+    mixtures, rng = FreshMixtures(tmp_path / "manifest.jsonl", CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
     for _ in range(20):
         m, speech, noises = mixtures.draw(rng)
         assert noises.any()
@@ -127,7 +127,9 @@ def test_unreadable_and_silent_recordings_are_passed_over(tiny_corpus: TinyCorpu
     bad, silent, gone = tmp_path / "bad.wav", tmp_path / "silent.wav", tmp_path / "gone.wav"
     bad.write_bytes(b"no audio")
     soundfile.write(silent, np.zeros(RATE_HZ), RATE_HZ)
-    mixtures = FreshMixtures(manifest(tmp_path, [*speech, bad, silent], [*noises, bad, silent, gone]), CONFIG, FRAMES)
+    mixtures = FreshMixtures(
+        manifest(tmp_path, [*speech, bad, silent], [*noises, bad, silent, gone]), CONFIG, PREPARE, FRAMES
+    )
     rng = np.random.default_rng(0)
     assert all(np.isfinite(mixtures.draw(rng)).all() for _ in range(20))
 
@@ -139,12 +141,12 @@ def test_if_all_are_silent_one_line_says_so(silent: str, reason: str, tiny_corpu
     speech, noises = find_audio(tiny_corpus.speech), find_audio(tiny_corpus.noise)
     made = manifest(tmp_path, [path], noises) if silent == "speech" else manifest(tmp_path, speech, [path])
     with pytest.raises(DeepnmfError, match=f"^cannot mix training recordings anew: .*{reason}$") as caught:
-        FreshMixtures(made, CONFIG, FRAMES).draw(np.random.default_rng(0))
+        FreshMixtures(made, CONFIG, PREPARE, FRAMES).draw(np.random.default_rng(0))
     assert "\n" not in str(caught.value)
 
 
 def test_if_no_noise_can_be_read_one_line_says_so(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
     gone = tmp_path / "gone.wav"
-    mixtures = FreshMixtures(manifest(tmp_path, find_audio(tiny_corpus.speech), [gone]), CONFIG, FRAMES)
+    mixtures = FreshMixtures(manifest(tmp_path, find_audio(tiny_corpus.speech), [gone]), CONFIG, PREPARE, FRAMES)
     with pytest.raises(DeepnmfError, match=rf"^cannot mix training recordings anew: {gone}: no such file$"):
         mixtures.draw(np.random.default_rng(0))

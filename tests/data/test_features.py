@@ -19,13 +19,13 @@ from deepnmf.training.pretrain import sample_frames
 from deepnmf.training.targets import phase_sensitive
 from helpers.signals import TinyCorpus
 
-CONFIG = FeatureConfig(copies=2)
+CONFIG = FeatureConfig()
 
 
 @pytest.fixture(scope="module")
 def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
-    assert prepare(folder, tiny_corpus.speech, tiny_corpus.noise, config=CONFIG) == []
+    assert prepare(folder, tiny_corpus.speech, tiny_corpus.noise) == []
     assert features(folder / "manifest.jsonl", folder / "features", CONFIG) == []
     return folder
 

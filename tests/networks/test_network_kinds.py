@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.config import NETWORKS, Config, FeatureConfig, NetworkConfig, NetworkKind, SnmfConfig, TrainConfig
+from deepnmf.config import (
+    NETWORKS,
+    Config,
+    NetworkConfig,
+    NetworkKind,
+    PrepareConfig,
+    SnmfConfig,
+    TrainConfig,
+)
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import KINDS, load_model
 from deepnmf.networks.base import DictionaryNetwork
@@ -30,7 +38,7 @@ def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) 
     """Return a folder with features, a dictionary, and an experiment with each kind of network."""
     output = tmp_path_factory.mktemp("prepared")
     snmf = SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5)
-    config = Config(FeatureConfig(copies=1), snmf, train=TrainConfig(epochs=0))
+    config = Config(snmf=snmf, train=TrainConfig(epochs=0), prepare=PrepareConfig(mixtures_per_utterance=1))
     train(output, Corpus(speech=tiny_corpus.speech, noise=tiny_corpus.noise), config, report=lambda _: None)
     with pytest.MonkeyPatch.context() as patch:
         assert all(run(patch, *arguments(output, kind), "-o", output / kind) == 0 for kind in NETWORKS)

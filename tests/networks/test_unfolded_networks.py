@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from deepnmf.config import Config, FeatureConfig, NetworkConfig, NetworkKind, SnmfConfig, StftSpec, TrainConfig
+from deepnmf.config import (
+    Config,
+    FeatureConfig,
+    NetworkConfig,
+    NetworkKind,
+    PrepareConfig,
+    SnmfConfig,
+    StftSpec,
+    TrainConfig,
+)
 from deepnmf.dsp.stft import stack_context
 from deepnmf.model import FRAMEWISE, Model, load_model, save_model
 from deepnmf.networks.base import FramewiseNetwork, with_arrays
@@ -150,7 +159,9 @@ def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) 
     """Return a folder with features and a dictionary of the tiny corpus."""
     output = tmp_path_factory.mktemp("prepared")
     config = Config(
-        FeatureConfig(copies=1), SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5), train=TrainConfig(epochs=0)
+        snmf=SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5),
+        train=TrainConfig(epochs=0),
+        prepare=PrepareConfig(mixtures_per_utterance=1),
     )
     train(output, Corpus(speech=tiny_corpus.speech, noise=tiny_corpus.noise), config, report=lambda _: None)
     return output

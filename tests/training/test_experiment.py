@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from deepnmf.artifacts import read_json
-from deepnmf.config import Config, FeatureConfig, NetworkConfig, SnmfConfig, StftSpec, TrainConfig
+from deepnmf.config import Config, FeatureConfig, NetworkConfig, PrepareConfig, SnmfConfig, StftSpec, TrainConfig
 from deepnmf.data.features import features
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import load_model
@@ -23,13 +23,15 @@ from deepnmf.training.loop import train_network
 from helpers.signals import TinyCorpus
 
 SMALL = Config(
-    FeatureConfig(copies=1),
+    FeatureConfig(),
     SnmfConfig(speech_atoms=4, noise_atoms=3, context=2, iterations=5),
     NetworkConfig(layers=2, trained=3),
     TrainConfig(epochs=3, epoch_frames=300, batch_frames=100),
+    prepare=PrepareConfig(mixtures_per_utterance=1),
 )
 SETTINGS = [
-    "features.copies=1", "snmf.speech_atoms=4", "snmf.noise_atoms=3", "snmf.context=2", "snmf.iterations=5",
+    "prepare.mixtures_per_utterance=1",
+    "snmf.speech_atoms=4", "snmf.noise_atoms=3", "snmf.context=2", "snmf.iterations=5",
     "network.layers=2", "network.trained=3", "train.epochs=3", "train.epoch_frames=300", "train.batch_frames=100",
 ]  # fmt: skip
 ARTIFACTS = ("manifest.jsonl", "dictionary.safetensors", "best.safetensors", "last.safetensors")
@@ -171,7 +173,7 @@ def test_another_configuration_is_refused_by_the_field_that_differs(experiment: 
 
 
 def test_features_of_another_stft_are_refused(experiment: Path, tmp_path: Path) -> None:
-    other = FeatureConfig(StftSpec(hop_ms=8.0), copies=1)
+    other = FeatureConfig(StftSpec(hop_ms=8.0))
     features(experiment / "manifest.jsonl", tmp_path / "features", other)
     with pytest.raises(DeepnmfError, match=r"stft\.hop_ms: found 8\.0, expected 10\.0"):
         train_network(experiment / "dictionary.safetensors", tmp_path / "features", tmp_path / "out")

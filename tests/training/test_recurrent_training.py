@@ -17,7 +17,7 @@ from deepnmf.training.targets import compressed
 from helpers.signals import TinyCorpus
 
 SMALL = Config(
-    FeatureConfig(copies=1),
+    FeatureConfig(),
     SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5),
     NetworkConfig(kind="recurrent-deep-nmf"),
     TrainConfig(epochs=3, epoch_frames=0),

@@ -59,7 +59,7 @@ def prepare(
     from ..data.corpora import catalogue
 
     loaded = _load(config, settings, seed)
-    how = loaded.features, loaded.train.seed
+    how = loaded.prepare, loaded.train.seed
     if corpus is None:
         if root or download or dev_speakers:
             raise DeepnmfError("--root, --download and --dev-speakers go with --corpus")
@@ -147,7 +147,7 @@ def train(
     loaded = _load(config, settings, seed, direct)
     if dictionary and features:
         best = training.train_network(
-            dictionary, features, output, loaded.network, loaded.train, device, loaded.recurrent
+            dictionary, features, output, loaded.network, loaded.train, device, loaded.recurrent, loaded.prepare
         )
         typer.echo(f"{best}")
         return

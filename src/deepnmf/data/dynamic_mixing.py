@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio.files import resample
-from ..config import FeatureConfig
+from ..config import FeatureConfig, PrepareConfig
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stft
 from ..errors import DeepnmfError
@@ -44,13 +44,15 @@ class FreshMixtures:
     manifest : Path
         What :func:`deepnmf.data.prepare.prepare` wrote.
     config : FeatureConfig
-        Transform, level, and the bounds of the SNR.
+        Transform and level.
+    prepare : PrepareConfig
+        The bounds of the SNR.
     frames : int
         N, the frames of a segment.
     """
 
-    def __init__(self, manifest: Path, config: FeatureConfig, frames: int) -> None:
-        self._config = config
+    def __init__(self, manifest: Path, config: FeatureConfig, prepare: PrepareConfig, frames: int) -> None:
+        self._config, self._prepare = config, prepare
         self._samples = frames * config.stft.hop - (config.stft.window - config.stft.hop)
         rows = read_manifest(manifest, "train")
         self._excerpts = Excerpts(rows, config.stft.rate_hz)
@@ -115,7 +117,7 @@ class FreshMixtures:
             return rng.uniform(*CLEAN_SNR_DB)
         if draw < CLEAN_SHARE + GOOD_SHARE:
             return rng.uniform(*GOOD_SNR_DB)
-        return rng.uniform(self._config.snr_db_low - SNR_MARGIN_DB, self._config.snr_db_high + SNR_MARGIN_DB)
+        return rng.uniform(self._prepare.snr_db_low - SNR_MARGIN_DB, self._prepare.snr_db_high + SNR_MARGIN_DB)
 
 
 def _colour(bins: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..audio.files import duration_seconds, find_audio
-from ..config import FeatureConfig
+from ..config import PrepareConfig
 from ..errors import DeepnmfError
 from .manifest import MixtureEntry, Split
 
@@ -93,12 +93,13 @@ def split_by_group(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLIT
 
 
 def mixture_entries(
-    speech: dict[Split, list[Clip]], noise: dict[Split, list[Clip]], config: FeatureConfig, seed: int
+    speech: dict[Split, list[Clip]], noise: dict[Split, list[Clip]], config: PrepareConfig, seed: int
 ) -> Iterator[MixtureEntry]:
     """Yield the mixtures to make of each split.
 
-    Train: `config.copies` of each utterance at a uniform SNR. Dev: each utterance once, the SNRs in turn. Test: each
-    utterance at every SNR. What a row draws depends on its utterance alone, so that adding files changes no other row.
+    Train: `config.mixtures_per_utterance` of each utterance at a uniform SNR. Dev: each utterance once, the SNRs in
+    turn. Test: each utterance at every SNR. What a row draws depends on its utterance alone, so that adding files
+    changes no other row.
     """
     for split in SPLITS:
         for number, clip in enumerate(speech.get(split, [])):
@@ -106,13 +107,13 @@ def mixture_entries(
                 yield _mixture_entry(clip, noise.get(split) or noise["train"], split, copy, snr_db, seed)
 
 
-def _snrs(split: Split, number: int, clip: Clip, config: FeatureConfig, seed: int) -> Sequence[float]:
+def _snrs(split: Split, number: int, clip: Clip, config: PrepareConfig, seed: int) -> Sequence[float]:
     if split == "test":
         return EVALUATION_SNRS_DB
     if split == "dev":
         return EVALUATION_SNRS_DB[number % len(EVALUATION_SNRS_DB) :][:1]
     rng = random.Random(f"{seed}/snr/{_name(clip)}")
-    return [round(rng.uniform(config.snr_db_low, config.snr_db_high), 2) for _ in range(config.copies)]
+    return [round(rng.uniform(config.snr_db_low, config.snr_db_high), 2) for _ in range(config.mixtures_per_utterance)]
 
 
 def _mixture_entry(clip: Clip, noises: list[Clip], split: Split, copy: int, snr_db: float, seed: int) -> MixtureEntry:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import write_json
-from ..config import FeatureConfig
+from ..config import PrepareConfig
 from ..errors import DeepnmfError
 from .corpora.catalogue import find_corpus
 from .corpora.layout import PrepareOptions
@@ -25,7 +25,7 @@ def prepare(
     noise: Path | None = None,
     noisy: Path | None = None,
     clean: Path | None = None,
-    config: FeatureConfig | None = None,
+    config: PrepareConfig | None = None,
     seed: int = 0,
 ) -> list[str]:
     """Write ``manifest.jsonl`` and ``corpus.json`` into `output`.
@@ -39,7 +39,7 @@ def prepare(
         speakers (parent folders of speech) and noise types (parent folders of noise) are split by seed.
     noisy, clean : Path, optional
         Folders of recorded pairs with equal relative paths, instead of `speech` and `noise`.
-    config : FeatureConfig, optional
+    config : PrepareConfig, optional
         How many mixtures to make, at which SNRs.
     seed : int
         Decides splits, noises, offsets and SNRs.
@@ -54,7 +54,7 @@ def prepare(
     DeepnmfError
         If the folders are missing, empty, or leave no training mixture.
     """
-    config = config or FeatureConfig()
+    config = config or PrepareConfig()
     left_out: list[str] = []
     if speech and noise and not (noisy or clean):
         parts = split_clips(speech, left_out, seed), split_clips(noise, left_out, seed)
@@ -71,7 +71,7 @@ def prepare_corpus(
     output: Path,
     name: str,
     roots: Sequence[Path],
-    config: FeatureConfig | None = None,
+    config: PrepareConfig | None = None,
     seed: int = 0,
     dev_speakers: Sequence[str] = (),
 ) -> list[str]:
@@ -106,7 +106,7 @@ def prepare_corpus(
     spec = find_corpus(name, roots)
     if dev_speakers and name != "voicebank_demand":
         raise DeepnmfError(f"{name}: dev speakers can be chosen for voicebank_demand only")
-    options = PrepareOptions(config or FeatureConfig(), seed, tuple(dev_speakers))
+    options = PrepareOptions(config or PrepareConfig(), seed, tuple(dev_speakers))
     rows, report = list(spec.rows(roots, options)), options.report
     warnings = report.warnings()
     for line in warnings:

@@ -90,7 +90,8 @@ def train(
     if not dictionary.exists():
         pretrain(output / "features", dictionary, config.snmf, config.train.seed)
     report(f"train: {output / BEST}")
-    train_network(dictionary, output / "features", output, config.network, config.train, device, config.recurrent)
+    settings = config.network, config.train, device, config.recurrent, config.prepare
+    train_network(dictionary, output / "features", output, *settings)
     return left_out
 
 
@@ -116,6 +117,6 @@ def _manifest(output: Path, corpus: Corpus, config: Config, report: Callable[[st
     if path.exists():
         return path, list(read_json(output / "corpus.json")["left_out"])
     if corpus.name:
-        return path, prepare_corpus(output, corpus.name, corpus.roots, config.features, config.train.seed)
+        return path, prepare_corpus(output, corpus.name, corpus.roots, config.prepare, config.train.seed)
     sources = corpus.speech, corpus.noise, corpus.noisy, corpus.clean
-    return path, prepare(output, *sources, config=config.features, seed=config.train.seed)
+    return path, prepare(output, *sources, config=config.prepare, seed=config.train.seed)

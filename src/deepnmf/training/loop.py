@@ -17,6 +17,7 @@ from ..config import (
     Config,
     FeatureConfig,
     NetworkConfig,
+    PrepareConfig,
     RecurrentConfig,
     TrainConfig,
     difference,
@@ -49,6 +50,7 @@ def train_network(
     config: TrainConfig | None = None,
     device: str = "cpu",
     recurrent: RecurrentConfig | None = None,
+    prepare: PrepareConfig | None = None,
 ) -> Path:
     """Train a deep NMF network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
 
@@ -69,6 +71,8 @@ def train_network(
         A torch device.
     recurrent : RecurrentConfig, optional
         All about the recurrent kind.
+    prepare : PrepareConfig, optional
+        SNR of the mixtures that the recurrent kinds make on the fly.
 
     Returns
     -------
@@ -81,9 +85,10 @@ def train_network(
         If dictionary and features differ in their STFT or level, `output` holds a run of another configuration, or the
         error is no longer finite; the models of the epochs before are there.
     """
-    parts = network or NetworkConfig(), config or TrainConfig(), recurrent or RecurrentConfig()
     source = load_dictionary(dictionary)
-    settings, run = _prepare_run(source, dictionary, features, *parts)
+    trained = network or NetworkConfig(), config or TrainConfig(), recurrent or RecurrentConfig()
+    settings = Config(source.features, source.snmf, *trained, prepare or PrepareConfig())
+    run = _run_record(source, dictionary, features, settings)
     kind = LEARNERS[settings.network.kind]
     train = FeatureSet(features, "train", settings.snmf.context, kind.SEGMENT_FRAMES)
     dev = FeatureSet(features, "dev", settings.snmf.context)
@@ -112,27 +117,18 @@ def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> st
     return f"epoch {epoch}/{epochs}: {untrained}, dev SI-SDR {dev_sdr_db:.2f} dB"
 
 
-def _prepare_run(
-    source: Dictionary,
-    dictionary: Path,
-    features: Path,
-    network: NetworkConfig,
-    config: TrainConfig,
-    recurrent: RecurrentConfig,
-) -> tuple[Config, dict[str, Any]]:
-    """Check that the inputs belong together; return the configuration and the record that identifies the run."""
+def _run_record(source: Dictionary, dictionary: Path, features: Path, settings: Config) -> dict[str, Any]:
+    """Check that the inputs belong together; return the record that identifies the run."""
     record = read_json(Path(features) / "features.json")
     if found := difference(to_dict(source.features), record["features"]):
         raise DeepnmfError(f"{features}: not the features of {dictionary} ({found}); make both with one configuration")
-    settings = Config(source.features, source.snmf, network, config, recurrent)
-    run = {
+    return {
         "config": to_dict(settings),
-        "seed": config.seed,
+        "seed": settings.train.seed,
         "dictionary": source.metadata["sha256"],
         "manifest": record["manifest"],
         "deepnmf": __version__,
     }
-    return settings, run
 
 
 def _updates(settings: Config, batch_frames: int, frames: int) -> int:

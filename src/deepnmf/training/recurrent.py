@@ -94,7 +94,7 @@ class RecurrentLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.train.seed)
             self._module = self.MODULE(settings, source).to(device)
-        self._config, self._stft = settings.recurrent, settings.features.stft
+        self._config, self._stft, self._prepare = settings.recurrent, settings.features.stft, settings.prepare
         self._mixtures: FreshMixtures | None = None
         self._updates = updates
         self._device = device
@@ -116,7 +116,7 @@ class RecurrentLearner:
     def learn(self, data: FeatureSet, batch: list[Segment], rng: np.random.Generator) -> tuple[float, int]:
         """Make one update from as many fresh segments as there are in the batch; return their error and frames."""
         if self._mixtures is None:
-            self._mixtures = FreshMixtures(data.recordings, data.config, self.SEGMENT_FRAMES)
+            self._mixtures = FreshMixtures(data.recordings, data.config, self._prepare, self.SEGMENT_FRAMES)
         m, speech, noise = np.stack([self._mixtures.draw(rng) for _ in batch], axis=1)
         error = self._error(m, speech, noise)
         torch.autograd.backward(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...audio.files import find_audio
-from ...config import FeatureConfig
+from ...config import PrepareConfig
 from ...errors import DeepnmfError
 from ..folders import Clip, read_clips
 from ..manifest import MixtureEntry, Split
@@ -55,7 +55,7 @@ class ScanReport:
 class PrepareOptions:
     """How to prepare a corpus: what to mix, the seed, and who is held out where the corpus has no dev split."""
 
-    config: FeatureConfig
+    config: PrepareConfig
     seed: int
     dev_speakers: tuple[str, ...] = ()
     report: ScanReport = field(default_factory=ScanReport)
