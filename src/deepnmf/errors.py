@@ -1,5 +1,61 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read: one line that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
 
 
 class DeepnmfError(Exception):
-    """Bad input: one line that says what is wrong, where, and what to do. The CLI prints it and exits with 1."""
+    """Bad input. The command line prints its one line and exits with 1."""
+
+
+class InputError(DeepnmfError, ValueError):
+    """A file, a folder or a value that cannot be used."""
+
+
+class ConfigError(InputError):
+    """A setting that does not exist, or whose value is out of range."""
+
+
+class MissingExtra(DeepnmfError, ImportError):  # noqa: N818 - what is missing is an extra, not an error
+    """A package that only a part of deepnmf needs is not installed.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs it, as the subject of a sentence in the singular: ``"training"``.
+    packages : str
+        Names of the missing packages, as they are imported.
+
+    Examples
+    --------
+    >>> print(MissingExtra("evaluation", "pystoi", "fast_bss_eval"))
+    evaluation needs pystoi, fast_bss_eval: pip install pystoi fast-bss-eval
+    """
+
+    def __init__(self, purpose: str, *packages: str) -> None:
+        command = " ".join(package.replace("_", "-") for package in packages)
+        super().__init__(f"{purpose} needs {', '.join(packages)}: pip install {command}", name=packages[0])
+
+
+def require(purpose: str, *packages: str) -> None:
+    """Check that packages are installed, without importing them, which takes seconds for some.
+
+    Raises
+    ------
+    MissingExtra
+        If one of them is not; it names all that are missing.
+    """
+    if missing := [package for package in packages if not is_installed(package)]:
+        raise MissingExtra(purpose, *missing)
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package can be found, without importing it."""
+    if package in sys.modules:
+        return sys.modules[package] is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:  # an import hook that refuses
+        return False

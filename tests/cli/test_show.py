@@ -98,7 +98,7 @@ def test_without_matplotlib_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert run(monkeypatch, "show", model, "--plot", model.parent / "atoms.png") == 1
-    assert capsys.readouterr().err == "deepnmf: plots need matplotlib: pip install 'deepnmf[plot]'\n"
+    assert capsys.readouterr().err.endswith("pip install matplotlib\n")
 
 
 def test_a_damaged_file_gives_one_line(

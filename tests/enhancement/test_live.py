@@ -105,7 +105,7 @@ def test_what_is_missing_is_said_in_one_line(
         raise module.PortAudioError("Error querying device -1")
 
     module.Stream = no_device  # type: ignore[attr-defined]
-    for found, line in ((None, "pip install 'deepnmf[live]'"), (module, "no usable audio device")):
+    for found, line in ((None, "pip install sounddevice"), (module, "no usable audio device")):
         monkeypatch.setitem(sys.modules, "sounddevice", found)
         assert run(monkeypatch, "live", "--model", tmp_path / "m.safetensors") == 1
         errors = capsys.readouterr().err.splitlines()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, MissingExtra
 
 app = typer.Typer(
     name="deepnmf",
@@ -40,12 +40,23 @@ def _options(
     pass
 
 
+def _import_failure(error: ImportError) -> str:
+    package = (error.name or "").partition(".")[0]
+    if package == "deepnmf":
+        raise error
+    if isinstance(error, ModuleNotFoundError) and package:
+        return str(MissingExtra("this command", package))
+    return f"a package that this command needs cannot be imported ({error}); install it again"
+
+
 def main() -> None:
     """Run the command line; bad input gives one line on stderr and exit code 1."""
     try:
         app()
     except DeepnmfError as error:
         sys.exit(f"deepnmf: {error}")
+    except ImportError as error:
+        sys.exit(f"deepnmf: {_import_failure(error)}")
     except KeyboardInterrupt:
         print("deepnmf: interrupted", file=sys.stderr)
         sys.exit(130)

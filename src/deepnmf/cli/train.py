@@ -9,7 +9,7 @@ import typer
 
 from ..config import NETWORKS
 from ..data.corpora import NAMES
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -136,6 +136,7 @@ def train(
 ) -> None:
     """Train on your own recordings: every stage that is not yet done, resuming where an earlier run stopped."""
     _limit_threads(threads)
+    require("training", "torch")
     from ..training import experiment as pipeline
     from ..training import loop as training
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 from ..model import Model
 from ..networks.unfolded.deep_nmf import DeepNMF
 
@@ -37,6 +37,7 @@ def on_device(model: Model, device: str) -> Model:
     DeepnmfError
         If torch does not have the device, or the model is not a deep NMF.
     """
+    require("another device than the CPU", "torch")
     import torch
 
     network = model.network

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 from ..model import Model
 from .enhancer import Enhancer
 
@@ -131,10 +131,9 @@ def run_live(
 
 def import_sounddevice() -> Any:
     """Return the sounddevice module, or raise `DeepnmfError` that says how to get it."""
+    require("live sound", "sounddevice")
     try:
         import sounddevice
-    except ImportError:
-        raise DeepnmfError("live sound needs sounddevice: pip install 'deepnmf[live]'") from None
     except OSError:
         raise DeepnmfError("live sound needs the PortAudio library: apt install libportaudio2, or the like") from None
     return sounddevice

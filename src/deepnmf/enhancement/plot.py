@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 
 MOST_COLUMNS = 2000
 """Columns that are kept; when they are full, neighbours are merged, so that memory stays bounded."""
@@ -34,10 +34,9 @@ class Picture:
     """
 
     def __init__(self, path: Path, rate_hz: int, frame_seconds: float) -> None:
-        try:
-            import matplotlib.figure
-        except ImportError:
-            raise DeepnmfError("plots need matplotlib: pip install 'deepnmf[plot]'") from None
+        require("a plot", "matplotlib")
+        import matplotlib.figure
+
         self._new_figure = matplotlib.figure.Figure
         if path.suffix[1:].lower() not in self._new_figure().canvas.get_supported_filetypes():
             raise DeepnmfError(f"{path}: not a picture format that matplotlib knows; choose .png, .pdf or .svg")

@@ -11,10 +11,10 @@ from typing import Any
 
 from .._version import __version__
 from ..artifacts import write_csv, write_json, write_text
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, InputError, require
 from ..model import DEFAULT_MODEL
 from .items import Item, folder_items, manifest_items
-from .metrics import available_metrics
+from .metrics import METRICS, available_metrics
 from .scoring import Plan, Scores, score_all
 from .summary import metric_notes, summarise
 from .systems import Enhance, System, model_system
@@ -145,16 +145,15 @@ def _limited(items: list[Item], limit: int | None) -> list[Item]:
 
 
 def _metrics(only: Sequence[str]) -> tuple[str, ...]:
-    names = tuple(available_metrics())
-    if only:
-        if unknown := set(only) - set(names):
-            raise DeepnmfError(
-                f"metric {', '.join(sorted(unknown))} is unknown or not installed; there are: {', '.join(names)}"
-            )
-        return tuple(name for name in names if name in only)
-    if "pesq_wb" not in names:
-        print("deepnmf: PESQ left out, its package is missing: pip install 'deepnmf[pesq]'", file=sys.stderr)
-    return names
+    if unknown := set(only) - set(METRICS):
+        raise InputError(f"metric {', '.join(sorted(unknown))} is unknown; there are: {', '.join(METRICS)}")
+    names = [name for name in METRICS if name in only or not only]
+    if not only and "pesq_wb" not in available_metrics():
+        print("deepnmf: PESQ left out, its package is missing: pip install pesq", file=sys.stderr)
+        names.remove("pesq_wb")
+    packages = dict.fromkeys(package for name in names for package in METRICS[name].packages)
+    require(f"scoring by {', '.join(names)}", *packages)
+    return tuple(names)
 
 
 def _run(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..audio.files import resample
+from ..errors import MissingExtra, is_installed
 
 LIMIT_DB = 100.0
 """SI-SDR and SDR stay within ± this: a perfect estimate would be infinite, and rounding blurs what lies beyond."""
@@ -153,29 +154,28 @@ class Metric:
     decimals: int
     score: Callable[[np.ndarray, np.ndarray, int], float]
     """Of reference, estimate and rate in Hz."""
+    packages: tuple[str, ...] = ()
+    """Those that it needs, as they are imported."""
 
 
 METRICS: dict[str, Metric] = {
     "si_sdr": Metric("SI-SDR", "dB", "zero-mean, clamped to ±100 dB", 2, lambda r, e, _: si_sdr(r, e)),
     "sdr": Metric(
         "SDR", "dB", "BSS-eval v3: fast_bss_eval.sdr, numpy, filter_length=512, zero_mean=False, clamped to ±100 dB",
-        2, lambda r, e, _: sdr(r, e),
+        2, lambda r, e, _: sdr(r, e), ("fast_bss_eval", "scipy"),
     ),
-    "stoi": Metric("STOI", "", "pystoi.stoi, extended=False, 10 kHz", 3, stoi),
-    "estoi": Metric("ESTOI", "", "pystoi.stoi, extended=True, 10 kHz", 3, estoi),
+    "stoi": Metric("STOI", "", "pystoi.stoi, extended=False, 10 kHz", 3, stoi, ("pystoi", "scipy")),
+    "estoi": Metric("ESTOI", "", "pystoi.stoi, extended=True, 10 kHz", 3, estoi, ("pystoi", "scipy")),
     "pesq_wb": Metric(
-        "PESQ-WB", "MOS", "ITU-T P.862.2: pesq.pesq, mode wb, 16 kHz, mean of equal parts of at most 20 s", 2, pesq_wb
+        "PESQ-WB", "MOS", "ITU-T P.862.2: pesq.pesq, mode wb, 16 kHz, mean of equal parts of at most 20 s", 2, pesq_wb,
+        ("pesq",),
     ),
 }  # fmt: skip
 
 
 def available_metrics() -> list[str]:
-    """Return the names of the metrics whose packages are installed: all, or all but ``pesq_wb``."""
-    try:
-        import pesq  # noqa: F401
-    except ImportError:
-        return [name for name in METRICS if name != "pesq_wb"]
-    return list(METRICS)
+    """Return the names of the metrics whose packages are installed."""
+    return [name for name, metric in METRICS.items() if all(map(is_installed, metric.packages))]
 
 
 def _centred(samples: np.ndarray) -> np.ndarray:
@@ -207,7 +207,7 @@ def _bss_eval() -> Any:
     """Return the NumPy half of fast_bss_eval, loaded alone: the package imports torch, which takes seconds."""
     package = importlib.util.find_spec("fast_bss_eval")
     if package is None or not package.submodule_search_locations:
-        raise ImportError("fast_bss_eval is not installed")
+        raise MissingExtra("the SDR", "fast_bss_eval")
     folder = Path(package.submodule_search_locations[0]) / "numpy"
     name = f"{__package__}._fast_bss_eval_numpy"
     spec = importlib.util.spec_from_file_location(

@@ -15,7 +15,7 @@ import numpy as np
 from ..artifacts import atomic_path
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.stft import synthesis_window, window
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 
 if TYPE_CHECKING:
     import torch
@@ -43,12 +43,10 @@ def export_onnx(model: Model, path: Path) -> None:
     DeepnmfError
         If the ``onnx`` extra is missing, the model is of another kind, or the graph does not agree with the engine.
     """
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401 - needed by the check
-        import torch
-    except ImportError as error:
-        raise DeepnmfError(f"export needs {error.name}: pip install 'deepnmf[onnx]'") from None
+    require("ONNX export", "torch", "onnx", "onnxruntime")
+    import onnx
+    import torch
+
     step = _step_module(model)
     states = state_shapes(model)
     inputs = (torch.zeros(model.features.stft.hop), *(torch.zeros(shape) for shape in states.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..artifacts import atomic_path
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 from ..model import Model, kind_of
 from ..networks.base import DictionaryNetwork
 from .atoms import RANGE_DB, shading, sorted_atoms
@@ -22,10 +22,9 @@ def plot_atoms(model: Model, path: Path) -> None:
     network = model.network
     if not isinstance(network, DictionaryNetwork):
         raise DeepnmfError(f"{path}: a network of the kind {kind_of(network)} has no atoms to draw; leave --plot out")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise DeepnmfError("plots need matplotlib: pip install 'deepnmf[plot]'") from None
+    require("a plot", "matplotlib")
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(12, 5), layout="constrained")
     if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
         raise DeepnmfError(f"{path}: not a picture format that matplotlib knows; choose .png, .pdf or .svg")
