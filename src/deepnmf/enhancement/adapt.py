@@ -71,8 +71,10 @@ def adapted(
     frames = stacked[:, _pauses(model, m)] if with_speech else stacked
     atoms = atoms or (RECORDING_ATOMS if with_speech else PROFILE_ATOMS)
     _check_spectral(network)
-    snmf = SparseNMF(atoms, network.beta, network.sparsity, iterations=ITERATIONS).fit(frames)
-    return dataclasses.replace(model, network=with_noise_atoms(network, snmf.components_, frames, replace))
+    snmf = SparseNMF(
+        atoms, beta=network.beta, sparsity=network.sparsity, max_iter=ITERATIONS, tol=0, random_state=0
+    ).fit(frames.T)
+    return dataclasses.replace(model, network=with_noise_atoms(network, snmf.components_.T, frames, replace))
 
 
 def _check_spectral(network: DeepNMF) -> None:

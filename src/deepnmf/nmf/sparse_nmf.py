@@ -3,192 +3,274 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..dsp.arrays import epsilon, fast_pow
-from ..errors import DeepnmfError
-from .divergence import beta_divergence, mu_exponent
-from .updates import update_activations
+from ..errors import InputError
+from .blocks import BlockUpdates, blocks
+from .divergence import mu_exponent
+from .estimator import Estimator, RandomState, check_magnitudes, random_generator
 
-REVIVAL_PERIOD = 10
-"""Iterations between two searches for dead atoms."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+CHECK_PERIOD = 10
+"""Iterations between two values of the objective, and between two searches for dead atoms."""
 DEAD_SHARE = 1e-4
 """An atom is dead when it carries less than this share of the activation of an average atom."""
 
 
-BLOCK_FRAMES = 1024
-"""Frames worked on at a time: their model stays in the processor's cache."""
+class SparseNMF(Estimator):
+    """Factorise non-negative data as ``X ≈ H C`` with sparse activations H and unit-L2-norm components C.
 
-
-class SparseNMF:
-    """Factorise non-negative data as ``m ≈ W h`` with sparse activations and unit-L2-norm atoms.
-
-    Minimises ``D_β(m | W h) + μ ‖h‖₁`` by multiplicative updates, which cannot raise it.
+    Minimises ``D_β(X | H C) + μ ‖H‖₁`` by multiplicative updates, which cannot raise it. An estimator as scikit-learn
+    has them, without the need for it: data is ``(n_samples, n_features)``, a frame a row.
 
     Parameters
     ----------
-    atoms : int
-        R.
+    n_components : int, optional
+        Atoms, R; by default as many as the data has features.
     beta : float
         β of the divergence: 2 Euclidean, 1 Kullback–Leibler, 0 Itakura–Saito, any real between.
     sparsity : float
-        μ ≥ 0, in the unit of the data.
-    iterations : int
-        Updates of :meth:`fit` and :meth:`transform`.
-    seed : int
-        Seed of the starting point.
+        μ ≥ 0, in the unit of the data to the power β − 1.
+    max_iter : int
+        Most updates of :meth:`fit`; the updates of :meth:`transform`.
+    tol : float
+        :meth:`fit` stops when ten updates lower the objective by less than this share of its first value.
+    forget_factor : float
+        Share of what earlier batches gave that :meth:`partial_fit` keeps.
+    batch_iter : int
+        Updates of the activations of a batch in :meth:`partial_fit`.
+    random_state : int, Generator or RandomState, optional
+        Seed of the starting point; without one no two fits are the same.
 
     Attributes
     ----------
     components_ : ndarray
-        Dictionary W, shape ``(F, R)``.
-    activations_ : ndarray
-        Activations of the fitted data, shape ``(R, N)``.
+        C, shape ``(R, F)``.
+    n_features_in_ : int
+        F.
+    n_iter_ : int
+        Updates that :meth:`fit` made.
     objective_ : list of float
-        Objective at the start and after each iteration of :meth:`fit`.
+        The objective before the first update, at every tenth, and at the end; it never rises.
+    reconstruction_err_ : float
+        ``√(2 D_β(X | H C))`` of the frames fitted, as ``sklearn.decomposition.NMF`` has it.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> m = rng.random((8, 2)) @ rng.random((2, 50))
-    >>> snmf = SparseNMF(atoms=2, beta=2, sparsity=0, iterations=500).fit(m)
-    >>> bool(np.abs(snmf.components_ @ snmf.activations_ - m).max() < 0.05)
+    >>> X = rng.random((50, 2)) @ rng.random((2, 8))
+    >>> snmf = SparseNMF(2, beta=2, sparsity=0, max_iter=500, tol=0, random_state=0)
+    >>> bool(np.abs(snmf.inverse_transform(snmf.fit_transform(X)) - X).max() < 0.05)
     True
     """
 
     def __init__(
-        self, atoms: int, beta: float = 1.0, sparsity: float = 0.1, iterations: int = 100, seed: int = 0
+        self,
+        n_components: int | None = None,
+        *,
+        beta: float = 1.0,
+        sparsity: float = 0.1,
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        forget_factor: float = 0.9,
+        batch_iter: int = 10,
+        random_state: RandomState = None,
     ) -> None:
-        if atoms < 1 or sparsity < 0:
-            raise DeepnmfError(f"sparse NMF needs atoms ≥ 1 and sparsity ≥ 0, not {atoms} and {sparsity}")
-        self.atoms = atoms
+        self.n_components = n_components
         self.beta = beta
         self.sparsity = sparsity
-        self.iterations = iterations
-        self._rng = np.random.default_rng(seed)
-        self._statistics: tuple[np.ndarray, np.ndarray] | None = None
-        self._level = 1.0
+        self.max_iter = max_iter
+        self.tol = tol
+        self.forget_factor = forget_factor
+        self.batch_iter = batch_iter
+        self.random_state = random_state
         self.components_: np.ndarray
-        self.activations_: np.ndarray
-        self.objective_: list[float] = []
+        self.objective_: list[float]
+        self.reconstruction_err_: float
+        self.n_iter_: int
+        self._level: float
+        self._gradient: np.ndarray
 
-    def fit(self, m: np.ndarray, progress: Callable[[int, float], None] | None = None) -> SparseNMF:
-        """Learn the dictionary from magnitudes ``(F, N)``; frames of silence are left out.
+    def fit(
+        self,
+        X: Any,
+        y: object = None,  # noqa: ARG002 - scikit-learn's convention, here and below
+        *,
+        progress: Callable[[int, float], None] | None = None,
+    ) -> Self:
+        """Learn the components from magnitudes ``(n_samples, n_features)``; frames of silence are left out.
 
         Parameters
         ----------
-        m : ndarray
-            Non-negative data, shape ``(F, N)``.
+        X : array-like
+            Non-negative data, shape ``(N, F)``.
+        y : object
+            Ignored.
         progress : callable, optional
-            Called with the iteration and the objective after each iteration.
+            Called after each update with its number and the objective when it was last computed.
 
         Raises
         ------
-        DeepnmfError
-            If the data is negative, not finite or all silent.
+        InputError
+            If the data is negative, not finite or all silent, or a parameter is impossible.
         """
-        m = active_frames(checked(m))
-        self._level = float(m.mean())
-        m = m / self._level
-        self._start(m)
-        h = self._starting_activations(m)
-        blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, m.shape[1], BLOCK_FRAMES)]
-        self.objective_ = [sum(self._objective(m[:, block], h[:, block]) for block in blocks)]
-        for iteration in range(self.iterations):
-            sums = [np.zeros_like(self.components_), np.zeros_like(self.components_)]
-            for block in blocks:
-                h[:, block] = self._update_activations(m[:, block], h[:, block])
-                for total, part in zip(sums, self._sums(m[:, block], h[:, block]), strict=True):
-                    total += part
-            self._step(sums[0], sums[1])
-            if iteration % REVIVAL_PERIOD == REVIVAL_PERIOD - 1 and iteration < self.iterations - REVIVAL_PERIOD:
-                self._revive(m, h)
-            self.objective_.append(sum(self._objective(m[:, block], h[:, block]) for block in blocks))
+        X = check_magnitudes(X)
+        self._atoms(X)
+        X = np.ascontiguousarray(X[active_frames(X)])
+        self._level = _level(X)
+        X /= X.dtype.type(self._level)
+        self._start(X)
+        updates, H = self._updates(X.dtype), np.empty((len(X), len(self.components_)), X.dtype)
+        self._infer(updates, X, H, 0)
+        self.objective_ = [self._objective(updates, X, H)]
+        for iteration in range(1, self.max_iter + 1):
+            checked = iteration % CHECK_PERIOD == 0
+            value = self._iterate(updates, X, H, checked)
+            if checked:
+                self.objective_.append(value)
             if progress is not None:
                 progress(iteration, self.objective_[-1])
-        self.activations_ = h * self._level
+            if checked and self._has_converged():
+                break
+            if checked and iteration <= self.max_iter - CHECK_PERIOD:
+                self._revive(updates, X, H)
+        self.n_iter_ = iteration
+        self._finish(updates, X, H)
         return self
 
-    def partial_fit(self, m: np.ndarray, memory: float = 0.9, inner_iterations: int = 10) -> SparseNMF:
-        """Improve the dictionary on one mini-batch ``(F, N)`` of a stream.
+    def fit_transform(self, X: Any, y: object = None) -> np.ndarray:  # noqa: ARG002
+        """Learn the components, then return the activations ``(N, R)`` of the same data by :meth:`transform`."""
+        return self.fit(X).transform(X)
 
-        The sums over frames that the update needs are kept across calls, faded by `memory` at each.
+    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+        """Improve the components on one mini-batch ``(N, F)`` of a stream.
+
+        The sums over frames that the update needs are kept across calls, faded by `forget_factor` at each.
         """
-        m = active_frames(checked(m))
-        if not hasattr(self, "components_"):
-            self._level = float(m.mean())
-            self._start(m / self._level)
-        m = m / self._level
-        h = self._starting_activations(m)
-        for _ in range(inner_iterations):
-            h = self._update_activations(m, h)
-        sums = self._sums(m, h)
-        if self._statistics is not None:
-            sums = (sums[0] + memory * self._statistics[0], sums[1] + memory * self._statistics[1])
-        self._statistics = sums
-        self._step(*sums)
+        X = check_magnitudes(X)
+        first = not hasattr(self, "components_")
+        X = (X if first else self._check_features(X))[active_frames(X)]
+        if first:
+            self._level = _level(X)
+        X = self._at_unit_level(X)
+        if first:
+            self._start(X)
+        self._gradient *= self.forget_factor
+        above, below = self._gradient
+        updates, H = self._updates(X.dtype), np.empty((len(X), len(self.components_)), X.dtype)
+        for block in blocks(X):
+            self._infer(updates, X[block], H[block], self.batch_iter)
+            updates.add_gradient(X[block], H[block], above, below)
+        self.components_ = stepped_components(self.components_, above, below, self.beta)
         return self
 
-    def transform(self, m: np.ndarray) -> np.ndarray:
-        """Return the activations ``(R, N)`` of magnitudes ``(F, N)`` with the dictionary fixed."""
-        m = checked(m) / self._level
-        h = self._starting_activations(m)
-        for _ in range(self.iterations):
-            h = self._update_activations(m, h)
-        return h * self._level
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the activations ``(N, R)`` of magnitudes ``(N, F)`` after `max_iter` updates, components fixed.
 
-    def _start(self, m: np.ndarray) -> None:
-        # Atoms start as frames of the data, blurred so that none is locked to zeros of that frame.
-        chosen = m[:, self._rng.integers(m.shape[1], size=self.atoms)]
-        blur = self._rng.uniform(0.5, 1.5, chosen.shape) * m.mean(axis=1, keepdims=True)
-        self.components_ = normalised_atoms((chosen + blur).astype(m.dtype))
+        A frame's activations do not depend on the frames beside it.
+        """
+        self._check_fitted()
+        X = self._check_features(check_magnitudes(X))
+        updates, H = self._updates(X.dtype), np.empty((len(X), len(self.components_)), X.dtype)
+        for block in blocks(X):
+            self._infer(updates, self._at_unit_level(X[block]), H[block], self.max_iter)
+        H *= self._level
+        return H
 
-    def _starting_activations(self, m: np.ndarray) -> np.ndarray:
-        """Give every atom an equal part of each frame's energy."""
-        share = m.sum(axis=0) / self.components_.sum()
-        return np.broadcast_to(share, (self.atoms, m.shape[1])).copy()
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return the data ``(N, F)`` that activations ``(N, R)`` stand for."""
+        self._check_fitted()
+        return np.asarray(X) @ self.components_
 
-    @property
-    def _unit_sparsity(self) -> float:
-        """μ for data at unit level: D_β(m/l | W h/l) = D_β(m | W h) / l^β, so the same minimum needs μ l^(1−β)."""
-        return self.sparsity * self._level ** (1 - self.beta)
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "components_"):
+            raise InputError(f"this {type(self).__name__} has no components yet: call fit first")
 
-    def _update_activations(self, m: np.ndarray, h: np.ndarray) -> np.ndarray:
-        return update_activations(m, self.components_, h, self._unit_sparsity, self.beta)
+    def _atoms(self, X: np.ndarray) -> int:
+        """Return R for the data, the parameters checked."""
+        atoms = X.shape[1] if self.n_components is None else self.n_components
+        if atoms < 1 or not self.sparsity >= 0 or self.max_iter < 1 or not self.tol >= 0:
+            raise InputError(
+                "sparse NMF needs n_components ≥ 1, sparsity ≥ 0, max_iter ≥ 1 and tol ≥ 0, not "
+                f"{self.n_components}, {self.sparsity}, {self.max_iter} and {self.tol}"
+            )
+        return int(atoms)
 
-    def _sums(self, m: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        model = self.components_ @ h + epsilon(m)
-        above = (m * fast_pow(model, self.beta - 2)) @ h.T
-        below = np.broadcast_to(h.sum(axis=1), above.shape) if self.beta == 1 else fast_pow(model, self.beta - 1) @ h.T
-        return above, below
+    def _at_unit_level(self, X: np.ndarray) -> np.ndarray:
+        return np.divide(X, X.dtype.type(self._level), order="C")
 
-    def _step(self, above: np.ndarray, below: np.ndarray) -> None:
-        """Update the dictionary by the normalised objective's two gradient parts, A = `above` and B = `below`."""
-        W = self.components_
-        floor = epsilon(W) * W.shape[0]
-        numerator = above + W * (W * below).sum(axis=0)
-        denominator = below + W * (W * above).sum(axis=0) + floor
-        self.components_ = normalised_atoms(W * fast_pow(numerator / denominator, mu_exponent(self.beta)))
+    def _start(self, X: np.ndarray) -> None:
+        """Choose the starting components: frames of the data, blurred so that none is locked to zeros of its frame."""
+        atoms, rng = self._atoms(X), random_generator(self.random_state)
+        chosen = X[rng.integers(len(X), size=atoms)].T
+        blur = rng.uniform(0.5, 1.5, chosen.shape) * X.mean(axis=0)[:, None]
+        self.n_features_in_ = X.shape[1]
+        self.components_ = np.ascontiguousarray(normalised_atoms((chosen + blur).astype(X.dtype)).T)
+        self._gradient = np.zeros((2, *self.components_.shape), X.dtype)
 
-    def _revive(self, m: np.ndarray, h: np.ndarray) -> None:
+    def _updates(self, dtype: np.dtype[Any]) -> BlockUpdates:
+        """Return the updates at unit level: D_β falls by level^β there, so the same minimum has μ level^(1−β)."""
+        components = self.components_.astype(dtype, copy=False)
+        return BlockUpdates(components, self.beta, self.sparsity * self._level ** (1 - self.beta))
+
+    def _infer(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, iterations: int) -> None:
+        """Fill the activations of a block at unit level; at the start each atom has an equal part of a frame."""
+        H[:] = (X.sum(axis=1) / updates.components.sum())[:, None]
+        for _ in range(iterations):
+            updates.update_activations(X, H)
+
+    def _iterate(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, measured: bool) -> float:
+        """Update activations, then components; return the objective between the two if it is to be `measured`."""
+        above, below = np.zeros((2, *updates.components.shape), X.dtype)
+        value = 0.0
+        for block in blocks(X):
+            updates.update_activations(X[block], H[block])
+            value += updates.add_gradient(X[block], H[block], above, below, measured)
+        updates.components = stepped_components(updates.components, above, below, self.beta)
+        return value * self._level**self.beta
+
+    def _has_converged(self) -> bool:
+        first, before, now = self.objective_[0], *self.objective_[-2:]
+        return before - now < self.tol * first
+
+    def _finish(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
+        self.components_ = updates.components
+        self.objective_.append(self._objective(updates, X, H))
+        sparsity = self.sparsity * self._level * float(H.sum(dtype=np.float64))
+        self.reconstruction_err_ = float(np.sqrt(2 * max(self.objective_[-1] - sparsity, 0)))
+
+    def _objective(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> float:
+        return sum(updates.objective(X[block], H[block]) for block in blocks(X)) * self._level**self.beta
+
+    def _revive(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
         """Point dead atoms at the frames that are modelled worst, unless that raises the objective."""
-        usage = h.sum(axis=1)
+        usage = H.sum(axis=0)
         dead = np.flatnonzero(usage < DEAD_SHARE * usage.mean())
         if not len(dead):
             return
-        before, components, activations = self._objective(m, h), self.components_.copy(), h[dead]
-        residual = np.square(m - self.components_ @ h).sum(axis=0)
-        worst = np.argsort(residual)[-len(dead) :]
-        self.components_[:, dead[: len(worst)]] = normalised_atoms(m[:, worst] + epsilon(m))
-        h[dead] = DEAD_SHARE * h.mean()
-        if self._objective(m, h) > before:  # what sparsity has killed stays dead
-            self.components_, h[dead] = components, activations
+        before, components, activations = self._objective(updates, X, H), updates.components, H[:, dead]
+        errors = [np.square(X[block] - updates.model(H[block])).sum(axis=1) for block in blocks(X)]
+        worst = np.argsort(np.concatenate(errors))[-len(dead) :]
+        revived = components.copy()
+        revived[dead[: len(worst)]] = normalised_atoms(X[worst].T + epsilon(X)).T
+        updates.components = revived
+        H[:, dead] = DEAD_SHARE * H.mean()
+        if self._objective(updates, X, H) > before:  # what sparsity has killed stays dead
+            updates.components, H[:, dead] = components, activations
 
-    def _objective(self, m: np.ndarray, h: np.ndarray) -> float:
-        floor = epsilon(m)
-        divergence = beta_divergence(m, self.components_ @ h + floor, self.beta, floor)
-        return (divergence + self._unit_sparsity * float(h.sum(dtype=np.float64))) * self._level**self.beta
+
+def stepped_components(components: np.ndarray, above: np.ndarray, below: np.ndarray, beta: float) -> np.ndarray:
+    """Return components ``(R, F)`` after the step of the normalised objective, A = `above` and B = `below`."""
+    C = components
+    floor = epsilon(C) * C.shape[1]
+    numerator = above + C * (C * below).sum(axis=1, keepdims=True)
+    denominator = below + C * (C * above).sum(axis=1, keepdims=True) + floor
+    return normalised_atoms((C * fast_pow(numerator / denominator, mu_exponent(beta))).T).T
 
 
 def normalised_atoms(W: np.ndarray) -> np.ndarray:
@@ -198,28 +280,21 @@ def normalised_atoms(W: np.ndarray) -> np.ndarray:
     return W / np.sqrt(np.square(W).sum(axis=0))
 
 
-def active_frames(m: np.ndarray, below_peak_db: float = 60.0) -> np.ndarray:
-    """Return the frames of ``(F, N)`` whose energy is within `below_peak_db` of the loudest.
+def active_frames(X: np.ndarray, below_peak_db: float = 60.0) -> np.ndarray:
+    """Return which frames of ``(N, F)`` have an energy within `below_peak_db` of the loudest, ``(N,)``, bool.
 
     Raises
     ------
-    DeepnmfError
+    InputError
         If every frame is silent.
     """
-    peak = m.max(initial=0)
+    peak = X.max(initial=0)
     if peak == 0:
-        raise DeepnmfError("cannot learn a dictionary from silence: no frame has any energy")
-    energy = np.square(m / peak).sum(axis=0, dtype=np.float64)
-    return m[:, energy > energy.max() * 10 ** (-below_peak_db / 10)]
+        raise InputError("cannot learn a dictionary from silence: no frame has any energy")
+    energy = np.concatenate([np.square(X[block] / peak).sum(axis=1, dtype=np.float64) for block in blocks(X)])
+    return np.asarray(energy > energy.max() * 10 ** (-below_peak_db / 10))
 
 
-def checked(m: np.ndarray) -> np.ndarray:
-    """Return `m` as a float array, or raise `DeepnmfError` if it is not a finite, non-negative matrix."""
-    m = np.asarray(m)
-    if m.dtype not in (np.float32, np.float64):
-        m = m.astype(np.float32)
-    if m.ndim != 2:
-        raise DeepnmfError(f"magnitudes must have shape (F, N), not {m.shape}")
-    if not np.isfinite(m).all() or (m < 0).any():
-        raise DeepnmfError("magnitudes must be finite and non-negative")
-    return m
+def _level(X: np.ndarray) -> float:
+    """Return the mean of the data, never so small that it could not divide in the data's precision."""
+    return max(float(X.mean(dtype=np.float64)), float(np.finfo(X.dtype).tiny))

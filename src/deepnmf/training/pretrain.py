@@ -24,7 +24,7 @@ def pretrain(features: Path, output: Path, config: SnmfConfig | None = None, see
     features : Path
         What :func:`deepnmf.data.features.features` wrote.
     output : Path
-        ``dictionary.safetensors``: the atoms, and the objective after each iteration in its metadata.
+        ``dictionary.safetensors``: the atoms, and the objective at every tenth iteration in its metadata.
     config : SnmfConfig, optional
         Atoms, context, β, sparsity, iterations and the most frames to learn from.
     seed : int
@@ -35,10 +35,17 @@ def pretrain(features: Path, output: Path, config: SnmfConfig | None = None, see
     atoms, objectives = {}, {}
     for source, count in (("speech", config.speech_atoms), ("noise", config.noise_atoms)):
         frames = sample_frames(data, source, config.max_frames, seed)
-        snmf = SparseNMF(count, config.beta, config.sparsity, config.iterations, seed)
+        snmf = SparseNMF(
+            count,
+            beta=config.beta,
+            sparsity=config.sparsity,
+            max_iter=config.iterations,
+            tol=0,
+            random_state=seed,
+        )
         with tqdm(total=config.iterations, desc=f"dictionary of {source}", disable=None) as bar:
-            snmf.fit(frames, progress=functools.partial(_advance, bar))
-        atoms[source] = snmf.components_
+            snmf.fit(frames.T, progress=functools.partial(_advance, bar))
+        atoms[source] = snmf.components_.T
         objectives[source] = snmf.objective_
     metadata = {
         "features": to_dict(data.config),
