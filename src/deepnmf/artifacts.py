@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from .errors import DeepnmfError
+from .tensor_file import open_tensors, serialise
 
-FORMAT_VERSION = 1
 _TEMPORARY = re.compile(r"\.deepnmf-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part")
 _OURS: set[str] = set()
 """Temporary names of this process."""
@@ -173,14 +173,9 @@ def save_tensors(path: Path, tensors: dict[str, np.ndarray], kind: str, metadata
     metadata : dict
         JSON values: configuration, STFT spec, history, provenance.
     """
-    from safetensors.numpy import save
-
-    tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
-    record = json.loads(json.dumps({**metadata, "kind": kind, "format_version": FORMAT_VERSION}))
-    record.pop("sha256", None)  # of the file that these metadata were read from
-    text = _canonical({**record, "sha256": _digest(tensors, record)})
+    content = serialise(tensors, kind, metadata)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, {"deepnmf": text}))  # one key: safetensors does not order several
+        temporary.write_bytes(content)
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -191,46 +186,5 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str
     DeepnmfError
         If the file is missing, damaged, of another kind, or of a newer format.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if not path.is_file():
-        raise DeepnmfError(f"{path}: no such {kind} file")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get("deepnmf")
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-    except (SafetensorError, OSError) as error:
-        raise DeepnmfError(f"{path}: not a readable safetensors file ({error})") from None
-    if text is None:
-        raise DeepnmfError(f"{path}: a safetensors file, but not one that deepnmf wrote")
-    metadata = _parsed(text)
-    if metadata.get("format_version", 0) > FORMAT_VERSION:
-        raise DeepnmfError(f"{path}: written by a newer deepnmf (format {metadata['format_version']}); upgrade deepnmf")
-    if metadata.get("sha256") != _digest(tensors, {k: v for k, v in metadata.items() if k != "sha256"}):
-        raise DeepnmfError(f"{path}: checksum mismatch, the file is damaged; fetch or train it again")
-    if metadata["kind"] != kind:
-        raise DeepnmfError(f"{path}: this is a {metadata['kind']} file; a {kind} file is needed here")
-    return tensors, metadata
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """Parse metadata; what damage has left unreadable becomes empty, which no checksum fits."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _digest(tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> str:
-    """Hash arrays and metadata alike: a changed μ spoils a model as much as a changed weight."""
-    digest = hashlib.sha256(_canonical(metadata).encode())
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {value.shape}".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
+    file = open_tensors(path, kind)
+    return file.copy(), file.metadata

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .errors import DeepnmfError
 
 LAYERS_LIMIT = 1000
@@ -23,10 +25,28 @@ class ArraySpec:
         Its shape.
     nonnegative : bool
         Whether no entry may be below 0. None may be NaN or infinite in any case.
+    dtypes : tuple of str
+        Names of the types it may have.
     """
 
     shape: tuple[int, ...]
     nonnegative: bool = False
+    dtypes: tuple[str, ...] = ("float16", "float32")
+
+    def check_values(self, name: str, array: np.ndarray) -> None:
+        """Raise `DeepnmfError` unless an array has one of the types, is finite, and nowhere below 0 if it must not be.
+
+        Takes no memory: the least and the largest entry of an array with NaN are NaN.
+        """
+        if array.dtype.name not in self.dtypes:
+            raise DeepnmfError(f"array {name} must be of {' or '.join(self.dtypes)}, not {array.dtype.name}")
+        if not array.size:
+            return
+        low, high = float(array.min()), float(array.max())
+        if not math.isfinite(high - low):
+            raise DeepnmfError(f"array {name} has entries that are NaN or infinite")
+        if self.nonnegative and low < 0:
+            raise DeepnmfError(f"array {name} has negative entries")
 
 
 @dataclass(frozen=True)
