@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from deepnmf.artifacts import (
     atomic_path,
@@ -239,3 +241,32 @@ def test_text_artifacts_are_plain_and_ordered(tmp_path: Path) -> None:
     assert (tmp_path / "a.jsonl").read_text() == '{"b": 1}\n{"a": 2}\n'
     write_csv(tmp_path / "a.csv", [{"x": 1, "y": "a,b"}])
     assert (tmp_path / "a.csv").read_text() == 'x,y\n1,"a,b"\n'
+
+
+def test_the_reader_of_safetensors_agrees(saved: Path) -> None:
+    arrays = load_tensors(saved, "model")[0]
+    theirs = load_file(saved)
+    assert arrays.keys() == theirs.keys()
+    assert all(np.array_equal(arrays[name], theirs[name]) for name in theirs)
+
+
+@given(st.binary(max_size=40), st.integers(0, 400))
+def test_what_safetensors_refuses_is_refused(tmp_path_factory: pytest.TempPathFactory, junk: bytes, at: int) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "a.safetensors"
+    save_tensors(path, TENSORS, "model", METADATA)
+    content = path.read_bytes()
+    path.write_bytes(content[:at] + junk + content[at + len(junk) :])
+    if path.read_bytes() == content:
+        return
+    with pytest.raises(DeepnmfError):
+        load_tensors(path, "model")
+
+
+def test_equal_files_whatever_the_order_of_arrays_and_types(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(3, dtype=np.float16), "b": np.arange(5), "c": np.zeros((2, 0)), "d": np.array(True)}
+    for name, order in (("1", arrays), ("2", dict(reversed(arrays.items())))):
+        save_tensors(tmp_path / name, order, "k", {})
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    loaded = load_tensors(tmp_path / "1", "k")[0]
+    assert {name: array.dtype for name, array in loaded.items()} == {name: a.dtype for name, a in arrays.items()}
+    assert all(np.array_equal(loaded[name], arrays[name]) for name in arrays)

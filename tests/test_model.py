@@ -105,7 +105,7 @@ def test_a_dictionary_file_is_not_a_model(tmp_path: Path) -> None:
 
 def test_a_feature_setting_of_a_later_version_is_named(tmp_path: Path) -> None:
     save_tensors(tmp_path / "m.safetensors", {"output": np.ones((2, 2))}, "model", _metadata("colour"))
-    with pytest.raises(DeepnmfError, match=r"m\.safetensors: unknown key colour"):
+    with pytest.raises(DeepnmfError, match=r"m\.safetensors: features: unknown key colour"):
         load_model(tmp_path / "m.safetensors")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .artifacts import load_tensors, save_tensors
-from .config import FeatureConfig, from_dict, to_dict
+from .artifacts import save_tensors
+from .config import FeatureConfig, to_dict
 from .errors import DeepnmfError
 from .networks.base import Estimator, FramewiseNetwork, Network
 from .networks.baselines.mask_rnn import GRUNetwork, LSTMNetwork
@@ -19,12 +20,13 @@ from .networks.unfolded.deep_nmf import DeepNMF
 from .networks.unfolded.ista import IstaNetwork
 from .networks.unfolded.markov import BeliefPropagationNetwork, MeanFieldNetwork
 from .networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from .records import check_provenance, read_features
+from .schema import Shapes, check_arrays, check_numbers, shown
+from .tensor_file import about, open_tensors
 
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
-PREPARE_SETTINGS = ("copies", "snr_db_low", "snr_db_high")
-"""Of :class:`PrepareConfig`; deepnmf 0.1 recorded them in a model's features."""
 FRAMEWISE: dict[str, type[FramewiseNetwork]] = {
     "deep-nmf": DeepNMF,
     "sigmoid": SigmoidNetwork,
@@ -76,21 +78,23 @@ def save_model(path: Path, model: Model, half: bool = False) -> None:
     Raises
     ------
     DeepnmfError
-        If a weight is too large for 16 bits.
+        If a weight is too large for 16 bits, or the model is not one that :func:`load_model` would read, as its
+        weights are not finite.
     """
-    kind = kind_of(model.network)
+    kind, arrays = kind_of(model.network), model.network.arrays()
     metadata = {
         **model.metadata,
         "features": to_dict(model.features),
         "network": {"kind": kind, **model.network.hyperparameters()},
     }
-    tensors = model.network.arrays()
     if half:
         largest = float(np.finfo(np.float16).max)
-        if any(np.abs(weights).max() > largest for weights in tensors.values()):
+        if any(np.abs(weights).max() > largest for weights in arrays.values()):
             raise DeepnmfError(f"{path}: weights beyond {largest:g} need 32 bits")
-        tensors = {name: weights.astype(np.float16) for name, weights in tensors.items()}
-    save_tensors(path, tensors, "model", metadata)
+        arrays = {name: weights.astype(np.float16) for name, weights in arrays.items()}
+    with about(path, "it is not written"):
+        _check_network(metadata["network"], arrays, model.features.stft.bins)
+    save_tensors(path, arrays, "model", metadata)
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
@@ -99,22 +103,36 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     Raises
     ------
     DeepnmfError
-        If there is no such model, or the file is damaged or not a model.
+        If there is no such model, or the file is damaged or not a model: arrays, hyperparameters, features and
+        provenance are checked against what its kind of network must have before any array is copied.
     """
     path = Path(name_or_path)
     if path.is_dir():
         path /= "best.safetensors"
     elif not path.suffix and not path.exists():
         path = _package_model(str(name_or_path))
-    tensors, metadata = load_tensors(path, "model")
-    settings = metadata["network"]
-    kind = settings.get("kind", "deep-nmf")
-    if kind not in KINDS:
-        raise DeepnmfError(f"{path}: a network of the kind {kind!r}, which this deepnmf does not know; upgrade deepnmf")
-    weights = {name: np.asarray(values, np.float32) for name, values in tensors.items()}
-    network = KINDS[kind].from_arrays(weights, settings)
-    features = {key: value for key, value in metadata["features"].items() if key not in PREPARE_SETTINGS}
-    return Model(network, from_dict(FeatureConfig, features, str(path)), metadata)
+    file = open_tensors(path, "model")
+    with about(path):
+        features = read_features(file.metadata.get("features"))
+        check_provenance(file.metadata)
+        cls, hyperparameters = _check_network(file.metadata.get("network"), file.arrays, features.stft.bins)
+    weights = {name: np.array(values, np.float32) for name, values in file.arrays.items()}
+    return Model(cls.from_arrays(weights, hyperparameters), features, file.metadata)
+
+
+def _check_network(record: Any, arrays: Mapping[str, np.ndarray], bins: int) -> tuple[type[Network], dict[str, Any]]:
+    """Return the class and hyperparameters of the network of `record` if `arrays` are its."""
+    if not isinstance(record, dict):
+        raise DeepnmfError(f"network must be a table, not {shown(record)}")
+    kind = record.get("kind", "deep-nmf")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise DeepnmfError(f"a network of the kind {shown(kind)}, which this deepnmf does not know; upgrade deepnmf")
+    cls = KINDS[kind]
+    given = {name: value for name, value in record.items() if name != "kind"}
+    hyperparameters = check_numbers(cls.HYPERPARAMETERS, given, "network")
+    shapes = Shapes({name: array.shape for name, array in arrays.items()})
+    check_arrays(cls.array_specs(hyperparameters, bins, shapes), arrays)
+    return cls, hyperparameters
 
 
 def _package_model(name: str) -> Path:

@@ -149,6 +149,13 @@ def check_shapes(specs: Mapping[str, ArraySpec], shapes: Mapping[str, tuple[int,
             raise DeepnmfError(f"array {name} must have the shape {spec.shape}, not {shapes[name]}")
 
 
+def check_arrays(specs: Mapping[str, ArraySpec], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise `DeepnmfError` unless there are exactly the arrays described, finite and of the right sign and type."""
+    check_shapes(specs, {name: array.shape for name, array in arrays.items()})
+    for name, spec in specs.items():
+        spec.check_values(name, arrays[name])
+
+
 def check_speech_atoms(speech_atoms: int, atoms: int) -> None:
     """Raise `DeepnmfError` unless there are atoms of speech and of noise."""
     if not 0 < speech_atoms < atoms:
@@ -185,6 +192,8 @@ def shown(value: Any) -> str:
     """Return a value as a short piece of one line, for a message."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, str) and value.isidentifier() and value.isascii() and len(value) <= 60:
+        return value
     try:
         text = repr(value)
     except ValueError:  # an integer of too many digits

@@ -2,7 +2,7 @@
 
 The order of the checks matters: size and depth of the header, names, types, shapes and places of the arrays, and the
 checksum, all before an array is copied. A checksum shows damage; whether the arrays make sense is for
-:meth:`TensorFile.check` and the description of the file's kind. We read the header ourselves rather than by
+:func:`deepnmf.schema.check_arrays` and the description of the file's kind. We read the header ourselves rather than by
 `safetensors.safe_open`, which has no bound on names and metadata, takes names that are there twice, and copies every
 array that is hashed; a test compares the two readers.
 """
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .errors import DeepnmfError
-from .schema import ArraySpec, check_shapes, shown
+from .schema import shown
 from .strict_json import parse_json
 
 FORMAT_VERSION = 1
@@ -31,6 +31,8 @@ HEADER_LIMIT = 16 * 2**20
 ARRAYS_LIMIT = 10_000
 NAME_LIMIT = 200
 AXES_LIMIT = 8
+MESSAGE_LIMIT = 300
+"""Most characters of what is wrong with a file: a message may quote what stands there."""
 METADATA_KEY = "deepnmf"
 """One key holds all: safetensors does not order several, and equal contents must give equal bytes."""
 DTYPES = {
@@ -56,17 +58,6 @@ class TensorFile:
         self.path = path
         self.metadata = metadata
         self.arrays = arrays
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the arrays by name."""
-        return {name: array.shape for name, array in self.arrays.items()}
-
-    def check(self, specs: Mapping[str, ArraySpec]) -> None:
-        """Raise `DeepnmfError` unless there are exactly the arrays described, finite and of the right sign."""
-        check_shapes(specs, self.shapes)
-        for name, spec in specs.items():
-            spec.check_values(name, self.arrays[name])
 
     def copy(self) -> dict[str, np.ndarray]:
         """Return all arrays, copied into memory."""
@@ -102,7 +93,7 @@ def open_tensors(path: Path, kind: str | None = None) -> TensorFile:
         raise DeepnmfError(f"{path}: not a readable safetensors file ({error}); fetch or make it again") from None
     metadata = _checked_metadata(text, arrays, path)
     if kind not in {None, metadata["kind"]}:
-        raise DeepnmfError(f"{path}: this is a {metadata['kind']} file; a {kind} file is needed here")
+        raise DeepnmfError(f"{path}: this is a {shown(metadata['kind'])} file; a {kind} file is needed here")
     return TensorFile(path, metadata, arrays)
 
 
@@ -112,14 +103,15 @@ def about(path: Path, remedy: str = "fetch or make it again") -> Iterator[None]:
     try:
         yield
     except DeepnmfError as error:
-        raise DeepnmfError(f"{path}: {error}; {remedy}") from None
+        problem = str(error) if len(str(error)) <= MESSAGE_LIMIT else f"{str(error)[:MESSAGE_LIMIT]}…"
+        raise DeepnmfError(f"{path}: {problem}; {remedy}") from None
 
 
 def serialise(tensors: Mapping[str, np.ndarray], kind: str, metadata: dict[str, Any]) -> bytes:
     """Return the bytes of a file; equal contents give equal bytes."""
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
+    tensors = {name: np.asarray(value, order="C") for name, value in sorted(tensors.items())}
     record = json.loads(json.dumps({**metadata, "kind": kind, "format_version": FORMAT_VERSION}))
     record.pop("sha256", None)  # of the file that these metadata were read from
     text = canonical({**record, "sha256": _digest(tensors, record)})

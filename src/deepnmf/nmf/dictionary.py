@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import load_tensors
 from ..config import FeatureConfig, SnmfConfig, from_dict
+from ..errors import DeepnmfError
+from ..records import read_features
+from ..schema import BETA, SPARSITY, ArraySpec, check_arrays, shown
+from ..tensor_file import about, open_tensors
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,29 @@ class Dictionary:
 
 
 def load_dictionary(path: Path) -> Dictionary:
-    """Read what :func:`pretrain` wrote."""
-    tensors, metadata = load_tensors(path, "dictionary")
-    return Dictionary(
-        tensors["speech"],
-        tensors["noise"],
-        from_dict(SnmfConfig, metadata["snmf"], str(path)),
-        from_dict(FeatureConfig, metadata["features"], str(path)),
-        metadata,
-    )
+    """Read what :func:`deepnmf.training.pretrain.pretrain` wrote.
+
+    Raises
+    ------
+    DeepnmfError
+        If the file is missing, damaged or no dictionary: its arrays are not of the size that it records, not finite or
+        negative.
+    """
+    file = open_tensors(path, "dictionary")
+    with about(path):
+        features = read_features(file.metadata.get("features"))
+        snmf = _read_snmf(file.metadata.get("snmf"))
+        rows = snmf.context * features.stft.bins
+        sizes = {"speech": snmf.speech_atoms, "noise": snmf.noise_atoms}
+        check_arrays({name: ArraySpec((rows, atoms), nonnegative=True) for name, atoms in sizes.items()}, file.arrays)
+    arrays = file.copy()
+    return Dictionary(arrays["speech"], arrays["noise"], snmf, features, file.metadata)
+
+
+def _read_snmf(values: Any) -> SnmfConfig:
+    if not isinstance(values, dict):
+        raise DeepnmfError(f"snmf must be a table, not {shown(values)}")
+    snmf = from_dict(SnmfConfig, values, "snmf")
+    SPARSITY.check("snmf.sparsity", snmf.sparsity)
+    BETA.check("snmf.beta", snmf.beta)
+    return snmf

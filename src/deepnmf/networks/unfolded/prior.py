@@ -58,9 +58,9 @@ class RecurrentPrior:
     output_bias: np.ndarray
 
     @classmethod
-    def array_specs(cls, layers: int, bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays of a prior of some recurrent `layers`; U, V, C, S and R are those of the file."""
-        bands, units, atoms = shapes.size("pooling", 0), shapes.size("message", 1), shapes.size("prior", 0)
+    def array_specs(cls, layers: int, bins: int, atoms: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays of a prior of some recurrent `layers`; U, V, C and S are those of the file."""
+        bands, units = shapes.size("pooling", 0), shapes.size("message", 1)
         subbands = bands // SUBBAND_STRIDE
         if not subbands or shapes.size("message", 0) % subbands:
             raise DeepnmfError(f"array message must have a multiple of {subbands} rows for {bands} bands")

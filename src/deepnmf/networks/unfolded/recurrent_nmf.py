@@ -69,8 +69,8 @@ class RecurrentDeepNMF:
         check_speech_atoms(hyperparameters["speech_atoms"], atoms)
         names = ["output", *(f"dictionary.{index}" for index in range(hyperparameters["layers"]))]
         dictionaries = {name: ArraySpec((bins, atoms), nonnegative=True) for name in names}
-        prior = RecurrentPrior.array_specs(hyperparameters["recurrent_layers"], bins, shapes)
-        return prior | dictionaries | {"prior_bias": ArraySpec((atoms,))}
+        prior = RecurrentPrior.array_specs(hyperparameters["recurrent_layers"], bins, atoms, shapes)
+        return prior | dictionaries
 
     @property
     def parameters(self) -> int:

@@ -1,0 +1,70 @@
+"""What files record beside their arrays, checked before it is used: features, and how a model came to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .config import FeatureConfig, from_dict, to_dict
+from .errors import DeepnmfError
+from .schema import LAYERS_LIMIT, NumberSpec, check_numbers, shown
+
+PREPARE_SETTINGS = frozenset({"copies", "snr_db_low", "snr_db_high"})
+"""Of :class:`deepnmf.config.PrepareConfig`; deepnmf 0.1 recorded them in a model's features."""
+STFT = {
+    "rate_hz": NumberSpec(100, 1_000_000, integer=True),
+    "window_ms": NumberSpec(0.01, 10_000),
+    "hop_ms": NumberSpec(0.01, 10_000),
+    "fft_size": NumberSpec(2, 2**17, integer=True),
+}
+LEVEL_SECONDS = NumberSpec(1e-3, 1e6)
+
+TEXT_LIMIT = 1000
+"""Most characters of a text in what a file records of its training."""
+
+
+def read_features(values: Any) -> FeatureConfig:
+    """Return the features that a file records.
+
+    Raises
+    ------
+    DeepnmfError
+        If they are not a table of known keys, or a value has the wrong type or is out of range.
+    """
+    if not isinstance(values, dict):
+        raise DeepnmfError(f"features must be a table, not {shown(values)}")
+    kept = {key: value for key, value in values.items() if key not in PREPARE_SETTINGS}
+    features = from_dict(FeatureConfig, kept, "features")
+    check_numbers(STFT, to_dict(features.stft), "features.stft")
+    LEVEL_SECONDS.check("features.level_seconds", features.level_seconds)
+    return features
+
+
+def check_provenance(metadata: dict[str, Any]) -> None:
+    """Raise `DeepnmfError` if what a model file records of its training is not what its card and report show."""
+    for name in ("config", "seed", "manifest", "dictionary", "deepnmf"):
+        if not _is_printable(metadata.get(name)):
+            raise DeepnmfError(f"{name} has text that cannot be printed")
+    if not _is_table_of_tables(metadata.get("config", {})):
+        raise DeepnmfError("config must be a table of tables")
+    network = metadata.get("config", {}).get("network", {})
+    for name in ("layers", "trained"):
+        if network.get(name) is not None:
+            NumberSpec(0, LAYERS_LIMIT + 1, integer=True).check(f"config.network.{name}", network[name])
+    history = metadata.get("history", [])
+    if not isinstance(history, list) or not all(isinstance(epoch, dict) for epoch in history):
+        raise DeepnmfError("history must be a list of tables")
+    for epoch in history:
+        NumberSpec(-1e6, 1e6).check("history.dev_sdr_db", epoch.get("dev_sdr_db"))
+
+
+def _is_table_of_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(section, dict) for section in value.values())
+
+
+def _is_printable(value: Any) -> bool:
+    """Return whether all text in a JSON value is short and without control characters, which terminals would obey."""
+    if isinstance(value, dict):
+        return all(_is_printable(part) for item in value.items() for part in item)
+    if isinstance(value, list):
+        return all(map(_is_printable, value))
+    return not isinstance(value, str) or (value.isprintable() and len(value) <= TEXT_LIMIT)
