@@ -1,43 +1,64 @@
 """Training mixtures made anew for every batch, so that no two are alike however small the corpus.
 
-Speech and noise are drawn apart, played faster or slower, filtered, and mixed at a random SNR. Now and then the noise
-is two noises at once, or there is next to none, or no speech.
+Speech is played faster or slower, begins with the noise or later, and is in a room now and then; noise is what
+:mod:`deepnmf.data.noise_scenes` draws. Both are filtered and mixed at a random SNR. Some segments are next to clean, or
+have no speech, or went through a poor channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..audio.files import resample
 from ..config import FeatureConfig, PrepareConfig
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stft
 from ..errors import DeepnmfError
+from .channels import band_limits, clipping, colour, level_jump
 from .excerpts import Excerpts
 from .manifest import read_manifest
+from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
+from .rooms import Rooms, convolved
 
 CLEAN_SHARE, CLEAN_SNR_DB = 0.08, (30.0, 60.0)
 """Share of segments that are nearly clean: speech without noise must pass unharmed."""
 GOOD_SHARE, GOOD_SNR_DB = 0.08, (12.0, 30.0)
 NOISE_ONLY_SHARE = 0.06
-SNR_MARGIN_DB = 3.0
+MARGIN_BELOW_DB, MARGIN_ABOVE_DB = 5.0, 3.0
 """All others have an SNR within the bounds of the corpus' own mixtures, and this much beyond."""
-SPEED_SHARE, SPEECH_SPEED, NOISE_SPEED = 0.4, (0.88, 1.14), (0.8, 1.25)
-"""Share of recordings played at another speed, which changes pitch and formants too, and the bounds of the factor."""
-SECOND_NOISE_SHARE, SECOND_NOISE_DB = 0.2, (-12.0, 0.0)
+SPEED_SHARE, SPEECH_SPEED = 0.4, (0.88, 1.14)
+"""Share of utterances played at another speed, which changes pitch and formants too, and the bounds of the factor."""
 LONGEST_PAUSE_SECONDS = 0.5
 """Utterances shorter than a segment follow each other with pauses up to this."""
-COLOUR_DB, WAVES = 3.0, 6
-"""Standard deviation of the slowest of the cosine waves over frequency that a random equaliser is made of."""
+LATE_SHARE, LATE_SECONDS = 0.25, (0.2, 1.5)
+"""Share of segments whose noise is heard before the speech, as in most recordings, and for how long."""
+ROOM_SHARE, LATE_REFLECTIONS_DB = 0.1, (-10.0, 0.0)
+"""Share of voices in a room; its late reflections are turned down, for halls outnumber living rooms."""
+NOISE_ROOM_SHARE = 0.2
+BAND_LIMIT_SHARE, JUMP_SHARE, CLIPPING_SHARE = 0.08, 0.04, 0.03
+CLIPPED_SNR_DB = (0.0, 15.0)
+"""SNR at which the waveform that clips is mixed."""
 ATTEMPTS = 20
 """Draws before giving up on recordings that are silent or cannot be read."""
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Waveforms of a segment, each ``(samples,)``, float32, before they are brought to an SNR."""
+
+    speech: np.ndarray
+    noise: np.ndarray
+    residue: np.ndarray | None = None
+    """What comes with the speech at its level but is to go: late reflections, distortion."""
+
+
 class FreshMixtures:
     """Draw training segments from the recordings of a manifest's training split.
+
+    The decoded recordings are kept in the folder ``decoded`` beside the manifest; measured room responses are taken
+    from the folder ``rooms`` beside it, if there is one.
 
     Parameters
     ----------
@@ -52,10 +73,13 @@ class FreshMixtures:
     """
 
     def __init__(self, manifest: Path, config: FeatureConfig, prepare: PrepareConfig, frames: int) -> None:
+        spec, folder = config.stft, Path(manifest).parent
         self._config, self._prepare = config, prepare
-        self._samples = frames * config.stft.hop - (config.stft.window - config.stft.hop)
-        rows = read_manifest(manifest, "train")
-        self._excerpts = Excerpts(rows, config.stft.rate_hz)
+        self._samples = frames * spec.hop - (spec.window - spec.hop)
+        self._hertz = np.linspace(0, spec.rate_hz / 2, spec.bins)
+        self._excerpts = Excerpts(read_manifest(manifest, "train"), spec.rate_hz, folder / "decoded")
+        self._noises = NoiseScenes(self._excerpts, self._samples, spec.rate_hz)
+        self._rooms = Rooms(folder / "rooms", spec.rate_hz)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.
@@ -67,49 +91,35 @@ class FreshMixtures:
         """
         for _ in range(ATTEMPTS):
             try:
-                speech, noise = self._speech(rng), self._noise(rng)
+                speech, noise = self._speech(rng), self._noises.draw(rng)
             except DeepnmfError as error:
                 reason = str(error)
                 continue
             if speech.any() and noise.any():
-                return self._mixed(stft(np.stack([speech, noise]), self._config.stft), rng)
+                return self._magnitudes(speech, noise, rng)
             reason = "they are silent"
         raise DeepnmfError(f"cannot mix training recordings anew: {reason}")
 
     def _speech(self, rng: np.random.Generator) -> np.ndarray:
-        longest_pause = int(LONGEST_PAUSE_SECONDS * self._config.stft.rate_hz)
-        return self._at_some_speed(lambda n: self._excerpts.speech(n, longest_pause, rng), SPEECH_SPEED, rng)
+        """Return speech ``(samples,)``, which may begin late."""
+        rate_hz, samples = self._config.stft.rate_hz, self._samples
+        longest_pause = int(LONGEST_PAUSE_SECONDS * rate_hz)
+        late = int(rng.uniform(*LATE_SECONDS) * rate_hz) if rng.random() < LATE_SHARE else 0
+        speech = at_some_speed(
+            lambda n: self._excerpts.speech(n, longest_pause, rng), samples, rate_hz, SPEED_SHARE, SPEECH_SPEED, rng
+        )
+        late = min(late, samples // 2)
+        return np.pad(speech, (late, samples))[:samples]
 
-    def _noise(self, rng: np.random.Generator) -> np.ndarray:
-        noise = self._one_noise(rng)
-        if rng.random() < SECOND_NOISE_SHARE:
-            second = self._one_noise(rng)
-            noise = noise + np.float32(_ratio(rng.uniform(*SECOND_NOISE_DB))) * second
-        return noise
-
-    def _one_noise(self, rng: np.random.Generator) -> np.ndarray:
-        return _unit(self._at_some_speed(lambda n: self._excerpts.noise(n, rng), NOISE_SPEED, rng))
-
-    def _at_some_speed(
-        self, read: Callable[[int], np.ndarray], bounds: tuple[float, float], rng: np.random.Generator
-    ) -> np.ndarray:
-        if rng.random() > SPEED_SHARE:
-            return read(self._samples)
-        rate_hz = self._config.stft.rate_hz
-        played_hz = round(rate_hz * rng.uniform(*bounds))
-        samples = resample(read(int(self._samples * played_hz / rate_hz) + 1), played_hz, rate_hz)
-        return np.pad(samples, (0, max(0, self._samples - len(samples))))[: self._samples]
-
-    def _mixed(self, spectra: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the magnitudes of the filtered mixture of spectra ``(2, F, N)`` of speech and noise."""
-        speech, noise = (spectrum * _colour(len(spectrum), rng) for spectrum in spectra)
-        powers = [float(np.square(np.abs(spectrum)).mean()) for spectrum in (speech, noise)]
-        noise = noise * np.float32(np.sqrt(powers[0] / powers[1]) * _ratio(-self._snr_db(rng)))
-        if rng.random() < NOISE_ONLY_SHARE:
-            speech = 0 * speech
-        magnitudes = np.abs(np.stack([speech + noise, speech, noise]))
-        frame_seconds = self._config.stft.hop / self._config.stft.rate_hz
-        return magnitudes / LevelTracker(self._config.level_seconds, frame_seconds).push(magnitudes[0])
+    def _magnitudes(self, speech: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the magnitudes ``(3, F, N)`` of a segment made of two waveforms ``(samples,)``."""
+        snr_db = self._snr_db(rng)
+        sources = self._with_distortion(self._in_rooms(Sources(speech, noise), snr_db, rng), rng)
+        speech, noise = self._mixed(sources, snr_db, rng)
+        gain = self._channel(speech.shape[1], rng)
+        magnitudes = np.abs(gain * np.stack([speech + noise, speech, noise]))
+        spec = self._config.stft
+        return magnitudes / LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(magnitudes[0])
 
     def _snr_db(self, rng: np.random.Generator) -> float:
         draw = rng.random()
@@ -117,21 +127,46 @@ class FreshMixtures:
             return rng.uniform(*CLEAN_SNR_DB)
         if draw < CLEAN_SHARE + GOOD_SHARE:
             return rng.uniform(*GOOD_SNR_DB)
-        return rng.uniform(self._prepare.snr_db_low - SNR_MARGIN_DB, self._prepare.snr_db_high + SNR_MARGIN_DB)
+        return rng.uniform(self._prepare.snr_db_low - MARGIN_BELOW_DB, self._prepare.snr_db_high + MARGIN_ABOVE_DB)
 
+    def _in_rooms(self, sources: Sources, snr_db: float, rng: np.random.Generator) -> Sources:
+        """Return the sources as microphones in rooms hear them; clean speech stays as it is, for it has a room."""
+        speech, noise, residue = sources.speech, sources.noise, sources.residue
+        if rng.random() < ROOM_SHARE and snr_db < CLEAN_SNR_DB[0]:
+            room = self._rooms.draw(rng)
+            residue = at_level(convolved(speech, room.late), rng.uniform(*LATE_REFLECTIONS_DB))
+            speech = convolved(speech, room.early)
+        if rng.random() < NOISE_ROOM_SHARE:
+            room = self._rooms.draw(rng)
+            response = room.late.copy()
+            response[: len(room.early)] += room.early[: len(response)]
+            noise = convolved(noise, response)
+        return Sources(speech, noise, residue)
 
-def _colour(bins: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the gains ``(F, 1)`` of a random equaliser that is smooth over frequency."""
-    waves = np.cos(np.pi * np.arange(1, WAVES + 1)[:, None] * np.arange(bins) / bins)
-    heights = COLOUR_DB * rng.standard_normal(WAVES) / np.sqrt(np.arange(1, WAVES + 1))
-    return np.asarray(_ratio(heights @ waves)[:, None], np.float32)
+    def _with_distortion(self, sources: Sources, rng: np.random.Generator) -> Sources:
+        """Return the sources with what clipping adds, now and then."""
+        if rng.random() >= CLIPPING_SHARE:
+            return sources
+        residue = np.zeros_like(sources.speech) if sources.residue is None else sources.residue
+        noise = unit_power(sources.noise) * np.sqrt(np.square(sources.speech).mean())
+        clipped = sources.speech + residue + at_level(noise, -rng.uniform(*CLIPPED_SNR_DB))
+        return Sources(sources.speech, sources.noise, residue + clipping(clipped, rng))
 
+    def _mixed(self, sources: Sources, snr_db: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the spectra ``(F, N)`` of speech and of all that is to go, filtered and at their levels."""
+        waves = [sources.speech, sources.noise, *([] if sources.residue is None else [sources.residue])]
+        spectra = stft(np.stack(waves), self._config.stft)
+        colours = colour(self._hertz, rng), colour(self._hertz, rng)
+        speech, noise = spectra[0] * colours[0], spectra[1] * colours[1]
+        powers = [float(np.square(np.abs(spectrum)).mean()) for spectrum in (speech, noise)]
+        noise = at_level(noise * np.float32(np.sqrt(powers[0] / powers[1])), -snr_db)
+        if rng.random() < NOISE_ONLY_SHARE:
+            return 0 * speech, noise
+        if sources.residue is not None:
+            noise = noise + spectra[2] * colours[0]
+        return speech, noise
 
-def _unit(samples: np.ndarray) -> np.ndarray:
-    """Return samples at unit power, or silence."""
-    power = float(np.square(samples).mean())
-    return samples / np.float32(np.sqrt(power)) if power > 0 else samples
-
-
-def _ratio(decibels: np.ndarray | float) -> np.ndarray:
-    return np.asarray(10 ** (np.asarray(decibels) / 20))
+    def _channel(self, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the gains, ``(F, frames)`` or what broadcasts to it, of what both sources go through."""
+        gain = band_limits(self._hertz, rng) if rng.random() < BAND_LIMIT_SHARE else np.ones((1, 1), np.float32)
+        return gain * level_jump(frames, rng) if rng.random() < JUMP_SHARE else gain

@@ -1,0 +1,50 @@
+"""What microphones, codecs and amplifiers do to a recording, for training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+COLOUR_DB, WAVES = 3.0, 6
+"""Standard deviation of the slowest of the cosine waves over frequency that a random equaliser is made of."""
+HIGHEST_HZ, LOWEST_HZ = (3300.0, 7500.0), (50.0, 300.0)
+"""Bounds of where a band-limited channel ends, from that of a telephone on, and of where it begins, if it does."""
+BEGINS_SHARE = 0.5
+EDGE, STOP_DB, RUMBLE_DB = 0.12, 60.0, 40.0
+"""Width of the upper edge, relative to its frequency, the attenuation beyond it, and that at 0 Hz."""
+JUMP_DB = 15.0
+"""Largest jump of an automatic gain."""
+CLIPPED_SHARE = (0.001, 0.03)
+"""Bounds of the share of samples that are clipped."""
+
+
+def colour(hertz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the gains ``(F, 1)`` of a random equaliser that is smooth over the frequencies ``(F,)``."""
+    waves = np.cos(np.pi * np.arange(1, WAVES + 1)[:, None] * hertz / hertz[-1])
+    heights = COLOUR_DB * rng.standard_normal(WAVES) / np.sqrt(np.arange(1, WAVES + 1))
+    return _gains(heights @ waves)
+
+
+def band_limits(hertz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the gains ``(F, 1)`` of a channel that ends below, and may begin above, the frequencies ``(F,)``."""
+    top = np.exp(rng.uniform(*np.log(HIGHEST_HZ)))
+    bottom = rng.uniform(*LOWEST_HZ) if rng.random() < BEGINS_SHARE else 0.0
+    above = np.clip((hertz / top - 1) / EDGE, 0, 1)
+    below = np.clip(1 - hertz / bottom, 0, 1) if bottom else 0
+    return _gains(-STOP_DB * above - RUMBLE_DB * below)
+
+
+def level_jump(frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Return gains ``(frames,)`` that jump once, as automatic gains and moving talkers do."""
+    gains = np.ones(frames, np.float32)
+    gains[rng.integers(frames) :] = 10 ** (rng.uniform(-JUMP_DB, JUMP_DB) / 20)
+    return gains
+
+
+def clipping(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what clipping the loudest of the samples ``(samples,)`` adds to them."""
+    top = np.quantile(np.abs(samples), 1 - rng.uniform(*CLIPPED_SHARE))
+    return np.asarray(np.clip(samples, -top, top) - samples, samples.dtype)
+
+
+def _gains(decibels: np.ndarray) -> np.ndarray:
+    return np.asarray(10 ** (decibels / 20), np.float32)[:, None]

@@ -1,0 +1,171 @@
+"""Noise of a training segment: steady sounds, several at once, and short ones that come and go at their own level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..audio.files import resample
+from .excerpts import Excerpts
+
+SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
+"""Share of recordings played at another speed, and the bounds of the factor: another size of the thing that sounds."""
+SECOND_NOISE_SHARE, SECOND_NOISE_DB = 0.3, (-12.0, 0.0)
+EVENTS_SHARE, EVENTS_DB = 0.25, (0.0, 20.0)
+"""Share of segments with bursts over their noise, and the level of a burst above the noise."""
+LOOPED_SHARE = 0.3
+"""Share of the recordings shorter than a segment that go round and round; others come and go over a steady sound."""
+BED_DB = (-35.0, 0.0)
+"""Level of the steady sound under a short one."""
+STEADY_SEGMENTS = 0.9
+"""A recording at least this long, in segments, counts as steady."""
+BED_ATTEMPTS = 10
+ALREADY_SOUNDING_SHARE = 0.3
+"""Share of bursts that began before the segment."""
+GAP_SECONDS = (0.1, 1.5)
+"""Bounds of the mean gap between the bursts of a segment."""
+BURST_DB = (-6.0, 0.0)
+"""How much bursts of one segment differ in level."""
+BURST_SHARE = (0.1, 0.5)
+"""Length of a burst cut out of a longer recording, in segments."""
+FADE_SECONDS = 0.01
+
+
+class NoiseScenes:
+    """Draw the noise of segments.
+
+    Parameters
+    ----------
+    excerpts : Excerpts
+        Recordings of noise.
+    samples : int
+        Length of a segment.
+    rate_hz : int
+        Sampling rate.
+    """
+
+    def __init__(self, excerpts: Excerpts, samples: int, rate_hz: int) -> None:
+        self._excerpts = excerpts
+        self._samples = samples
+        self._rate_hz = rate_hz
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the noise ``(samples,)`` of a segment at unit power.
+
+        Raises
+        ------
+        DeepnmfError
+            If the recording that was drawn is silent or cannot be read.
+        """
+        noise = self._sound(rng)
+        if rng.random() < SECOND_NOISE_SHARE:
+            noise = noise + at_level(self._sound(rng), rng.uniform(*SECOND_NOISE_DB))
+        if rng.random() < EVENTS_SHARE:
+            burst = unit_power(self._recording(rng))
+            noise = noise + at_level(self._bursts(burst, rng), rng.uniform(*EVENTS_DB))
+        return unit_power(noise)
+
+    def _recording(self, rng: np.random.Generator) -> np.ndarray:
+        """Return up to a segment of one recording."""
+        found = at_some_speed(
+            lambda n: self._excerpts.noise(n, rng), self._samples, self._rate_hz, SPEED_SHARE, NOISE_SPEED, rng
+        )
+        return found[: self._samples]
+
+    def _sound(self, rng: np.random.Generator) -> np.ndarray:
+        """Return one sound ``(samples,)``: steady, a short one over and over, or bursts over a steady one."""
+        found = self._recording(rng)
+        if self._is_steady(found) or rng.random() < LOOPED_SHARE:
+            return self._looped(found)
+        return self._bursts(unit_power(found), rng) + at_level(self._bed(rng), rng.uniform(*BED_DB))
+
+    def _is_steady(self, found: np.ndarray) -> bool:
+        return len(found) >= STEADY_SEGMENTS * self._samples
+
+    def _looped(self, found: np.ndarray) -> np.ndarray:
+        return unit_power(np.take(found, np.arange(self._samples), mode="wrap"))
+
+    def _bed(self, rng: np.random.Generator) -> np.ndarray:
+        """Return a sound to have bursts over, a steady one if there is one in a few draws."""
+        found = self._recording(rng)
+        for _ in range(BED_ATTEMPTS):
+            if self._is_steady(found):
+                break
+            found = self._recording(rng)
+        return self._looped(found)
+
+    def _bursts(self, burst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return ``(samples,)`` in which a burst comes once, or again after gaps, with silence between."""
+        burst = self._shortened(burst, rng)
+        out = np.zeros(self._samples, np.float32)
+        sounding = rng.random() < ALREADY_SOUNDING_SHARE
+        at = -int(rng.uniform(0, 0.5) * len(burst)) if sounding else int(rng.random() * self._samples)
+        gap = rng.uniform(*GAP_SECONDS) * self._rate_hz
+        while at < self._samples:
+            begin = max(at, 0)
+            part = burst[begin - at :][: self._samples - begin]
+            out[begin : begin + len(part)] += at_level(part, rng.uniform(*BURST_DB))
+            at += len(burst) + int(rng.exponential(gap)) + 1
+        return out
+
+    def _shortened(self, burst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a burst as it is, or a piece of what is too long for one, faded in and out."""
+        if len(burst) <= BURST_SHARE[1] * self._samples:
+            return burst
+        length = max(1, int(rng.uniform(*BURST_SHARE) * self._samples))
+        start = rng.integers(len(burst) - length + 1)
+        return faded(burst[start : start + length], int(FADE_SECONDS * self._rate_hz))
+
+
+def at_some_speed(
+    read: Callable[[int], np.ndarray],
+    samples: int,
+    rate_hz: int,
+    share: float,
+    bounds: tuple[float, float],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return what `read` gives for about `samples` samples, in a `share` of the draws played at another speed.
+
+    Parameters
+    ----------
+    read : callable
+        Takes a number of samples and returns at most as many, ``(samples,)``.
+    samples, rate_hz : int
+        How many to read, at which rate.
+    share : float
+        Of the draws in which speed, and pitch and formants with it, are other ones.
+    bounds : tuple of float
+        Of the factor; its logarithm is uniform.
+    rng : Generator
+        Random source.
+    """
+    if rng.random() > share:
+        return read(samples)
+    played_hz = round(rate_hz * float(np.exp(rng.uniform(*np.log(bounds)))))
+    return resample(read(samples * played_hz // rate_hz + 1), played_hz, rate_hz)
+
+
+def faded(samples: np.ndarray, fade: int) -> np.ndarray:
+    """Return ``(samples,)`` with `fade` samples at each end, half of them all at most, faded from and to silence.
+
+    Examples
+    --------
+    >>> faded(np.ones(6), 2).tolist()
+    [0.0, 0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    fade = min(fade, len(samples) // 2)
+    gains = np.minimum(1, np.arange(len(samples)) / max(fade, 1))
+    return (samples * gains * gains[::-1]).astype(samples.dtype)
+
+
+def unit_power(samples: np.ndarray) -> np.ndarray:
+    """Return samples at unit power, or silence."""
+    power = float(np.square(samples).mean()) if len(samples) else 0.0
+    return samples / np.float32(np.sqrt(power)) if power > 0 else samples
+
+
+def at_level(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Return samples amplified by `decibels`."""
+    return samples * np.float32(10 ** (decibels / 20))

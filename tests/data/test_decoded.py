@@ -1,0 +1,132 @@
+"""Decoded recordings: the samples of the files, made once, anew when a file changes, and whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from deepnmf.audio.files import read_mono
+from deepnmf.data import decoded
+from deepnmf.data.decoded import DecodedRecordings
+from deepnmf.errors import DeepnmfError
+
+RATE_HZ = 8000
+
+
+def write(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, subtype: str = "PCM_16") -> str:
+    soundfile.write(path, samples, rate_hz, subtype)
+    return str(path)
+
+
+def sound(seed: int, seconds: float = 1.0, rate_hz: int = RATE_HZ) -> np.ndarray:
+    """Return a slow swing, which resampling leaves as it is."""
+    seconds_at = np.arange(int(seconds * rate_hz)) / rate_hz
+    return 0.3 * np.sin(2 * np.pi * (20 + seed) * seconds_at)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    return [write(tmp_path / f"{seed}.wav", sound(seed, 1 + seed / 10)) for seed in range(4)]
+
+
+def test_excerpts_are_those_of_the_files(paths: list[str], tmp_path: Path) -> None:
+    found = DecodedRecordings([(path,) for path in paths], RATE_HZ, tmp_path / "decoded")
+    for path in paths:
+        samples = read_mono(Path(path), RATE_HZ)
+        assert found.length((path,)) == len(samples)
+        for start, count in ((0, 50), (1000, 500), (len(samples) - 10, 100)):
+            part = found.excerpt((path,), start, count)
+            assert part.dtype == np.float32
+            np.testing.assert_allclose(part, samples[start : start + count], atol=1.1 * 0.3 / 2 / decoded.FULL_SCALE)
+
+
+def test_quiet_recordings_keep_their_resolution(tmp_path: Path) -> None:
+    path = write(tmp_path / "quiet.wav", 1e-6 * sound(0), subtype="FLOAT")
+    part = DecodedRecordings([(path,)], RATE_HZ, tmp_path).excerpt((path,), 0, RATE_HZ)
+    np.testing.assert_allclose(part, 1e-6 * sound(0), atol=1e-11)
+
+
+def test_the_map_is_made_once(paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recordings = [(path,) for path in paths]
+    first = DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded").excerpt((paths[1],), 5, 100)
+    monkeypatch.setattr(decoded, "read_mono", None)
+    again = DecodedRecordings(reversed(recordings), RATE_HZ, tmp_path / "decoded")
+    np.testing.assert_array_equal(again.excerpt((paths[1],), 5, 100), first)
+    assert len(list((tmp_path / "decoded").iterdir())) == 2
+
+
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_file_that_changes_is_decoded_anew(same_time: bool, paths: list[str], tmp_path: Path) -> None:
+    recordings = [(path,) for path in paths]
+    DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded")
+    times = Path(paths[0]).stat()
+    write(Path(paths[0]), sound(9, 0.5))
+    if same_time:  # its length tells
+        os.utime(paths[0], ns=(times.st_atime_ns, times.st_mtime_ns))
+    found = DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded")
+    np.testing.assert_allclose(found.excerpt((paths[0],), 0, RATE_HZ), sound(9, 0.5), atol=1e-4)
+
+
+def test_nothing_is_left_of_a_map_that_was_not_finished(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    recordings, folder = [(path,) for path in paths], tmp_path / "decoded"
+    with monkeypatch.context() as patched:
+        patched.setattr(decoded, "_samples", stop)
+        with pytest.raises(KeyboardInterrupt):
+            DecodedRecordings(recordings, RATE_HZ, folder)
+    assert not list(folder.iterdir())
+    assert DecodedRecordings(recordings, RATE_HZ, folder).length((paths[0],)) == RATE_HZ
+
+
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 2 * RATE_HZ, 11025])
+def test_beyond_the_largest_map_recordings_are_read_in_part(
+    rate_hz: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stereo = np.stack([0.5 * sound(0, 1, rate_hz), 1.5 * sound(0, 1, rate_hz)], axis=1)
+    path = write(tmp_path / "a.wav", stereo, rate_hz, "FLOAT")
+    mapped = DecodedRecordings([(path,)], RATE_HZ, tmp_path / "mapped")
+    monkeypatch.setattr(decoded, "MAP_BYTES", 100)
+    read = DecodedRecordings([(path,)], RATE_HZ, tmp_path / "read")
+    assert read.length((path,)) == mapped.length((path,)) == RATE_HZ
+    assert not sum(path.stat().st_size for path in (tmp_path / "read").glob("*.int16"))
+    inner = slice(50, -50)  # away from the ends, where resampling rings
+    part = read.excerpt((path,), 3000, 1000)
+    assert part.shape == (1000,)
+    np.testing.assert_allclose(part[inner], mapped.excerpt((path,), 3000, 1000)[inner], atol=5e-3)  # within a sample
+
+
+def test_a_pair_is_the_difference_of_its_files(tmp_path: Path) -> None:
+    clean, noisy = write(tmp_path / "clean.wav", sound(0)), write(tmp_path / "noisy.wav", sound(0) + 0.25)
+    found = DecodedRecordings([(noisy, clean)], RATE_HZ, tmp_path)
+    np.testing.assert_allclose(found.excerpt((noisy, clean), 0, 100), 0.25, atol=1e-4)
+
+
+def test_what_cannot_be_read_has_no_length_and_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    bad, gone = str(tmp_path / "bad.wav"), str(tmp_path / "gone.wav")
+    short, long = write(tmp_path / "short.wav", sound(0, 0.5)), write(tmp_path / "long.wav", sound(0))
+    reasons = {
+        (bad,): r"bad\.wav",
+        (gone,): r"gone\.wav: no such file",
+        (long, short): r"long\.wav: not as long as its clean file .*short\.wav",
+        (write(tmp_path / "empty.wav", np.zeros(0)),): r"empty\.wav: no samples in it",
+    }
+    found = DecodedRecordings(reasons, RATE_HZ, tmp_path / "decoded")
+    for files, reason in reasons.items():
+        assert found.length(files) == 0
+        with pytest.raises(DeepnmfError, match=reason):
+            found.excerpt(files, 0, 10)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(paths: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DeepnmfError, match="cannot write"):
+        DecodedRecordings([(paths[0],)], RATE_HZ, tmp_path / "file")
