@@ -109,6 +109,19 @@ class Shapes:
             raise DeepnmfError(f"array {name} is missing")
         return self._shapes[name]
 
+    def axes(self, name: str, count: int) -> tuple[int, ...]:
+        """Return the shape of an array of `count` axes.
+
+        Raises
+        ------
+        DeepnmfError
+            If there is no such array, or it has more or fewer axes.
+        """
+        shape = self[name]
+        if len(shape) != count:
+            raise DeepnmfError(f"array {name} must have {count} axes, not {len(shape)}")
+        return shape
+
     def size(self, name: str, axis: int) -> int:
         """Return one size of an array.
 

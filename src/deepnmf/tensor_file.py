@@ -59,6 +59,11 @@ class TensorFile:
         self.metadata = metadata
         self.arrays = arrays
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays by name."""
+        return {name: array.shape for name, array in self.arrays.items()}
+
     def copy(self) -> dict[str, np.ndarray]:
         """Return all arrays, copied into memory."""
         return {name: array.copy() for name, array in self.arrays.items()}

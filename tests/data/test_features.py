@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepnmf.artifacts import save_tensors
 from deepnmf.config import FeatureConfig
-from deepnmf.data.features import FeatureSet, features
+from deepnmf.data.features import FeatureSet, features, open_shard
 from deepnmf.data.manifest import read_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.data.prepare import prepare
@@ -101,6 +102,55 @@ def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
         FeatureSet(tmp_path, "train", 1)
     features(prepared / "manifest.jsonl", tmp_path, CONFIG)
     assert shard.read_bytes() == expected
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("at", [3, 60, -1, -3000, 200_000])
+def test_a_flipped_bit_of_a_shard_is_refused_by_name(prepared: Path, tmp_path: Path, at: int) -> None:
+    folder = shutil.copytree(prepared / "features", tmp_path / "features")
+    shard = next(folder.glob("dev-*.safetensors"))
+    flip(shard, at)
+    FeatureSet(folder, "train", 1)
+    with pytest.raises(DeepnmfError, match=shard.name):
+        FeatureSet(folder, "dev", 1)
+    with pytest.raises(DeepnmfError, match=shard.name):
+        features(prepared / "manifest.jsonl", folder, CONFIG)
+
+
+def test_a_shard_in_the_place_of_another_is_refused(prepared: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prepared / "features", tmp_path / "features")
+    shutil.copyfile(folder / "train-00000.safetensors", folder / "dev-00000.safetensors")
+    with pytest.raises(DeepnmfError, match=r"dev-00000.*another shard"):
+        FeatureSet(folder, "dev", 1)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"level": np.zeros(4, np.float32)},
+        {"magnitudes": np.full((3, 4, 257), -1, np.float32)},
+        {"magnitudes": np.full((3, 4, 257), np.inf, np.float32)},
+        {"magnitudes": np.ones((3, 4, 100), np.float32)},
+        {"frames": np.array([4.0])},
+        {"frames": np.array([3])},
+        {"frames": np.array([-1, 5])},
+        {"frames": np.array([2**62, 2**62, 2**62, 2**62 + 4])},
+    ],
+)
+def test_a_made_up_shard_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "s.safetensors"
+    valid = {"magnitudes": np.ones((3, 4, 257), np.float32), "level": np.ones(4, np.float32), "frames": np.array([4])}
+    save_tensors(path, valid, "features", {"left_out": [], "rows": 1})
+    assert open_shard(path, 257).arrays["level"].sum() == 4
+    made_up = valid | arrays
+    save_tensors(path, made_up, "features", {"left_out": [], "rows": len(made_up["frames"])})
+    with pytest.raises(DeepnmfError, match=r"s\.safetensors"):
+        open_shard(path, 257)
 
 
 def test_the_recordings_are_found_unless_the_manifest_is_another_one(prepared: Path, tmp_path: Path) -> None:

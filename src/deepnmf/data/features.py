@@ -12,10 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ..artifacts import read_json, save_tensors, write_json
-from ..config import FeatureConfig, difference, from_dict, to_dict
+from ..config import FeatureConfig, difference, to_dict
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stack_context, stft
 from ..errors import DeepnmfError
+from ..records import read_features
+from ..schema import ArraySpec, Shapes, check_arrays
+from ..tensor_file import TensorFile, about, open_tensors
 from .manifest import MixtureEntry, read_manifest
 from .mixing import load_mixture
 
@@ -45,7 +48,7 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
     config, output = config or FeatureConfig(), Path(output)
     plan = {"features": to_dict(config), "manifest": file_hash(manifest)}
     _claim(output, plan)
-    shards: dict[str, list[str]] = {}
+    shards: dict[str, dict[str, str]] = {}
     left_out: list[str] = []
     for split in SPLITS:
         rows = [row for row in read_manifest(manifest) if row.split == split]
@@ -54,10 +57,10 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
             path = output / f"{split}-{start // ROWS_PER_SHARD:05d}.safetensors"
             if not path.exists():
                 _write_shard(path, rows[start : start + ROWS_PER_SHARD], config)
-            record = _shard_record(path)
+            record = open_shard(path, config.stft.bins).metadata
             left_out += record["left_out"]
             if record["rows"]:
-                shards.setdefault(split, []).append(path.name)
+                shards.setdefault(split, {})[path.name] = record["sha256"]
     if "train" not in shards:
         raise DeepnmfError(f"{manifest}: no usable training mixture; {left_out[0] if left_out else 'it has none'}")
     record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
@@ -111,13 +114,55 @@ def mixture_features(row: MixtureEntry, config: FeatureConfig) -> tuple[np.ndarr
     return np.ascontiguousarray(magnitudes.swapaxes(1, 2)), tracker.push(magnitudes[0])
 
 
-def _shard_record(path: Path) -> dict[str, Any]:
-    import json
+def open_shard(path: Path, bins: int, sha256: str | None = None) -> TensorFile:
+    """Open a shard of magnitudes of F `bins`, checked and memory-mapped.
 
-    from safetensors import safe_open
+    Raises
+    ------
+    DeepnmfError
+        If it is missing, damaged, no shard, or not the one with this checksum.
+    """
+    file = open_tensors(path, "features")
+    with about(path, "delete it and run `deepnmf features` again"):
+        if sha256 not in {None, file.metadata["sha256"]}:
+            raise DeepnmfError("another shard than the one that features.json records")
+        _check_shard(file, bins)
+    return file
 
-    with safe_open(path, framework="numpy") as file:
-        return json.loads(file.metadata()["deepnmf"])
+
+def _check_shard(file: TensorFile, bins: int) -> None:
+    shapes = Shapes(file.shapes)
+    (total,), (rows,) = shapes.axes("level", 1), shapes.axes("frames", 1)
+    specs = {
+        "magnitudes": ArraySpec((len(SIGNALS), total, bins), nonnegative=True, dtypes=("float32",)),
+        "level": ArraySpec((total,), nonnegative=True, dtypes=("float32",)),
+        "frames": ArraySpec((rows,), nonnegative=True, dtypes=("int64",)),
+    }
+    check_arrays(specs, file.arrays)
+    frames, level = file.arrays["frames"], file.arrays["level"]
+    if rows and (frames.min() < 1 or frames.max() > total or frames.sum() != total or level.min() <= 0):
+        raise DeepnmfError(f"its rows do not have {total} frames of positive level")
+    left_out = file.metadata.get("left_out")
+    if file.metadata.get("rows") != rows or not isinstance(left_out, list):
+        raise DeepnmfError("its rows are not those that it records")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what :func:`features` wrote last, ``features.json``.
+
+    Raises
+    ------
+    DeepnmfError
+        If the folder is not finished, or the file is damaged or not one of :func:`features`.
+    """
+    path = Path(folder) / "features.json"
+    record = read_json(path)
+    shards = record.get("shards")
+    if not isinstance(shards, dict) or not all(isinstance(files, dict) for files in shards.values()):
+        raise DeepnmfError(f"{path}: lacks the checksums of the shards; run `deepnmf features` again")
+    if not all(Path(name).name == name for files in shards.values() for name in files):
+        raise DeepnmfError(f"{path}: names shards outside its folder; run `deepnmf features` again")
+    return record
 
 
 @dataclass(frozen=True)
@@ -147,20 +192,20 @@ class FeatureSet:
     Raises
     ------
     DeepnmfError
-        If the folder is not finished or has no such split.
+        If the folder is not finished or has no such split, or a shard is missing, damaged or another one.
     """
 
     def __init__(self, folder: Path, split: str, context: int, segment_frames: int | None = None) -> None:
-        from safetensors import safe_open
-
-        record = read_json(Path(folder) / "features.json")
+        record = read_record(folder)
         self.record = record
-        self.config = from_dict(FeatureConfig, record["features"], str(folder))
+        with about(Path(folder) / "features.json"):
+            self.config = read_features(record.get("features"))
         self.context = context
         if split not in record["shards"]:
             raise DeepnmfError(f"{folder}: no {split} features; the manifest needs {split} rows")
-        self._shards = [safe_open(Path(folder) / name, framework="numpy") for name in record["shards"][split]]
-        self._levels = [shard.get_tensor("level") for shard in self._shards]
+        bins = self.config.stft.bins
+        files = record["shards"][split].items()
+        self._shards = [open_shard(Path(folder) / name, bins, sha256).arrays for name, sha256 in files]
         self.segments = list(self._cut(segment_frames))
         self.frames = sum(segment.stop - segment.start for segment in self.segments)
 
@@ -183,7 +228,7 @@ class FeatureSet:
     def _cut(self, segment_frames: int | None) -> Iterator[Segment]:
         for index, shard in enumerate(self._shards):
             begin = 0
-            for length in shard.get_tensor("frames").tolist():
+            for length in shard["frames"].tolist():
                 end = begin + length
                 for start in range(begin, end, segment_frames or length):
                     stop = min(end, start + (segment_frames or length))
@@ -193,8 +238,9 @@ class FeatureSet:
     def load(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
         """Return magnitudes at unit level ``(3, F, past + N)`` and the level ``(past + N,)`` they were divided by."""
         first = segment.start - segment.past
-        values = self._shards[segment.shard].get_slice("magnitudes")[:, first : segment.stop]
-        level = self._levels[segment.shard][first : segment.stop]
+        shard = self._shards[segment.shard]
+        values = shard["magnitudes"][:, first : segment.stop]
+        level = shard["level"][first : segment.stop].copy()
         return (values / level[:, None]).swapaxes(1, 2), level
 
     def stacked(self, segment: Segment, signal: str = "mixture") -> np.ndarray:
