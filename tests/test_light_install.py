@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,12 @@ def test_a_missing_package_is_an_import_error_with_its_name() -> None:
     assert isinstance(caught.value, DeepnmfError)
     assert isinstance(caught.value, MissingExtra)
     assert caught.value.name == "no_such_package"
+
+
+def test_the_light_requirements_are_those_of_the_package_less_the_heavy_ones() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    dependencies = project.partition("\ndependencies = [")[2].partition("\n]")[0]
+    declared = set(re.findall(r'"(.+)"', dependencies))
+    light = {line for line in (ROOT / "requirements-light.txt").read_text().splitlines() if line[:1] != "#"}
+    assert light <= declared
+    assert {re.split("[>=;]", line)[0].replace("-", "_") for line in declared - light} <= set(HEAVY)

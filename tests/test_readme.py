@@ -2,7 +2,7 @@
 
 Blocks after ``<!-- ci: run -->`` are run in the order of their document, in a folder of its own, which holds
 ``examples/``, ``speech/`` and ``noise/`` (the tiny corpus) and ``noisy.wav``. ``.ci/run`` runs the README's blocks
-marked ``install`` and ``test``; a block that cannot run anywhere says ``<!-- ci: skip -->``.
+marked ``install``, ``light`` and ``test``; a block that cannot run anywhere says ``<!-- ci: skip -->``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from helpers import ROOT
 from helpers.signals import TinyCorpus
 
-MARKS = ("install", "test", "run", "skip")
+MARKS = ("install", "light", "test", "run", "skip")
 
 
 @dataclass(frozen=True)
