@@ -121,7 +121,7 @@ def test_profiles_on_the_command_line(
 
 
 def test_a_long_recording_is_heard_in_parts_from_all_over_it(tmp_path: Path) -> None:
-    from deepnmf.audio.formats import AudioReader
+    from deepnmf.audio.reader import AudioReader
     from deepnmf.enhancement.adapt import SAMPLED_SECONDS, Profile
 
     rate_hz = 2000

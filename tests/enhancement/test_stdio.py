@@ -16,8 +16,8 @@ import soundfile
 
 from deepnmf.audio import files as audio
 from deepnmf.audio.formats import Encoding
-from deepnmf.audio.pipes import BYTES, PipeReader, PipeWriter, decoded, packed, wav_header
-from deepnmf.errors import DeepnmfError
+from deepnmf.audio.pipes import wav_header
+from deepnmf.audio.samples import SampleFormat, packed, unpacked
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, program
 from helpers.enhance_models import constant_model, small_model
@@ -34,69 +34,6 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     save_model(path, small_model())
     return path
-
-
-@pytest.mark.parametrize("subtype", BYTES)
-def test_samples_survive_packing(subtype: str) -> None:
-    samples = np.concatenate([noise(3), np.array([[1, -1, 0]] * 3, np.float32)], axis=1)
-    again = decoded(packed(samples, subtype), Encoding(RATE, 3, None, "WAV", subtype))
-    tolerance = {"PCM_U8": 2**-7, "PCM_16": 2**-15}.get(subtype, 1e-6)
-    assert np.abs(again - samples).max() <= tolerance
-
-
-@pytest.mark.parametrize("subtype", BYTES)
-@pytest.mark.parametrize("container", ["WAV", "WAVEX"])
-def test_wav_of_other_programs_is_understood_and_ours_by_them(subtype: str, container: str) -> None:
-    file = io.BytesIO()
-    soundfile.write(file, noise(2).T, RATE, subtype, format=container)
-    file.seek(0)
-    reader = PipeReader(file)
-    assert (reader.encoding.rate_hz, reader.encoding.channels, reader.encoding.frames) == (RATE, 2, RATE)
-    samples = np.concatenate(list(reader.blocks()), axis=1)
-    file.seek(0)
-    assert np.abs(samples - soundfile.read(file, dtype="float32")[0].T).max() < 1e-7
-    ours = io.BytesIO()
-    PipeWriter(ours, reader.encoding).write(samples)
-    ours.seek(0)
-    found, rate_hz = soundfile.read(ours, dtype="float32")
-    assert rate_hz == RATE
-    assert np.abs(found.T - samples).max() <= 1e-7
-
-
-def test_a_stream_of_unknown_length_is_read_to_its_end() -> None:
-    unknown = Encoding(RATE, 2, None, "WAV", "PCM_16")
-    reader = PipeReader(io.BytesIO(wav_header(unknown) + packed(noise(2), "PCM_16")))
-    assert reader.encoding == unknown
-    assert sum(block.shape[1] for block in reader.blocks()) == RATE
-
-
-class Dripping(io.BytesIO):
-    """A pipe that delivers three bytes at a time."""
-
-    def read1(self, size: int | None = -1, /) -> bytes:
-        return super().read1(min(size or 3, 3))
-
-
-def test_samples_that_arrive_in_pieces_are_put_together() -> None:
-    data = wav_header(Encoding(RATE, 2, 100, "WAV", "PCM_24")) + packed(noise(2, 100), "PCM_24")
-    blocks = list(PipeReader(Dripping(data)).blocks())
-    assert len(blocks) == 100
-    assert np.abs(np.concatenate(blocks, axis=1) - noise(2, 100)).max() < 1e-6
-
-
-@pytest.mark.parametrize(
-    ("data", "fault"),
-    [
-        (b"", "nothing on stdin"),
-        (b"fLaC" + bytes(100), "not WAV"),
-        (wav_header(Encoding(RATE, 1, 10, "WAV", "PCM_16"))[:30], "ended inside the WAV header"),
-        (wav_header(Encoding(RATE, 1, 10, "WAV", "PCM_16")) + bytes(10), "truncated, 10 bytes"),
-        (wav_header(Encoding(RATE, 1, 0, "WAV", "PCM_16")), "no samples"),
-    ],
-)
-def test_streams_that_make_no_sense_are_refused(data: bytes, fault: str) -> None:
-    with pytest.raises(DeepnmfError, match=fault):
-        list(PipeReader(io.BytesIO(data)).blocks())
 
 
 def test_wav_through_the_program(tmp_path: Path, model_path: Path) -> None:
@@ -117,8 +54,8 @@ def test_wav_through_the_program(tmp_path: Path, model_path: Path) -> None:
 def test_raw_samples_through_the_program_and_the_noise_on_the_side(tmp_path: Path, model_path: Path) -> None:
     options = ["--raw-format", "f32le", "--raw-rate-hz", 48000, "--raw-channels", 2, "--model", model_path]
     process = program("enhance", "-", *options, "--output-noise", tmp_path / "n.wav", stdin=subprocess.PIPE)
-    output, _ = process.communicate(packed(noise(2, 30000), "FLOAT"))
-    speech = decoded(output, Encoding(48000, 2, None, "RAW", "FLOAT"))
+    output, _ = process.communicate(packed(noise(2, 30000), SampleFormat("FLOAT")))
+    speech = unpacked(output, SampleFormat("FLOAT"), 2)
     assert process.returncode == 0
     assert np.abs(speech + audio.read(tmp_path / "n.wav")[0] - noise(2, 30000)).max() <= 1e-4
 
@@ -128,7 +65,7 @@ def test_a_pipe_is_live_with_the_stated_latency(model_path: Path) -> None:
     process = program("enhance", "-", *options, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(packed(noise(), "PCM_16"))
+    process.stdin.write(packed(noise(), SampleFormat("PCM_16")))
     process.stdin.flush()
     due = RATE - RATE * 25 // 1000  # all but one window comes while stdin is still open
     assert len(process.stdout.read(2 * due)) == 2 * due
@@ -147,7 +84,7 @@ def test_a_closed_pipe_ends_it_quietly(model_path: Path) -> None:
     process.stdout.close()
     with contextlib.suppress(BrokenPipeError):
         for _ in range(1000):
-            process.stdin.write(packed(noise(), "PCM_16"))
+            process.stdin.write(packed(noise(), SampleFormat("PCM_16")))
             process.stdin.flush()
     assert process.stderr is not None
     assert process.stderr.read() == b""

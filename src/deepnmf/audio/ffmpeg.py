@@ -1,95 +1,261 @@
-"""Audio files to enhance, in any format: what libsndfile does not know is decoded by ffmpeg, where it is installed."""
+"""What libsndfile lacks, videos included, decoded by FFmpeg's libraries in this process: the extra ``formats`` (PyAV).
+
+PyAV instead of the program ``ffmpeg``: it needs no second process, which could hang or be another version; opening
+takes 0.1 s once where each start of the program takes 0.2 s; the container's tags, channel layout and true sample
+width are there; what a decoder may open is decided here; `pip` installs it (wheels of 25 to 40 MB). The file is passed
+as bytes without a name, formats that refer to other files (playlists, HLS, DASH, concat) are not in the list below,
+and no protocol may be opened: a recording can name no other file or address.
+"""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
+import itertools
+import struct
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import numpy as np
 
-from ..errors import DeepnmfError
-from .files import EXTENSIONS
-from .formats import AudioReader, Source
-from .pipes import PipeReader
+from ..errors import InputError, MissingExtra
+from .formats import Encoding, Tags, library_reason
+from .inputs import ByteStream, Window
+from .signatures import SIGNATURE_BYTES, signature
+from .wav import placeholder
 
-DECODED = (".m4a", ".mp4", ".mov", ".aac", ".wma", ".amr", ".3gp", ".webm", ".mkv")
-"""Suffixes of telephones' recordings and of videos, whose sound ffmpeg decodes. They are not written."""
+FORMATS = (
+    *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dsf", "dss", "dts", "dtshd"),
+    *("eac3", "flac", "flv", "ircam", "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "mxf", "nut"),
+    *("nistsphere", "ogg", "oma", "qcp", "rm", "shn", "sox", "tak", "tta", "voc", "w64", "wav", "wtv", "wv", "xwma"),
+)
+"""Demultiplexers that read one file and nothing else."""
+PROMISING = ("mov", "matroska", "asf", "wv", "ape", "tta", "avi", "flac", "caf", "flv", "tak", "mpc", "mpc8", "w64")
+"""Those whose length stands in the file and is not estimated from its size."""
+LENGTH_SLACK_SECONDS = 0.5
+"""Encoders' delays and rounded time stamps make a promised length differ from the samples by as much."""
+STALL_SECONDS = 60.0
+LARGEST_SECONDS = 200 * 3600.0
+_SPEAKERS = {
+    name: 1 << bit
+    for bit, name in enumerate(
+        (
+            "FL",
+            "FR",
+            "FC",
+            "LFE",
+            "BL",
+            "BR",
+            "FLC",
+            "FRC",
+            "BC",
+            "SL",
+            "SR",
+            "TC",
+            "TFL",
+            "TFC",
+            "TFR",
+            "TBL",
+            "TBC",
+            "TBR",
+        )
+    )
+}
+_TAGS = {
+    **{name: name for name in ("title", "artist", "album", "comment", "date", "genre", "copyright")},
+    **{"track": "tracknumber", "encoder": "software", "description": "comment", "creation_time": "date"},
+}
 
 
-def readable() -> tuple[str, ...]:
-    """Return the suffixes of the files that can be read here."""
-    return EXTENSIONS + DECODED if shutil.which("ffmpeg") else EXTENSIONS
+def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
+    """Return a decoder of the first audio track of a file.
 
-
-def open_source(path: Path) -> AbstractContextManager[Source]:
-    """Return an audio file to read in blocks, as a context.
+    Parameters
+    ----------
+    stream : ByteStream
+        A file, at its beginning.
+    reason : str
+        What the decoder before this one found wrong.
 
     Raises
     ------
     DeepnmfError
-        If the file is missing, not audio, empty or cut short.
+        If there is no audio in it, or PyAV is not installed.
     """
-    decoded = Path(path).is_file() and Path(path).suffix.lower() in DECODED and shutil.which("ffmpeg")
-    return DecodedReader(path) if decoded else AudioReader(path)
+    head = stream.peek(SIGNATURE_BYTES)
+    if not head.strip(b"\0"):
+        raise InputError(f"{stream.name}: not readable as audio (there are only zeros in it)")
+    try:
+        import av
+    except ImportError:
+        what = reason if signature(head) else "it begins like no known format"
+        raise MissingExtra(
+            f"{stream.name}: not readable as audio ({what or 'unknown format'}); a decoder of more formats", "av"
+        ) from None
+    av.logging.set_level(None)  # its lines do not name the file; the error does
+    try:
+        return FfmpegDecoder(stream)
+    except InputError:
+        raise
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        index = " without its index, which stands at the end: cut short" if head[4:8] == b"ftyp" else ""
+        raise InputError(f"{stream.name}: not readable as audio ({library_reason(error)}{index})") from None
 
 
-class DecodedReader:
-    """The first audio track of a file as ffmpeg decodes it: 16 bits, at its own rate, with all its channels.
+class FfmpegDecoder:
+    """The first audio track of a file, at its own rate, with all its channels."""
 
-    Raises
-    ------
-    DeepnmfError
-        If ffmpeg finds no audio in the file, or, in reading, cannot decode all of it.
-    """
+    def __init__(self, stream: ByteStream) -> None:
+        import av
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the reader
-        command = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-f", "wav", "-"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._messages)
-        try:
-            self._samples = PipeReader(self._process.stdout)
-        except DeepnmfError:
-            error = self._fault()
-            self._close()
-            raise error from None
-        self.encoding, self.tags = self._samples.encoding, self._samples.tags
+        self._name = stream.name
+        self.lost = _cut_riff(stream)
+        window = Window(stream.file, stream.tell(), stream.size or 0)
+        options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
+        self._container: Any = av.open(window, options=options, metadata_errors="replace")
+        tracks = self._container.streams.audio
+        if not tracks:
+            raise InputError(f"{self._name}: not readable as audio (no sound in it, only pictures or text)")
+        self._track = tracks[0]
+        self.notes: list[str] = []
+        if len(tracks) > 1:
+            self.notes.append(f"{self._name}: the first of its {len(tracks)} audio tracks was taken")
+        self._end_seconds, self._position = 0.0, 0
+        frames = self._decoded()
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"{self._name}: not readable as audio (no samples could be decoded from it)")
+        self.encoding = self._encoding_of(first)
+        self.tags = Tags(self._text())
+        self._parts = self._trimmed(itertools.chain([first], frames))
+        self._waiting: list[np.ndarray] = []
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yield blocks ``(channels, n)``, float32."""
-        try:
-            yield from self._samples.blocks()
-        except DeepnmfError:
-            raise self._fault() from None
-        if self._process.wait():
-            raise self._fault()
+    def read(self, count: int) -> np.ndarray:
+        """Return up to `count` samples of each channel; none at the end."""
+        missing = count - sum(part.shape[1] for part in self._waiting)
+        while missing > 0 and (part := next(self._parts, None)) is not None:
+            self._waiting.append(part)
+            missing -= part.shape[1]
+        joined = np.concatenate([*self._waiting, np.zeros((self.encoding.channels, 0), np.float32)], axis=1)
+        self._waiting = [joined[:, count:]]
+        self._position += min(count, joined.shape[1])
+        if self._position > LARGEST_SECONDS * self.encoding.rate_hz:
+            raise InputError(f"{self._name}: decodes to more than {LARGEST_SECONDS / 3600:.0f} hours; cut it in parts")
+        return np.ascontiguousarray(joined[:, :count])
 
-    def _fault(self) -> DeepnmfError:
-        """Return ffmpeg's last word as an error."""
-        self._stop()
-        self._messages.seek(0)
-        lines = self._messages.read().decode(errors="replace").strip().splitlines() or ["no samples in it"]
-        return DeepnmfError(f"{self._path}: not readable as audio (ffmpeg: {lines[-1].removeprefix('Error: ')})")
+    def seek(self, frame: int) -> bool:
+        """Go to a sample; that is not possible exactly."""
+        return frame == self._position
 
-    def _stop(self) -> None:
-        if self._process.stdout is not None:
-            self._process.stdout.close()  # ffmpeg ends when nobody listens
-        self._process.wait()
+    def _decoded(self) -> Iterator[Any]:
+        """Yield the frames of the track; what cannot be decoded is left out, and noted as lost."""
+        import av
 
-    def _close(self) -> None:
-        self._process.kill()
-        self._stop()
-        self._messages.close()
+        last = time.monotonic()
+        packets = self._container.demux(*self._timed_tracks())
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                self._note_time(packet)
+                frames = packet.decode() if packet.stream is self._track else []
+            except (av.FFmpegError, EOFError) as error:
+                self.lost = self.lost or f"damaged after {self._end_seconds:.3f} s ({library_reason(error)})"
+                frames = []
+                if not isinstance(error, av.InvalidDataError):
+                    break
+            if time.monotonic() - last > STALL_SECONDS:
+                raise InputError(f"{self._name}: no sound was decoded from it for {STALL_SECONDS:.0f} s; convert it")
+            for frame in frames:
+                yield frame
+                last = time.monotonic()
+        self._check_end()
 
-    def __enter__(self) -> DecodedReader:
-        return self
+    def _timed_tracks(self) -> list[Any]:
+        """Return the tracks to look at: all if only their common length is known."""
+        return [self._track] if self._track.duration is not None else list(self._container.streams)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
+    def _note_time(self, packet: Any) -> None:
+        if packet.pts is not None and packet.time_base is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._end_seconds = max(self._end_seconds, end)
+
+    def _check_end(self) -> None:
+        promised = self._promised_seconds()
+        if not self.lost and promised and self._end_seconds < promised - LENGTH_SLACK_SECONDS:
+            self.lost = f"{self._end_seconds:.3f} of {promised:.3f} s are there"
+
+    def _promised_seconds(self) -> float:
+        if self._container.format.name.split(",")[0] not in PROMISING:
+            return 0.0
+        track, container = self._track, self._container
+        if track.duration is not None and track.time_base is not None:
+            return float((max(0, track.start_time or 0) + track.duration) * track.time_base)
+        return (max(0, container.start_time or 0) + (container.duration or 0)) / 1e6
+
+    def _trimmed(self, frames: Iterator[Any]) -> Iterator[np.ndarray]:
+        """Yield the samples of frames; what the encoder has added to fill the last one is left out."""
+        held, count, promised = None, 0, self.encoding.frames
+        for frame in frames:
+            if held is not None:
+                yield held
+            held = self._samples(frame)
+            count += frame.samples
+        if held is not None:
+            added = count - promised if promised else 0
+            yield held[:, : held.shape[1] - added] if 0 < added < held.shape[1] else held
+
+    def _encoding_of(self, frame: Any) -> Encoding:
+        mask = sum(_SPEAKERS.get(channel.name, 0) for channel in frame.layout.channels)
+        seconds = self._promised_seconds()
+        return Encoding(
+            frame.sample_rate,
+            frame.layout.nb_channels,
+            round(seconds * frame.sample_rate) or None,
+            self._container.format.name,
+            _subtype(frame, self._track.codec_context.name),
+            channel_mask=mask if mask.bit_count() == frame.layout.nb_channels > 2 else 0,
+        )
+
+    def _samples(self, frame: Any) -> np.ndarray:
+        """Return the samples of a frame, ``(channels, n)``, float32."""
+        found = (frame.sample_rate, frame.layout.nb_channels)
+        if found != (self.encoding.rate_hz, self.encoding.channels):
+            raise InputError(
+                f"{self._name}: changes to {found[0]} Hz, {found[1]} channels after "
+                f"{self._position / self.encoding.rate_hz:.1f} s; convert it to one rate first"
+            )
+        values = frame.to_ndarray()
+        if not frame.format.is_planar:
+            values = values.reshape(-1, found[1]).T
+        if values.dtype.kind == "f":
+            return np.asarray(values, np.float32)
+        if values.dtype == np.uint8:
+            return (values.astype(np.float32) - 128) / 128
+        return (values / 2.0 ** (8 * values.itemsize - 1)).astype(np.float32)
+
+    def _text(self) -> dict[str, str]:
+        found = {**self._track.metadata, **self._container.metadata}
+        return {_TAGS[name.lower()]: text for name, text in found.items() if name.lower() in _TAGS and text}
+
+
+def _cut_riff(stream: ByteStream) -> str:
+    """Return what an AVI file lacks of its header's promise; FFmpeg takes its end for the end."""
+    head = stream.peek(8)
+    (promised,) = struct.unpack("<4xI", head) if head[:4] == b"RIFF" else (0,)
+    there = (stream.size or 0) - stream.tell() - 8
+    return (
+        f"its header promises {promised} bytes, the file has {there}"
+        if promised > there and not placeholder(promised)
+        else ""
+    )
+
+
+def _subtype(frame: Any, codec: str) -> str:
+    """Return the subtype that holds all that was decoded; lossy codecs decode to floats and have 16 bits' worth."""
+    kind = frame.format.name.removesuffix("p")
+    if kind == "s32":
+        wide = (frame.to_ndarray() & 0xFF).any()
+        return "PCM_32" if wide else "PCM_24"
+    lossless = codec.startswith(("pcm_", "wavpack", "tta"))
+    return {"u8": "PCM_U8", "flt": "FLOAT" if lossless else "PCM_16", "dbl": "DOUBLE"}.get(kind, "PCM_16")

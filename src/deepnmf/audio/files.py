@@ -8,15 +8,13 @@ import numpy as np
 
 from ..artifacts import atomic_path
 from ..errors import DeepnmfError
-from .formats import BLOCK_SECONDS, AudioReader, AudioWriter, encoding_for, unreadable
-
-__all__ = ["EXTENSIONS", "duration_seconds", "find_audio", "read", "read_mono", "resample", "unreadable", "write"]
-
-EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
+from .formats import READABLE, encoding_for
+from .reader import BLOCK_SECONDS, AudioReader
+from .writer import AudioWriter
 
 
-def find_audio(folder: Path, extensions: tuple[str, ...] = EXTENSIONS) -> list[Path]:
-    """Return the files under `folder` with such suffixes, sorted, but for hidden ones (the system's, or half-written).
+def find_audio(folder: Path, extensions: tuple[str, ...] = READABLE) -> list[Path]:
+    """Return the files under `folder` with such suffixes, sorted, except hidden ones (the system's, or half-written).
 
     Raises
     ------
@@ -36,14 +34,20 @@ def find_audio(folder: Path, extensions: tuple[str, ...] = EXTENSIONS) -> list[P
 
 
 def duration_seconds(path: Path) -> float:
-    """Return the length of an audio file from its header, in seconds."""
-    import soundfile
+    """Return the length of an audio file in seconds; where no header has it, the file is decoded to count.
 
-    try:
-        info = soundfile.info(str(path))
-    except (soundfile.SoundFileError, OSError) as error:
-        raise unreadable(path, error) from None
-    return info.frames / info.samplerate
+    Raises
+    ------
+    DeepnmfError
+        If the file is missing, not audio, cut short, or a FIFO, which cannot be read twice.
+    """
+    if not Path(path).is_file() and Path(path).exists():
+        raise DeepnmfError(f"{path}: not a file, so that its length is not known before it is read")
+    with AudioReader(path) as reader:
+        frames = reader.encoding.frames
+        if frames is None:
+            frames = sum(block.shape[1] for block in reader.blocks())
+        return frames / reader.encoding.rate_hz
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:

@@ -56,10 +56,14 @@ OutputSubtype = Annotated[
     str | None, typer.Option(help="Sample format, such as PCM_24 or FLOAT. [default: the input's]")
 ]
 RawFormatName = Annotated[
-    str | None, typer.Option(help="stdin is raw samples: s16le, s24le, s32le, f32le or f64le; so is stdout.")
+    str | None, typer.Option(help="stdin is raw samples, such as s16le, f32le, s16be, u8, mulaw or alaw; so is stdout.")
 ]
 RawRateHz = Annotated[int, typer.Option(help="Sampling rate of raw samples.")]
 RawChannels = Annotated[int, typer.Option(help="Channels of raw samples.", min=1)]
 Device = Annotated[str, typer.Option(help="cpu is NumPy, which is fast for one recording; cuda and others use torch.")]
 Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Files to work on at a time.", min=1)]
 Force = Annotated[bool, typer.Option("--force", help="Also do files whose output is there already.")]
+Salvage = Annotated[
+    bool,
+    typer.Option("--salvage", help="Take what is there of recordings that are cut short, instead of refusing them."),
+]

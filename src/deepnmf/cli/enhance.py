@@ -33,6 +33,7 @@ from ._enhance_options import (
     RawChannels,
     RawFormatName,
     RawRateHz,
+    Salvage,
 )
 from ._process import one_thread_per_worker, stop_on_sigterm
 
@@ -69,6 +70,7 @@ def enhance(
     device: Device = "cpu",
     jobs: Jobs = 1,
     force: Force = False,
+    salvage: Salvage = False,
 ) -> None:
     """Remove noise from speech recordings, keeping rate, channels, length and format.
 
@@ -88,6 +90,7 @@ def enhance(
         output_noise,
         mask_out,
         plot,
+        salvage,
     )
     profile = _profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE)
     loaded = load_model(model or (DEFAULT_MODEL if profile is None else ADAPTABLE_MODEL))

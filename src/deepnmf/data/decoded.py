@@ -17,7 +17,7 @@ import numpy as np
 
 from ..artifacts import atomic_path, read_json, write_json
 from ..audio.files import duration_seconds, read_mono, resample
-from ..audio.formats import AudioReader
+from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
 from ..progress import Progress
 

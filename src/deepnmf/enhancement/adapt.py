@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio.formats import AudioReader
+from ..audio.reader import AudioReader
 from ..config import FeatureConfig
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stack_context, stft

@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.ffmpeg import open_source
-from ..audio.formats import AudioWriter, Encoding, Source, encoding_for
+from ..audio.formats import Encoding, Source, Tags, encoding_for
+from ..audio.reader import AudioReader
+from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 from ..model import Model
 from .enhancer import Enhancer, Observer
@@ -41,6 +42,8 @@ class FileOptions:
         libsndfile subtype of the output, such as ``"PCM_24"``; that of the input by default.
     noise, mask, picture : Path or None
         Where to write what was removed (audio), the gains (``.npy``), and the plot (``.png``).
+    salvage : bool
+        Whether to take what is there of a recording that is cut short.
     """
 
     max_attenuation_db: float | None = None
@@ -49,6 +52,7 @@ class FileOptions:
     noise: Path | None = None
     mask: Path | None = None
     picture: Path | None = None
+    salvage: bool = False
 
 
 def enhance_file(
@@ -79,7 +83,7 @@ def enhance_file(
     """
     options = options or FileOptions()
     refuse_overwriting(source, target, options.noise, options.mask, options.picture)
-    with open_source(source) as reader:
+    with AudioReader(source, salvage=options.salvage) as reader:
         return enhance_into_file(reader, target, model, options, progress)
 
 
@@ -97,7 +101,8 @@ def enhance_into_file(
         }
         noise = writers[options.noise] if options.noise is not None else None
         enhance_stream(source.blocks(), enhancer, writers[target], noise, progress)
-    return [line for path, writer in writers.items() for line in clipping(path, writer)]
+    lines = [line for path, writer in writers.items() for line in (*writer.notes, *clipping(path, writer))]
+    return [*source.notes, *lines]
 
 
 def open_enhancer(stack: contextlib.ExitStack, encoding: Encoding, model: Model, options: FileOptions) -> Enhancer:
@@ -124,7 +129,7 @@ def open_enhancer(stack: contextlib.ExitStack, encoding: Encoding, model: Model,
 
 
 def open_writer(
-    stack: contextlib.ExitStack, path: Path, like: Encoding, subtype: str | None, tags: dict[str, str]
+    stack: contextlib.ExitStack, path: Path, like: Encoding, subtype: str | None, tags: Tags
 ) -> AudioWriter:
     """Return a writer whose file gets its name when `stack` ends without an error."""
     encoding = encoding_for(path, like.rate_hz, like.channels, like.frames, like=like, subtype=subtype)

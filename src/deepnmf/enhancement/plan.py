@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audio.ffmpeg import DECODED, readable
-from ..audio.files import EXTENSIONS, find_audio
+from ..audio.files import find_audio
+from ..audio.formats import EXTENSIONS, READABLE
 from ..errors import DeepnmfError
 
 SUFFIX = "_enhanced"
@@ -85,13 +85,13 @@ def _expand(inputs: list[str], output: Path | None) -> tuple[list[tuple[Path, Pa
 def _files(name: str) -> list[tuple[Path, Path | None]]:
     path = Path(name)
     if path.is_dir():
-        return [(file, path) for file in find_audio(path, readable())]
+        return [(file, path) for file in find_audio(path)]
     if path.exists() or not glob.has_magic(name):
         if not path.exists():
             raise DeepnmfError(f"{name}: no such file or folder")
         return [(path, None)]
     matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - Path has no ** at any depth of an absolute pattern
-    files = [match for match in matches if match.suffix.lower() in readable() and match.is_file()]
+    files = [match for match in matches if match.suffix.lower() in READABLE and match.is_file()]
     if not files:
         raise DeepnmfError(f"{name}: no audio file matches")
     return [(file, None) for file in files]
@@ -129,4 +129,4 @@ def _without_clashes(pairs: list[tuple[Path, Path]], suffix: str | None) -> list
 
 
 def _own_suffix(target: Path) -> str:
-    return ".wav" if target.suffix.lower() in DECODED else target.suffix
+    return target.suffix if target.suffix.lower() in EXTENSIONS else ".wav"

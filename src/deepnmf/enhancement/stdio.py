@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from pathlib import Path
 
-from ..audio.ffmpeg import open_source
 from ..audio.formats import Encoding, Source
-from ..audio.pipes import RAW_SUBTYPES, PipeReader, PipeWriter, pipe_encoding
+from ..audio.pipes import PipeWriter, pipe_encoding, stdout_stream
+from ..audio.reader import AudioReader
+from ..audio.samples import RAW_FORMATS
 from ..errors import DeepnmfError
 from ..model import Model
 from .files import FileOptions, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
@@ -26,9 +26,11 @@ class RawFormat:
 
     def encoding(self) -> Encoding:
         """Return it as an encoding."""
-        if self.name not in RAW_SUBTYPES:
-            raise DeepnmfError(f"raw format {self.name!r} is unknown; known: {', '.join(RAW_SUBTYPES)}")
-        return Encoding(self.rate_hz, self.channels, None, "RAW", RAW_SUBTYPES[self.name])
+        if self.name not in RAW_FORMATS:
+            raise DeepnmfError(f"raw format {self.name!r} is unknown; known: {', '.join(RAW_FORMATS)}")
+        samples = RAW_FORMATS[self.name]
+        endian = "BIG" if samples.big_endian else "FILE"
+        return Encoding(self.rate_hz, self.channels, None, "RAW", samples.subtype, endian)
 
 
 def enhance_pipe(
@@ -60,12 +62,11 @@ def enhance_pipe(
         If nobody reads stdout any more.
     """
     with contextlib.ExitStack() as stack:
-        if source == "-":
-            reader: Source = PipeReader(sys.stdin.buffer, raw.encoding() if raw else None)
-        else:
+        if source != "-":
             outputs = (options.noise, options.mask, options.picture)
             refuse_overwriting(Path(source), *outputs, None if target == "-" else Path(target))
-            reader = stack.enter_context(open_source(Path(source)))
+        encoding = raw.encoding() if raw and source == "-" else None
+        reader = stack.enter_context(AudioReader(source, encoding, options.salvage))
         if target == "-":
             return _into_stdout(reader, model, options, raw=raw is not None and source == "-")
         return enhance_into_file(reader, Path(target), model, options)
@@ -77,7 +78,7 @@ def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool) 
         noise = None
         if options.noise is not None:
             noise = open_writer(stack, options.noise, source.encoding, options.subtype, source.tags)
-        writer = PipeWriter(sys.stdout.buffer, pipe_encoding(source.encoding, options.subtype), raw)
+        writer = PipeWriter(stdout_stream(), pipe_encoding(source.encoding, options.subtype, raw), raw)
         enhance_stream(source.blocks(), enhancer, writer, noise)
-    warnings = clipping("stdout", writer)
+    warnings = [*source.notes, *clipping("stdout", writer)]
     return warnings if options.noise is None or noise is None else warnings + clipping(options.noise, noise)

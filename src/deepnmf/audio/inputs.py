@@ -1,0 +1,247 @@
+"""Inputs as bytes: files, FIFOs, process substitutions and stdin, opened without hanging, in bounded memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import stat
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..errors import InputError
+
+STDIN = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+READ_BYTES = 1 << 16
+ENDLESS_BYTES = 2**40
+ID3V1_BYTES = 128
+WRITER_SECONDS = 10.0
+"""A FIFO that no program has opened for writing after this time is given up."""
+
+
+class ByteStream:
+    """Bytes of an input, with a look ahead; seekable if it is a file.
+
+    Parameters
+    ----------
+    file : binary file
+        With ``read``; what has ``read1`` (stdin) gives what is there without waiting for more.
+    name : str
+        Name to give in errors.
+    seekable : bool
+        Whether it is a file whose end is known.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, seekable: bool) -> None:
+        self.file = file
+        self.name = name
+        self.size = _size(file) if seekable else None
+        self._held = b""
+        self._read: Any = getattr(file, "read1", file.read)
+
+    def read_some(self, count: int) -> bytes:
+        """Return up to `count` bytes as soon as there are any; none at the end."""
+        if self._held:
+            data, self._held = self._held[:count], self._held[count:]
+            return data
+        return self._more(count)
+
+    def read(self, count: int) -> bytes:
+        """Return `count` bytes, fewer only at the end."""
+        parts, missing = [], count
+        while missing and (data := self.read_some(min(missing, READ_BYTES))):
+            parts.append(data)
+            missing -= len(data)
+        return b"".join(parts)
+
+    def peek(self, count: int) -> bytes:
+        """Return the next `count` bytes, fewer only at the end, and keep them."""
+        self.put_back(self.read(count))
+        return self._held[:count]
+
+    def put_back(self, data: bytes) -> None:
+        """Let `data` come again."""
+        self._held = data + self._held
+
+    def skip(self, count: int) -> bool:
+        """Pass over `count` bytes; whether there were so many."""
+        if self.size is not None:
+            self.seek(self.tell() + count)
+            return self.tell() <= self.size
+        while count and (data := self.read_some(min(count, READ_BYTES))):
+            count -= len(data)
+        return not count
+
+    def tell(self) -> int:
+        """Return the position in a file."""
+        return self.file.tell() - len(self._held)
+
+    def seek(self, position: int) -> None:
+        """Go to a position in a file."""
+        self._held = b""
+        self.file.seek(position)
+
+    def spool(self, limit: int | None = None) -> None:
+        """Copy what is left into a temporary file, and become it: for formats that cannot be read in one pass.
+
+        Raises
+        ------
+        DeepnmfError
+            If there is no room for it, or more than `limit` bytes.
+        """
+        if self.size is not None:
+            return
+        try:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
+            while data := self.read_some(READ_BYTES):
+                if file.write(data) and limit is not None and file.tell() > limit:
+                    raise InputError(f"{self.name}: not readable as audio (it begins like no known format)")
+            file.seek(0)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"{self.name}: cannot be held in a temporary file ({reason}); set TMPDIR") from None
+        self.close()
+        self.file, self._read, self.size = file, file.read, _size(file)
+
+    def close(self) -> None:
+        """Close the input, unless it is stdin."""
+        if sys.stdin is None or self.file is not sys.stdin.buffer:
+            self.file.close()
+
+    def _more(self, count: int) -> bytes:
+        try:
+            return bytes(self._read(count) or b"")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.name}: cannot read ({getattr(error, 'strerror', None) or error})") from None
+
+
+class Window:
+    """The part of a file from `start` to `stop`, as a file: what a decoder may see of it, without the file's name.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable.
+    start, stop : int
+        Positions in it.
+    endless : bool
+        Whether it claims a length without limit, so that a decoder that estimates lengths reads to the end.
+
+    Attributes
+    ----------
+    patch : (int, bytes)
+        A position, and what to show there instead of what the file has.
+    failure : OSError or None
+        Why reading failed; an exception would have to pass through C.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, stop: int, endless: bool = False) -> None:
+        self._file, self._start, self._stop = file, start, stop
+        self.length = ENDLESS_BYTES if endless else stop - start
+        self._position = 0
+        self.patch = (0, b"")
+        self.failure: OSError | None = None
+
+    def read(self, count: int = -1) -> bytes:
+        """Return up to `count` bytes."""
+        left = max(0, self._stop - self._start - self._position)
+        if self._position >= ENDLESS_BYTES - 2 * ID3V1_BYTES:
+            return bytes(min(count, self.length - self._position))  # where libmpg123 looks for tags
+        try:
+            self._file.seek(self._start + self._position)
+            data = self._file.read(left if count < 0 else min(count, left))
+        except OSError as error:
+            self.failure = error
+            return b""
+        data = _patched(data, self._position, *self.patch)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.length}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+
+def _patched(data: bytes, at: int, patch_at: int, patch: bytes) -> bytes:
+    """Return data from position `at` with what `patch` replaces of them."""
+    start, stop = max(at, patch_at), min(at + len(data), patch_at + len(patch))
+    if start >= stop:
+        return data
+    return data[: start - at] + patch[start - patch_at : stop - patch_at] + data[stop - at :]
+
+
+def open_input(source: Path | str) -> ByteStream:
+    """Open a file, a FIFO, a process substitution, or stdin (``"-"``).
+
+    Raises
+    ------
+    DeepnmfError
+        If there is no such file, it is a folder or a device, cannot be opened, or is a FIFO that nothing writes to.
+    """
+    name = str(source)
+    if name in STDIN:
+        return _stdin(name)
+    try:
+        mode = Path(name).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{name}: a folder, not an audio file")
+        if stat.S_ISFIFO(mode):
+            return _open_fifo(name)
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{name}: a device, not an audio file")
+        return ByteStream(Path(name).open("rb"), name, seekable=True)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"{name}: cannot read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _stdin(name: str) -> ByteStream:
+    if sys.stdin is None:
+        raise InputError(f"{name}: stdin is closed; give a file")
+    file = sys.stdin.buffer
+    try:
+        seekable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError):  # replaced by something that is no file
+        seekable = False
+    return ByteStream(file, name, seekable)
+
+
+def _open_fifo(name: str) -> ByteStream:
+    """Open a FIFO; one that no program writes to would else block for ever."""
+    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    deadline = time.monotonic() + WRITER_SECONDS
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    first = b""
+    while not poll.poll(50):
+        try:
+            if first := os.read(handle, 1):
+                break  # it came since the poll
+        except BlockingIOError:
+            break  # empty, but opened for writing
+        if time.monotonic() > deadline:
+            os.close(handle)
+            raise InputError(f"{name}: a FIFO that no program writes to; start that program first")
+    os.set_blocking(handle, True)
+    stream = ByteStream(open(handle, "rb", buffering=0), name, seekable=False)  # noqa: PTH123, SIM115 - closed with it
+    stream.put_back(first)
+    return stream
+
+
+def _size(file: BinaryIO) -> int:
+    position = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(position)
+    return size

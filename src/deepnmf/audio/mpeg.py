@@ -1,0 +1,159 @@
+"""The frames of MP3 files, counted.
+
+libsndfile estimates the length of an MP3 without an information frame from its size, prints what it finds odd on
+stderr, and takes the count of the information frame for the truth. Counted frames are the truth, and if it is shown
+nothing but frames, little is odd.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+
+from .inputs import ByteStream
+
+SEARCH_BYTES = 1 << 18
+"""Junk before the first frame, or between frames, that is passed over."""
+DECODER_DELAY = 529
+_RATES_HZ = (44100, 48000, 32000)
+_KBPS = {
+    (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+
+
+@dataclass(frozen=True)
+class MpegAudio:
+    """Where the sound of an MP3 (or MP1, MP2) is.
+
+    Attributes
+    ----------
+    start, stop : int
+        Positions of the first frame of sound and of the end of the last whole one.
+    first, frames : int
+        Samples of the encoder's delay before the sound, and samples of the sound.
+    promised : int
+        Samples of the sound by the information frame; 0 if there is none.
+    """
+
+    start: int
+    stop: int
+    first: int
+    frames: int
+    promised: int
+
+
+@dataclass(frozen=True)
+class _Frame:
+    size: int
+    samples: int
+    kind: tuple[int, int, bool]
+    side_bytes: int
+
+
+def find_mpeg_audio(stream: ByteStream) -> MpegAudio | None:
+    """Return where the sound of a file is if it consists of MPEG audio frames, else None."""
+    try:
+        with mmap.mmap(stream.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _scan(data, _after_id3(data, stream.tell()))
+    except (OSError, ValueError):  # what cannot be mapped is no file
+        return None
+
+
+def _scan(data: mmap.mmap, at: int) -> MpegAudio | None:
+    start = _next_frame(data, at)
+    if start is None:
+        return None
+    head = _parse(data[start : start + 4])
+    assert head is not None
+    promised, delay, padding = _information(data[start : start + head.size], head)
+    if promised is not None:
+        start += head.size
+    count, stop = _walk(data, start)
+    first = delay + DECODER_DELAY if delay else 0
+    last = max(0, padding - DECODER_DELAY) if delay else 0  # padding that the encoder put behind the sound
+    whole = max(0, (promised or 0) * head.samples - first - last)
+    frames = count * head.samples - first - (last if count == promised else 0)
+    return MpegAudio(start, stop, first, max(0, frames), whole)
+
+
+def _walk(data: mmap.mmap, at: int) -> tuple[int, int]:
+    """Return the number of whole frames from `at`, and the end of the last one."""
+    count, stop = 0, at
+    while True:
+        frame = _parse(data[at : at + 4])
+        if frame is None:
+            found = _next_frame(data, at)
+            if found is None:
+                return count, stop
+            at = found
+        elif at + frame.size > len(data):
+            return count, stop
+        else:
+            count += 1
+            at = stop = at + frame.size
+
+
+def _next_frame(data: mmap.mmap, at: int) -> int | None:
+    """Return the position of the first frame from `at` that others of its kind follow, tags passed over."""
+    at = _after_id3(data, at)
+    end = min(len(data), at + SEARCH_BYTES)
+    while (at := data.find(b"\xff", at, end)) >= 0:
+        if _begins_frames(data, at):
+            return at
+        at += 1
+    return None
+
+
+def _begins_frames(data: mmap.mmap, at: int) -> bool:
+    kind = None
+    for _ in range(3):
+        frame = _parse(data[at : at + 4])
+        if frame is None or (kind is not None and frame.kind != kind):
+            return kind is not None and at >= len(data)  # a short file may hold fewer
+        kind, at = frame.kind, at + frame.size
+    return True
+
+
+def _parse(head: bytes) -> _Frame | None:
+    """Return the frame that a header of four bytes begins."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = {3: 1, 2: 2, 0: 2.5}.get(head[1] >> 3 & 3), 4 - (head[1] >> 1 & 3)
+    bitrate, rate, padded = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version is None or layer == 4 or bitrate in (0, 15) or rate == 3:
+        return None
+    rate_hz = int(_RATES_HZ[rate] / {1: 1, 2: 2, 2.5: 4}[version])
+    bits = 1000 * _KBPS[min(2, int(version)), min(layer, 2) if version > 1 else layer][bitrate - 1]
+    if layer == 1:
+        size, samples = (12 * bits // rate_hz + padded) * 4, 384
+    else:
+        samples = 576 if layer == 3 and version > 1 else 1152
+        size = samples // 8 * bits // rate_hz + padded
+    mono = head[3] >> 6 == 3
+    side = (17 if mono else 32) if version == 1 else (9 if mono else 17)
+    return _Frame(size, samples, (head[1] & 0xFE, rate, mono), side)
+
+
+def _information(frame: bytes, head: _Frame) -> tuple[int | None, int, int]:
+    """Return the count of frames, and the encoder's delay and padding in samples, of an information frame."""
+    at = 4 + head.side_bytes
+    if frame[at : at + 4] in (b"Xing", b"Info"):
+        counted = frame[at + 7] & 1
+        lame = frame[at + 120 : at + 124] in (b"LAME", b"Lavf", b"Lavc")
+        delays = int.from_bytes(frame[at + 141 : at + 144], "big") if lame else 0
+        return struct.unpack(">I", frame[at + 8 : at + 12])[0] if counted else 0, delays >> 12, delays & 0xFFF
+    if frame[36:40] == b"VBRI":
+        return struct.unpack(">I", frame[50:54])[0], 0, 0
+    return None, 0, 0
+
+
+def _after_id3(data: mmap.mmap, at: int) -> int:
+    """Return the position behind the ID3v2 tags at `at`."""
+    while data[at : at + 3] == b"ID3" and len(head := data[at : at + 10]) == 10:
+        at += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + (10 if head[5] & 0x10 else 0)
+    return at

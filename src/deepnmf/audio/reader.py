@@ -1,0 +1,190 @@
+"""The one reader of recordings: files, FIFOs and stdin, in any format, in blocks, in bounded memory.
+
+The contents choose the decoder, never the name. WAV and raw samples are read as they arrive (:mod:`.wav`); other
+formats by libsndfile (:mod:`.sndfile`), and what that lacks by FFmpeg's libraries, if they are installed
+(:mod:`.ffmpeg`). These two need a file: a stream of such a format is held in a temporary one first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import InputError
+from . import wav
+from .ffmpeg import open_ffmpeg
+from .formats import LARGEST_CHANNELS, Encoding, NotOurs, Tags
+from .inputs import ByteStream, open_input
+from .signatures import SIGNATURE_BYTES, signature
+from .sndfile import open_sndfile
+
+BLOCK_SECONDS = 2.0
+UNKNOWN_BYTES = 1 << 26
+"""A stream that begins like no format is held up to this size, for decoders that look further."""
+BLOCK_VALUES = 1 << 22
+"""Bound of a block, over all channels; it matters for rates and channel counts that only headers have."""
+
+
+class Decoder(Protocol):
+    """What knows a format.
+
+    Attributes
+    ----------
+    lost : str
+        What the data lack of the header's promise, in words, as far as it is known; empty if nothing.
+    """
+
+    encoding: Encoding
+    tags: Tags
+    notes: list[str]
+    lost: str
+
+    def read(self, count: int) -> np.ndarray:
+        """Return up to `count` samples of each channel, ``(channels, n)``, float32; none at the end."""
+
+    def seek(self, frame: int) -> bool:
+        """Go to a sample; whether that is possible."""
+
+
+class AudioReader:
+    """A recording read in blocks.
+
+    A file that grows while it is read is read up to the length that it had when it was opened.
+
+    Parameters
+    ----------
+    source : Path or str
+        A file, a FIFO, or ``"-"`` for stdin.
+    raw : Encoding, optional
+        Encoding of samples without a header; by default the contents say what they are.
+    salvage : bool
+        Whether to take what is there of a recording that is cut short or damaged.
+
+    Attributes
+    ----------
+    path : str
+        The name of the source.
+    encoding : Encoding
+        Its `frames` are those of the header: hints.
+    tags : Tags
+        Title and the like.
+    notes : list of str
+        One line for each thing that is lost; complete when all blocks have come.
+
+    Raises
+    ------
+    DeepnmfError
+        If the source is missing, not audio, empty or, unless it is to be salvaged, cut short.
+    """
+
+    def __init__(self, source: Path | str, raw: Encoding | None = None, salvage: bool = False) -> None:
+        self.path = str(source)
+        self._raw, self._salvage = raw, salvage
+        self._loss_reported, self._position = False, 0
+        self._stream = open_input(source)
+        try:
+            self._origin = self._stream.tell() if self._stream.size is not None else 0
+            self._decoder = _decoder(self._stream, raw)
+            self._check()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def _check(self) -> None:
+        self.encoding, self.tags, self.notes = self._decoder.encoding, self._decoder.tags, self._decoder.notes
+        if not 0 < self.encoding.channels <= LARGEST_CHANNELS:
+            raise InputError(f"{self.path}: {self.encoding.channels} channels; 1 to {LARGEST_CHANNELS} can be read")
+        if self.encoding.rate_hz <= 0:
+            raise InputError(f"{self.path}: a sampling rate of {self.encoding.rate_hz} Hz; repair its header")
+        if self.encoding.frames == 0:
+            raise self._empty()
+        self._report_loss()
+
+    def blocks(self, seconds: float = BLOCK_SECONDS, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield blocks ``(channels, n)``, float32, of at most about `seconds`, from sample `start` up to `stop`.
+
+        Raises
+        ------
+        DeepnmfError
+            If it ends early or cannot be decoded and is not to be salvaged, or holds NaN or infinite samples.
+        """
+        step = max(1, int(min(seconds * self.encoding.rate_hz, BLOCK_VALUES // self.encoding.channels)))
+        self._go_to(start, step)
+        while stop is None or self._position < stop:
+            block = self._decoder.read(step if stop is None else min(step, stop - self._position))
+            if not block.shape[1]:
+                return self._end()
+            self._check_finite(block)
+            self._position += block.shape[1]
+            yield block
+
+    def _end(self) -> None:
+        """Check, at the end, that all is there."""
+        self._report_loss()
+        if not self._position:
+            raise self._empty()
+
+    def _go_to(self, start: int, step: int) -> None:
+        """Go to sample `start`, or to the end if that comes first; formats that cannot seek are read up to there."""
+        if start == self._position:
+            return
+        if self._decoder.seek(start):
+            self._position = start
+            return
+        if start < self._position:
+            self._rewind()
+        while self._position < start and (n := self._decoder.read(min(step, start - self._position)).shape[1]):
+            self._position += n
+
+    def _rewind(self) -> None:
+        if self._stream.size is None:
+            raise InputError(f"{self.path}: a stream cannot be read twice; give a file")
+        self._stream.seek(self._origin)
+        self._decoder, self._position = _decoder(self._stream, self._raw), 0
+
+    def _check_finite(self, block: np.ndarray) -> None:
+        if np.isfinite(block).all():
+            return
+        at = (self._position + int(np.argmin(np.isfinite(block).all(axis=0)))) / self.encoding.rate_hz
+        raise InputError(f"{self.path}: holds NaN or infinite samples, the first at {at:.3f} s; repair it first")
+
+    def _report_loss(self) -> None:
+        """Refuse a recording that is cut short, or note it once if it is to be salvaged."""
+        if not self._decoder.lost or self._loss_reported:
+            return
+        if not self._salvage:
+            raise InputError(f"{self.path}: truncated, {self._decoder.lost}; fetch it again, or salvage what is there")
+        self._loss_reported = True
+        self.notes.append(f"{self.path}: truncated, {self._decoder.lost}; these were taken")
+
+    def _empty(self) -> InputError:
+        return InputError(f"{self.path}: no samples in it; leave it out")
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+
+def _decoder(stream: ByteStream, raw: Encoding | None) -> Decoder:
+    """Return the decoder of a stream's contents."""
+    if raw is not None:
+        return wav.SampleReader(stream, raw, raw.sample_format, None)
+    head = stream.peek(12)
+    if not head:
+        raise InputError(f"{stream.name}: not readable as audio (it is empty); check what wrote it")
+    if head[:4] in wav.MAGIC and head[8:] == b"WAVE":
+        with contextlib.suppress(NotOurs):
+            return wav.open_wav(stream)
+    stream.spool(None if signature(stream.peek(SIGNATURE_BYTES)) else UNKNOWN_BYTES)
+    origin = stream.tell()
+    try:
+        return open_sndfile(stream)
+    except NotOurs as reason:
+        stream.seek(origin)
+        return open_ffmpeg(stream, str(reason))

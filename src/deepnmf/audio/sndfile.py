@@ -1,0 +1,171 @@
+"""Formats that libsndfile decodes, from a file: FLAC, Ogg, MP3, AIFF, AU, CAF, Wave64 and old ones."""
+
+from __future__ import annotations
+
+import re
+import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import InputError
+from .caf import CafData, find_cut_caf
+from .formats import Encoding, NotOurs, Tags, library_reason
+from .id3 import read_id3
+from .inputs import ByteStream, Window
+from .mpeg import MpegAudio, find_mpeg_audio
+from .ogg import OggPages, scan_ogg
+from .wav import placeholder
+
+_Result = TypeVar("_Result")
+UNKNOWN_FRAMES = 2**62
+"""libsndfile's length of what has none in its header is the largest number."""
+
+
+def open_sndfile(stream: ByteStream) -> SndfileDecoder:
+    """Return a decoder of a file in a format that libsndfile has.
+
+    Raises
+    ------
+    NotOurs
+        If it has not.
+    """
+    start, size = stream.tell(), stream.size or 0
+    head = stream.peek(4)
+    if head == b"OggS":
+        return _open_ogg(stream, scan_ogg(stream))
+    window = Window(stream.file, start, size)
+    if head == b"caff" and (cut := find_cut_caf(stream)) is not None:
+        return _open_cut_caf(stream, window, cut)
+    if head in (b"fLaC", b"FORM", b"caff", b".snd", b"riff") or (mpeg := find_mpeg_audio(stream)) is None:
+        return SndfileDecoder(stream.name, window)
+    return MpegDecoder(stream, mpeg)
+
+
+def _open_ogg(stream: ByteStream, pages: OggPages) -> SndfileDecoder:
+    if pages.chained:
+        raise NotOurs("several streams one after the other")
+    decoder = SndfileDecoder(stream.name, Window(stream.file, stream.tell(), pages.stop))
+    if not pages.ended:
+        seconds = (decoder.encoding.frames or 0) / decoder.encoding.rate_hz
+        decoder.lost = f"its last page is missing; {seconds:.3f} s are there"
+    return decoder
+
+
+def _open_cut_caf(stream: ByteStream, window: Window, cut: CafData) -> SndfileDecoder:
+    window.patch = (cut.size_at - stream.tell(), struct.pack(">q", cut.found))
+    decoder = SndfileDecoder(stream.name, window)
+    decoder.lost = f"its header promises {cut.promised} bytes of sound, the file has {cut.found}"
+    return decoder
+
+
+class SndfileDecoder:
+    """Sound that libsndfile decodes."""
+
+    def __init__(self, name: str, window: Window) -> None:
+        self._name, self._window = name, window
+        self._file = file = _open(window)
+        frames = file.frames if file.frames < UNKNOWN_FRAMES else None
+        self.encoding = Encoding(file.samplerate, file.channels, frames, file.format, file.subtype, file.endian)
+        self.tags = Tags(file.copy_metadata())
+        self.notes: list[str] = []
+        self.lost = ""
+        self._position = 0
+        promised = _promised_bytes(file.extra_info)
+        if promised is not None:
+            self.lost = f"its header promises {promised} bytes of sound, the file has {window.length}"
+
+    def read(self, count: int) -> np.ndarray:
+        """Return up to `count` samples of each channel; none at the end."""
+        import soundfile
+
+        try:
+            block = _undisturbed(lambda: self._file.read(count, dtype="float32", always_2d=True).T)
+        except (soundfile.SoundFileError, OSError) as error:
+            self._end(library_reason(error))
+            return np.zeros((self.encoding.channels, 0), np.float32)
+        self._position += block.shape[1]
+        if block.shape[1] < count:
+            self._end("")
+        return np.ascontiguousarray(block)
+
+    def seek(self, frame: int) -> bool:
+        """Go to a sample; whether that is possible."""
+        import soundfile
+
+        if self.encoding.frames is None:
+            return False
+        try:
+            self._position = _undisturbed(lambda: self._file.seek(min(frame, self.encoding.frames or 0)))
+        except soundfile.SoundFileError:
+            return False
+        return True
+
+    def _end(self, reason: str) -> None:
+        """Set what is lost, at the end of what could be decoded."""
+        if self._window.failure is not None:
+            raise InputError(f"{self._name}: cannot read ({self._window.failure.strerror})")
+        rate_hz, frames = self.encoding.rate_hz, self.encoding.frames
+        if frames is not None and self._position < frames and not self.lost:
+            self.lost = f"{self._position / rate_hz:.3f} of {frames / rate_hz:.3f} s are there"
+        elif reason and not self.lost:
+            self.lost = f"damaged after {self._position / rate_hz:.3f} s ({reason})"
+
+
+class MpegDecoder(SndfileDecoder):
+    """MP3, MP2 and MP1, whose frames were counted before: libsndfile is shown the frames alone."""
+
+    def __init__(self, stream: ByteStream, mpeg: MpegAudio) -> None:
+        text = read_id3(stream)
+        super().__init__(stream.name, Window(stream.file, mpeg.start, mpeg.stop, endless=True))
+        self._mpeg, self.lost, self.tags = mpeg, "", Tags(text)
+        encoding = self.encoding
+        self.encoding = Encoding(encoding.rate_hz, encoding.channels, mpeg.frames, encoding.container, encoding.subtype)
+        if mpeg.frames < mpeg.promised:
+            rate_hz = encoding.rate_hz
+            self.lost = f"{mpeg.frames / rate_hz:.3f} of {mpeg.promised / rate_hz:.3f} s are there"
+        self.seek(0)
+
+    def read(self, count: int) -> np.ndarray:
+        """Return up to `count` samples of each channel; none at the end."""
+        return super().read(min(count, self._mpeg.frames - self._position))
+
+    def seek(self, frame: int) -> bool:
+        """Go to a sample; whether that is possible."""
+        _undisturbed(lambda: self._file.seek(frame + self._mpeg.first))
+        self._position = frame
+        return True
+
+
+def _open(window: Window) -> Any:
+    import soundfile
+
+    try:
+        file = _undisturbed(lambda: soundfile.SoundFile(window))
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
+        raise NotOurs(library_reason(error)) from None
+    file.seekable = lambda: False  # it would seek after each read otherwise, which FLAC of unknown length cannot
+    return file
+
+
+def _undisturbed(call: Callable[[], _Result]) -> _Result:
+    """Return what `call` does, in a thread of its own if this is the main thread.
+
+    Python's signal handlers run in the main thread, whenever it runs Python code: also within the callbacks by which
+    libsndfile reads, where what they raise (KeyboardInterrupt) would be printed and dropped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+def _promised_bytes(parse_log: str) -> int | None:
+    """Return the length of the audio that a truncated file's header gives, from libsndfile's log, else None."""
+    match = re.search(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", parse_log, re.MULTILINE)
+    if match and int(match[2]) < int(match[1]) and not placeholder(int(match[1])):
+        return int(match[1])
+    return None
