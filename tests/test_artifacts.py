@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import errno
+import math
 import os
 import stat
 import subprocess
@@ -18,7 +21,10 @@ from safetensors.numpy import load_file, save_file
 
 from deepnmf.artifacts import (
     atomic_path,
+    checked_line,
     load_tensors,
+    read_checked_line,
+    read_csv,
     read_json,
     save_tensors,
     write_csv,
@@ -222,11 +228,71 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
         write_text(tmp_path / "file" / "below.txt", "x")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+ODD_JSON = [
+    b"",
+    b"{",
+    b"\xff\xfe",
+    b"[]",
+    b"5",
+    b"{}",
+    b'{"a": 1, "a": 1}',
+    b"[" * 10**5,
+    b'{"a": ' + b"9" * 5000 + b"}",
+]
+
+
+@pytest.mark.parametrize("content", ODD_JSON)
 def test_damaged_json_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(DeepnmfError, match="not a JSON file"):
+    with pytest.raises(DeepnmfError, match=r"a\.json") as caught:
         read_json(tmp_path / "a.json")
+    assert len(str(caught.value)) < 300
+
+
+JSON = {"b": [1, 2.5, None, True], "a": {"μ": "½ \udcff\n"}, "n": -3, "nan": math.inf}
+
+
+def test_a_flipped_bit_of_json_is_noticed_unless_it_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, JSON)
+    whole = path.read_bytes()
+    assert read_json(path) == JSON
+    for index in range(len(whole)):
+        for bit in (0, 3, 5):
+            damaged = bytearray(whole)
+            damaged[index] ^= 1 << bit
+            path.write_bytes(damaged)
+            with contextlib.suppress(DeepnmfError):
+                assert read_json(path) == JSON
+
+
+def test_lines_carry_their_checksum() -> None:
+    line = checked_line(JSON).encode()
+    assert read_checked_line(line) == JSON
+    for damaged in (line[:-9], line.replace(b"2.5", b"2.6"), b"", b"{}", b"[", b"\xff", b'{"sha256": 1}'):
+        assert read_checked_line(damaged) is None
+
+
+CELLS = ["=1+1", "+a", "-b", "@c", "'", "'=x", "\tq", "\rq", 'a,"b"', "two\nlines", "", "plain", "é", "x\ry"]
+
+
+def test_text_in_csv_is_no_formula_and_comes_back(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [{"id": cell, "score": -1.5} for cell in CELLS])
+    assert read_csv(tmp_path / "a.csv") == [{"id": cell, "score": "-1.5"} for cell in CELLS]
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert not any(row["id"].startswith(("=", "+", "-", "@", "\t", "\r")) for row in csv.DictReader(file))
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1\n", b"a,b\n1,2,3\n", b"a\n\xff\n", b'a,b\n"1,2\n'])
+def test_damaged_csv_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DeepnmfError, match=r"a\.csv"):
+        read_csv(tmp_path / "a.csv")
+
+
+def test_metadata_may_quote_names_that_are_not_utf8(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "a", TENSORS, "k", {"left_out": ["caf\udce9.wav: empty"]})
+    assert load_tensors(tmp_path / "a", "k")[1]["left_out"] == ["caf\udce9.wav: empty"]
 
 
 def test_missing_json_says_what_writes_it(tmp_path: Path) -> None:
@@ -236,7 +302,7 @@ def test_missing_json_says_what_writes_it(tmp_path: Path) -> None:
 
 def test_text_artifacts_are_plain_and_ordered(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1, "a": "μ"})
-    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "a": "μ",\n  "b": 1\n}\n'
+    assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n  "a": "μ",\n  "b": 1,\n  "sha256": ')
     write_jsonl(tmp_path / "a.jsonl", [{"b": 1}, {"a": 2}])
     assert (tmp_path / "a.jsonl").read_text() == '{"b": 1}\n{"a": 2}\n'
     write_csv(tmp_path / "a.csv", [{"x": 1, "y": "a,b"}])

@@ -120,7 +120,7 @@ def serialise(tensors: Mapping[str, np.ndarray], kind: str, metadata: dict[str, 
     record = json.loads(json.dumps({**metadata, "kind": kind, "format_version": FORMAT_VERSION}))
     record.pop("sha256", None)  # of the file that these metadata were read from
     text = canonical({**record, "sha256": _digest(tensors, record)})
-    return save(tensors, {METADATA_KEY: text})
+    return save(tensors, {METADATA_KEY: text.encode("utf-8", "backslashreplace").decode()})  # names that are not UTF-8
 
 
 def canonical(value: Any) -> str:

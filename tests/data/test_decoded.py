@@ -130,3 +130,13 @@ def test_a_folder_that_cannot_be_written_to_is_named(paths: list[str], tmp_path:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DeepnmfError, match="cannot write"):
         DecodedRecordings([(paths[0],)], RATE_HZ, tmp_path / "file")
+
+
+def test_a_flipped_bit_of_the_map_is_refused_by_name(paths: list[str], tmp_path: Path) -> None:
+    DecodedRecordings([(paths[0],)], RATE_HZ, tmp_path / "decoded")
+    (data,) = (tmp_path / "decoded").glob("*.int16")
+    content = bytearray(data.read_bytes())
+    content[100] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(DeepnmfError, match=data.name):
+        DecodedRecordings([(paths[0],)], RATE_HZ, tmp_path / "decoded")

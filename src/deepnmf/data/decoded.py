@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
-from ..artifacts import atomic_path, read_json, write_json
+from ..artifacts import atomic_path, file_hash, read_json, write_json
 from ..audio.files import duration_seconds, read_mono, resample
 from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
@@ -64,8 +64,11 @@ class DecodedRecordings:
         if not (data.exists() and index.exists()):
             with atomic_path(data) as temporary, temporary.open("wb") as file:
                 entries = _decode_all(recordings, rate_hz, file)
-            write_json(index, [asdict(entry) for entry in entries])
-        found = (Entry(**entry) for entry in read_json(index))
+            write_json(index, {"recordings": [asdict(entry) for entry in entries], "samples": file_hash(data)})
+        record = read_json(index)
+        if record["samples"] != file_hash(data):
+            raise DeepnmfError(f"{data}: checksum mismatch, the file is damaged; delete it and train again")
+        found = (Entry(**entry) for entry in record["recordings"])
         self._entries = dict(zip(recordings, found, strict=True))
         self._rate_hz = rate_hz
         self._map = np.memmap(data, np.int16, "r") if data.stat().st_size else np.zeros(0, np.int16)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..artifacts import read_json, save_tensors, write_json
+from ..artifacts import file_hash, read_json, save_tensors, write_json
 from ..config import FeatureConfig, difference, to_dict
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stack_context, stft
@@ -66,14 +65,6 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
     record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
     write_json(output / "features.json", record)
     return left_out
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise DeepnmfError(f"{path}: cannot read ({error.strerror})") from None
 
 
 def _claim(output: Path, plan: dict[str, Any]) -> None:
