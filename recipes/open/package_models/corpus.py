@@ -1,29 +1,98 @@
-"""Build the corpus of the shipped model: the rows of the manifest that may ship, and noise that is made here.
+"""Build the corpus of the package's models: what may ship, and noise that is synthesised here.
 
-    python recipes/open/package_models/corpus.py --data ../shared/data -o exp/package_models/corpus
+    python recipes/open/package_models/corpus.py --data ../shared/data -o exp/package_models
 
-Training noise is what the manifest marks ``ship = yes`` plus the clips of :mod:`synthetic_noise`. Dev is the shared
-dev split: it chooses, and nothing is trained on it.
+Reads DATA/manifest.csv and, if it is there, DATA/more/rir.csv. Writes ``corpus/`` (recordings), ``rooms/`` (measured
+room responses), ``manifest.jsonl`` (mixtures) and ``sources.csv`` (source, licence and hash of every file that training
+uses). Training takes the rows marked ``ship = yes`` and the clips of :mod:`synthetic_noise`. Dev is the shared dev
+split: it chooses, and nothing is trained on it.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
+import itertools
+import random
 import shutil
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from synthetic_noise import MAKERS, RATE_HZ, Speakers
 
+from deepnmf.artifacts import write_csv
+from deepnmf.config import PrepareConfig
+from deepnmf.data.folders import Clip, mixture_entries, scan
+from deepnmf.data.manifest import MixtureEntry, write_manifest
+
 CLIP_SECONDS = 30
 PEAK = 0.5
+UNLABELLED = ("picovoice", "picovoice_s2i")
+"""Sources of speech whose recordings do not say who speaks."""
+UNLABELLED_GROUPS = 40
+"""Groups, instead of speakers, that the recordings of an unlabelled source are drawn by: as many as it has people."""
+HASH_DIGITS = 16
 
 
-def make_noise(output: Path, speakers: Speakers, seed: int) -> None:
-    """Write every made-up clip as FLAC under ``output/<type>/``."""
+def main() -> None:
+    """Copy what may ship, synthesise the rest, and write down the mixtures and the sources."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("exp/package_models"))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    corpus = options.output / "corpus"
+    rows = list(recordings(options.data))
+    for row in rows:
+        copy(options.data / row["path"], corpus / place(row))
+    speakers: Speakers = {}
+    for row in rows:
+        if row["kind"] == "speech" and row["split"] == "train":
+            path = corpus / place(row)
+            speakers.setdefault(f"{row['source']}/{path.parent.name}", []).append(path)
+    synthesise(corpus / "noise" / "train", speakers, options.seed)
+    rooms = list(room_responses(options.data))
+    for row in rooms:
+        copy(options.data / "more" / row["path"], options.output / "rooms" / Path(row["path"]).name)
+    write_manifest(options.output / "manifest.jsonl", entries(corpus, options.output, options.seed))
+    used = [(row, options.data / row["path"]) for row in rows if row["split"] == "train"]
+    used += [(row, options.data / "more" / row["path"]) for row in rooms]
+    write_csv(options.output / "sources.csv", [provenance(row, path) for row, path in used])
+
+
+def recordings(data: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of the speech and noise that is trained on, and of dev."""
+    for row in csv.DictReader((data / "manifest.csv").open(encoding="utf-8")):
+        may_train = row["split"] == "train" and row["ship"] == "yes"
+        if row["kind"] in ("speech", "noise") and (may_train or row["split"] == "dev"):
+            yield row
+
+
+def room_responses(data: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of the room responses that may ship."""
+    table = data / "more" / "rir.csv"
+    if table.exists():
+        yield from (row for row in csv.DictReader(table.open(encoding="utf-8")) if row["ship"] == "yes")
+
+
+def place(row: dict[str, str]) -> Path:
+    """Return where a recording goes: ``<kind>/<split>/…``, wherever the data have it."""
+    return Path(row["path"].removeprefix("more/"))
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file into folders that are made for it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def synthesise(output: Path, speakers: Speakers, seed: int) -> None:
+    """Write every synthetic clip as FLAC under ``output/<type>/``."""
     for kind, (make, clips) in MAKERS.items():
         (output / kind).mkdir(parents=True, exist_ok=True)
         for clip in range(clips):
@@ -33,24 +102,60 @@ def make_noise(output: Path, speakers: Speakers, seed: int) -> None:
             soundfile.write(path, PEAK * samples / np.abs(samples).max(), RATE_HZ, "PCM_16")
 
 
-def main() -> None:
-    """Copy what may ship, then make the rest."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("-o", "--output", type=Path, default=Path("exp/package_models/corpus"))
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    speakers: Speakers = {}
-    for row in csv.DictReader((options.data / "manifest.csv").open(encoding="utf-8")):
-        train = row["split"] == "train" and row["ship"] == "yes"
-        if not train and row["split"] != "dev":
-            continue
-        target = options.output / row["path"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(options.data / row["path"], target)
-        if train and row["kind"] == "speech":
-            speakers.setdefault(f"{row['source']}/{target.parent.name}", []).append(target)
-    make_noise(options.output / "noise" / "train", speakers, options.seed)
+def entries(corpus: Path, output: Path, seed: int) -> Iterator[MixtureEntry]:
+    """Yield the mixtures: dev as ``deepnmf prepare`` makes it, and training ones that name every recording."""
+    unreadable: list[str] = []
+    speech, noise = ({split: scan(corpus / kind / split, unreadable) for split in ("train", "dev")} for kind in KINDS)
+    if unreadable:
+        raise SystemExit("\n".join(unreadable))
+    dev = mixture_entries({"dev": speech["dev"]}, {"dev": noise["dev"]}, PrepareConfig(), seed)
+    for entry in itertools.chain(training_entries(speech["train"], noise["train"], seed), dev):
+        yield replace(entry, speech=relative(entry.speech, output), noise=relative(str(entry.noise), output))
+
+
+KINDS = ("speech", "noise")
+
+
+def training_entries(speech: list[Clip], noise: list[Clip], seed: int) -> Iterator[MixtureEntry]:
+    """Yield as many mixtures as it takes to name every recording of speech and every one of noise.
+
+    Dynamic mixing takes the recordings and their groups from here, and pairs them anew.
+    """
+    rng = random.Random(f"{seed}/training")
+    noise = rng.sample(noise, len(noise))
+    pairs = zip(itertools.cycle(speech), itertools.cycle(noise), strict=False)
+    low, high = PrepareConfig.snr_db_low, PrepareConfig.snr_db_high
+    for number, (clip, with_noise) in enumerate(itertools.islice(pairs, max(len(speech), len(noise)))):
+        yield MixtureEntry(
+            id=f"{clip.group}/{clip.path.stem}/{number}",
+            split="train",
+            speech=str(clip.path),
+            noise=str(with_noise.path),
+            noise_start=round(rng.random(), 4),
+            snr_db=round(rng.uniform(low, high), 2),
+            noise_type=with_noise.group,
+            speaker=speaker(clip),
+            seconds=round(clip.seconds, 3),
+        )
+
+
+def speaker(clip: Clip) -> str:
+    """Return who speaks in a recording, or the group that stands for it."""
+    source = clip.path.parent.parent.name
+    if source in UNLABELLED:
+        return f"{source}-{zlib.crc32(clip.path.stem.encode()) % UNLABELLED_GROUPS:02d}"
+    return f"{source}-{clip.group}"
+
+
+def relative(path: str, folder: Path) -> str:
+    """Return a path as the manifest in `folder` names it."""
+    return Path(path).relative_to(folder.resolve()).as_posix()
+
+
+def provenance(row: dict[str, str], path: Path) -> dict[str, str]:
+    """Return the line of ``sources.csv`` about a file."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_DIGITS]
+    return {"path": row["path"], "source": row["source"], "licence": row["licence"], "sha256": digest}
 
 
 if __name__ == "__main__":
