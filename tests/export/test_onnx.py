@@ -114,6 +114,6 @@ def test_the_javascript_of_the_documentation(tmp_path: Path) -> None:
     samples.tofile(tmp_path / "in.f32")
     model = MODELS["recurrent"]
     export_onnx(model, tmp_path / "m.onnx")
-    subprocess.run([node, "enhance.js", "m.onnx", "in.f32", "out.f32"], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([node, "enhance.js", "m.onnx", "in.f32", "out.f32"], cwd=tmp_path, check=True, timeout=600)
     output = np.fromfile(tmp_path / "out.f32", np.float32)[240:]
     assert np.abs(output - Enhancer(model, 16000).process(samples[None])[0]).max() <= TOLERANCE

@@ -114,5 +114,5 @@ def test_the_comparison_of_networks(open_tree: Path, grid: Path) -> None:
     assert "parameters" in rows[0][7]  # the smallest network leads at its size
     figure = grid.parent / "figure.svg"
     command = [sys.executable, grid / "results.py", grid.parent / "exp", grid / "systems.tsv", figure]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     assert "</svg>" in figure.read_text()

@@ -54,7 +54,7 @@ def command(tiny: TinyCorpus, output: Path, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def experiment(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("experiment")
-    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=120)
+    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=600)
     return output
 
 
@@ -77,7 +77,7 @@ def test_training_lowers_the_error_it_minimises(experiment: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
-    subprocess.run(command(tiny_corpus, tmp_path / "again"), check=True, capture_output=True, timeout=120)
+    subprocess.run(command(tiny_corpus, tmp_path / "again"), check=True, capture_output=True, timeout=600)
     assert contents(tmp_path / "again") == contents(experiment)
 
 
@@ -95,13 +95,13 @@ def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
 ) -> None:
     output = tmp_path / "killed"
     process = subprocess.Popen(command(tiny_corpus, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 600
     while not (output / moment).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (output / moment).exists()
-    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=120)
+    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=600)
     assert contents(output) == contents(experiment)
 
 
@@ -194,7 +194,7 @@ def test_bad_recordings_are_named_and_the_others_used(tiny_corpus: TinyCorpus, t
         soundfile.write(speech / f"speaker{speaker}" / "silent.wav", np.zeros(16000), 16000)
     output = tmp_path / "out"
     bad = TinyCorpus(speech, tiny_corpus.noise)
-    result = subprocess.run(command(bad, output), capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command(bad, output), capture_output=True, text=True, timeout=600)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     for name in ("text.wav", "empty.wav", "nothing.wav", "nan.wav", "silent.wav"):
@@ -220,7 +220,7 @@ def test_bad_arguments_give_one_clear_line(arguments: list[str], message: str, t
     (tmp_path / "empty").mkdir()
     result = subprocess.run(
         [sys.executable, "-m", "deepnmf", "train", "-o", "out", *arguments],
-        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+        capture_output=True, text=True, cwd=tmp_path, timeout=600,
     )  # fmt: skip
     assert result.returncode == 1
     assert message in result.stderr
