@@ -12,7 +12,7 @@ import pytest
 from deepnmf.config import Config, TrainConfig, to_dict
 from deepnmf.model import load_model, save_model
 from deepnmf.report.atoms import centre_frequencies, drawing, sorted_atoms
-from deepnmf.report.summary import card
+from deepnmf.report.summary import model_summary
 from helpers.enhance_cli import run
 from helpers.enhance_models import recurrent_model, small_model
 
@@ -28,7 +28,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_the_card_says_what_the_model_is(model: Path) -> None:
     loaded = load_model(model)
-    facts = dict(card(loaded))
+    facts = dict(model_summary(loaded))
     assert facts["network"] == "deep NMF, K = 4, C = 5"
     assert facts["context"] == "2 frames"
     assert facts["atoms"] == "20 speech, 6 noise"
@@ -40,7 +40,7 @@ def test_the_card_says_what_the_model_is(model: Path) -> None:
 
 
 def test_the_card_of_recurrent_deep_nmf_names_its_prior() -> None:
-    facts = dict(card(recurrent_model(2, 2)))
+    facts = dict(model_summary(recurrent_model(2, 2)))
     assert facts["network"] == "recurrent deep NMF, K = 2"
     assert facts["prior"] == "LSTM of 12 and 12 units over 20 bands, and of 6 units in each of 10 sub-bands"
     assert facts["atoms"] == "20 speech, 6 noise"
@@ -48,7 +48,7 @@ def test_the_card_of_recurrent_deep_nmf_names_its_prior() -> None:
 
 def test_the_cost_counts_every_frame_of_a_second(model: Path) -> None:
     macs = load_model(model).network.multiplications_per_frame * 100
-    assert dict(card(load_model(model)))["cost"].startswith(f"{macs / 1e6:,.1f} million")
+    assert dict(model_summary(load_model(model)))["cost"].startswith(f"{macs / 1e6:,.1f} million")
 
 
 def test_show_prints_card_and_atoms_in_plain_characters(
@@ -57,14 +57,14 @@ def test_show_prints_card_and_atoms_in_plain_characters(
     assert run(monkeypatch, "show", model) == 0
     output = capsys.readouterr().out
     output.encode("ascii")
-    assert all(value.splitlines()[0] in output for _, value in card(load_model(model)))
+    assert all(value.splitlines()[0] in output for _, value in model_summary(load_model(model)))
     assert "speech atoms" in output
     assert max(map(len, output.splitlines())) < 100
 
 
 def test_a_model_without_history_has_a_card_too(tmp_path: Path) -> None:
     save_model(tmp_path / "bare.safetensors", small_model())
-    facts = dict(card(load_model(tmp_path / "bare.safetensors")))
+    facts = dict(model_summary(load_model(tmp_path / "bare.safetensors")))
     assert "dev score" not in facts
     assert facts["network"] == "deep NMF, K = 4"
 

@@ -123,7 +123,7 @@ def test_it_plays_and_every_playhead_follows(browser: Any) -> None:
     advance(browser, 0.25)
     assert browser.execute_script(STATE)[1] == [1, 0.25, True]
     places = browser.execute_script(
-        "return [...document.querySelectorAll('.lane[data-player=\"1\"] .playhead')].map((head) => head.style.left)"
+        "return [...document.querySelectorAll('.strip[data-player=\"1\"] .playhead')].map((head) => head.style.left)"
     )
     assert len(places) > 8  # its own four, and those of the sections that follow it
     assert len(set(places)) == 1
@@ -149,7 +149,7 @@ def test_another_signal_goes_on_where_the_last_one_was(browser: Any) -> None:
 
 
 def test_a_click_into_a_spectrogram_plays_from_there(browser: Any) -> None:
-    find(browser, ".example .lane", 2).click()  # in the middle
+    find(browser, ".example .strip", 2).click()  # in the middle
     track, seconds, playing = browser.execute_script(STATE)[0]
     assert (track, playing) == (2, True)
     length = browser.execute_script("return players[0].length")

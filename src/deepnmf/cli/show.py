@@ -21,10 +21,10 @@ def show(
     from ..model import load_model
     from ..networks.base import DictionaryNetwork
     from ..report.atoms import drawing
-    from ..report.summary import card
+    from ..report.summary import model_summary
 
     loaded = load_model(model)
-    for name, value in card(loaded):
+    for name, value in model_summary(loaded):
         first, *more = value.splitlines()
         typer.echo(f"{name:<13}{first}")
         for line in more:

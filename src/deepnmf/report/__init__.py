@@ -9,9 +9,9 @@ from ..artifacts import write_text
 from ..errors import DeepnmfError
 from ..model import Model, load_model
 from .examples import Example, make_examples
-from .layers import dissect
+from .layers import trace_layers
 from .page import followed, page
-from .scores import Scores, find_rows, load_scores
+from .scores import EvaluationFolder, find_rows, load_scores
 
 __all__ = ["report"]
 
@@ -49,13 +49,15 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     examples, notes = _examples(found, experiment, manifest, model)
     player = followed(examples)
     mixture = None if player is None else examples[player].mixture
-    anatomy = None if mixture is None else dissect(model, mixture.noisy, mixture.speech)
+    trace = None if mixture is None else trace_layers(model, mixture.noisy, mixture.speech)
     name = experiment.resolve().name
-    write_text(Path(output), page(name, model, found, _history(folder, model), examples, anatomy, notes))
+    write_text(Path(output), page(name, model, found, _history(folder, model), examples, trace, notes))
     return notes
 
 
-def _examples(scores: Scores, experiment: Path, manifest: Path | None, model: Model) -> tuple[list[Example], list[str]]:
+def _examples(
+    scores: EvaluationFolder, experiment: Path, manifest: Path | None, model: Model
+) -> tuple[list[Example], list[str]]:
     """Return the examples, or none and the reason: a report is worth having where the recordings are not."""
     try:
         return make_examples(scores.ranked(), find_rows(scores, experiment, manifest), model), []

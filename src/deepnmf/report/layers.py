@@ -1,4 +1,4 @@
-"""What goes on inside a deep NMF network: activations, and the mask after each layer, of one recording."""
+"""Activations and the mask after each layer of a deep NMF network, of one recording."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MOST_MASKS = 6
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """One recording on its way through a network.
+class LayerTrace:
+    """One recording as it passes through the layers.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Anatomy:
     si_sdr_db: list[float]
 
 
-def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | None:
+def trace_layers(model: Model, noisy: np.ndarray, speech: np.ndarray) -> LayerTrace | None:
     """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks."""
     network, features = model.network, model.features
     if not (type(network) is DeepNMF or type(network) is RecurrentDeepNMF):  # subclasses may have other layers
@@ -53,7 +53,7 @@ def dissect(model: Model, noisy: np.ndarray, speech: np.ndarray) -> Anatomy | No
     masks = [wiener_mask(network.output, h, network.speech_atoms) for h in activations]
     quality = [si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]) for mask in masks]
     shown = {layer: masks[layer] for layer in shown_layers(len(masks) - 1)}
-    return Anatomy(network, activations[-1], shown, quality)
+    return LayerTrace(network, activations[-1], shown, quality)
 
 
 def layer_activations(network: DeepNMF | RecurrentDeepNMF, magnitudes: np.ndarray) -> Iterator[np.ndarray]:

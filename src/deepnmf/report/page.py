@@ -1,33 +1,49 @@
-"""The page: sections put into the template, with styles and script inside and every other source forbidden."""
+"""The page: what it shows put into the template, with styles and script inside and every other source forbidden.
+
+Every value is escaped by the template engine where it is written, and cleared of what cannot be printed; only our own
+style sheet and script are marked as markup.
+"""
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
-import string
 from importlib import resources
 from typing import Any
 
+import jinja2
+from markupsafe import Markup
+
 from .._version import __version__
 from ..model import Model
-from .charts import curve
+from .dictionaries import ATOM_COLOURS, dictionary_panels
+from .example_players import (
+    ACTIVATION_COLOURS,
+    MASK_COLOURS,
+    SPECTROGRAM_COLOURS,
+    ExamplePlayer,
+    LayersSection,
+    example_player,
+    layers_section,
+)
 from .examples import Example
-from .html_examples import example_html, inside
-from .html_network import card_html, dictionaries_html
-from .html_parts import esc
-from .html_scores import headline, input_against_output, learning_curves, tables
-from .layers import Anatomy
-from .scores import Scores
-from .summary import kind
+from .layers import LayerTrace
+from .learning import learning_curves
+from .score_tables import input_against_output, tables, tiles
+from .scores import EvaluationFolder
+from .strips import time_ticks
+from .summary import kind, model_summary
+from .text import plain
 
 
 def page(
     name: str,
     model: Model,
-    scores: Scores,
+    scores: EvaluationFolder,
     history: list[dict[str, Any]],
     examples: list[Example],
-    anatomy: Anatomy | None,
+    trace: LayerTrace | None,
     notes: list[str],
 ) -> str:
     """Return the whole page as HTML.
@@ -40,32 +56,36 @@ def page(
         What the page is about.
     examples : list of Example
         Best, median and worst; empty if they could not be made.
-    anatomy : Anatomy or None
+    trace : LayerTrace or None
         Of the example that :func:`followed` names; None leaves its sections out.
     notes : list of str
         What the page could not show, and why.
     """
-    script = _template("script.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    values = {
-        "name": esc(name),
-        "kind": esc(kind(model)),
-        "script": script,
-        "script_hash": f"sha256-{digest}",
-        "style": _template("style.css"),
-        "files": _files(scores),
-        "notes": "".join(f'<p class="note">{esc(note)}</p>' for note in notes),
-        "headline": headline(scores),
-        "tables": tables(scores),
-        "scatter": input_against_output(scores),
-        "curves": learning_curves(history, model),
-        "examples": "".join(example_html(e, index, scores.metrics) for index, e in enumerate(examples)),
-        "dictionaries": dictionaries_html(model),
-        "inside": _inside(examples, anatomy),
-        "card": card_html(model),
-        "version": esc(__version__),
-    }
-    return string.Template(_template("page.html")).substitute(values)
+    players = [example_player(example, index, scores.metrics) for index, example in enumerate(examples)]
+    ranked = scores.ranked()
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            name=name,
+            kind=kind(model),
+            notes=notes,
+            files=scores.summary["overall"]["files"],
+            failed=len(scores.summary.get("failed", [])),
+            split=scores.summary["split"],
+            tiles=tiles(scores),
+            tables=tables(scores),
+            scatter=input_against_output(ranked) if ranked else None,
+            recordings=len(ranked),
+            worse=sum(row["si_sdr_improvement"] < 0 for row in ranked),
+            players=players,
+            learning=learning_curves(history, model.metadata.get("history", [])),
+            dictionaries=dictionary_panels(model),
+            layers=_layers(examples, players, trace),
+            summary=model_summary(model),
+            version=__version__,
+        )
+    )
 
 
 def followed(examples: list[Example]) -> int | None:
@@ -73,25 +93,44 @@ def followed(examples: list[Example]) -> int | None:
     return min(1, len(examples) - 1) if examples else None
 
 
-def _files(scores: Scores) -> str:
-    count = scores.summary["overall"]["files"]
-    failed = len(scores.summary.get("failed", []))
-    text = f"{count} recording{'' if count == 1 else 's'} of the {scores.summary['split']} split"
-    return esc(text + (f"; {failed} more could not be scored" if failed else ""))
+def _layers(examples: list[Example], players: list[ExamplePlayer], trace: LayerTrace | None) -> LayersSection | None:
+    index = followed(examples)
+    if index is None or trace is None:
+        return None
+    frames = examples[index].tracks[0].spectrogram.shape[1]
+    return layers_section(players[index], trace, examples[index].mixture.rate_hz, frames)
 
 
-def _inside(examples: list[Example], anatomy: Anatomy | None) -> str:
-    player = followed(examples)
-    if player is None:
-        return "<p>Activations and masks are shown of an example; there is none.</p>"
-    if anatomy is None:
-        return "<p>Activations and masks after each layer can be shown of deep NMF networks only.</p>"
-    example = examples[player]
-    activations, masks = inside(example, anatomy, player)
-    quality = curve(anatomy.si_sdr_db, "layers", "SI-SDR (dB)", marked=len(anatomy.si_sdr_db) - 1)
-    values = {"title": esc(example.title.lower()), "activations": activations, "masks": masks, "quality": quality}
-    return string.Template(_template("inside.html")).substitute(values)
+@functools.cache
+def _environment() -> jinja2.Environment:
+    script = _source("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.globals |= {
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+        "style": Markup(_source("style.css")),
+        "time_ticks": time_ticks,
+        "colours": {
+            "spectrogram": SPECTROGRAM_COLOURS,
+            "activation": ACTIVATION_COLOURS,
+            "mask": MASK_COLOURS,
+            "atom": ATOM_COLOURS,
+        },
+    }
+    return environment
 
 
-def _template(name: str) -> str:
+def _printable(value: Any) -> Any:
+    return plain(value) if type(value) is str else value  # markup has a type of its own
+
+
+def _source(name: str) -> str:
     return (resources.files(__package__) / "template" / name).read_text(encoding="utf-8")

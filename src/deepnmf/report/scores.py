@@ -14,13 +14,14 @@ from ..data.manifest import MixtureEntry, read_manifest
 from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
 from ..evaluation.metrics import METRICS
+from ..evaluation.scoring import PARTS
 from ..model import Model
 
 FIELDS = ("overall", "by_snr", "by_noise_type", "metrics", "split", "manifest_sha256")
 
 
 @dataclass(frozen=True)
-class Scores:
+class EvaluationFolder:
     """An evaluation folder.
 
     Attributes
@@ -43,7 +44,7 @@ class Scores:
         return sorted(defined, key=lambda row: (row["si_sdr_improvement"], row["id"]))
 
 
-def load_scores(folder: Path, model: Model, experiment: Path) -> Scores:
+def load_scores(folder: Path, model: Model, experiment: Path) -> EvaluationFolder:
     """Read an evaluation folder.
 
     Raises
@@ -59,15 +60,36 @@ def load_scores(folder: Path, model: Model, experiment: Path) -> Scores:
     try:
         rows = _read_rows(folder / "scores.csv")
         scored = summary["system"]["model_sha256"]
-        found = Scores(summary, rows, tuple(name for name in METRICS if name in summary["metrics"]))
-        complete = all(name in summary for name in FIELDS) and found.ranked() is not None
-    except (KeyError, TypeError, ValueError):
+        found = EvaluationFolder(summary, rows, tuple(name for name in METRICS if name in summary["metrics"]))
+        complete = _is_complete(found)
+    except (AttributeError, KeyError, TypeError, ValueError):
         complete = False
     if not complete:
         raise DeepnmfError(f"{folder}: not the scores of a model on a manifest; make them: {command}")
     if scored != model.metadata.get("sha256"):
         raise DeepnmfError(f"{folder}: scores of another model than {experiment}; make them again: {command}")
     return found
+
+
+def _is_complete(scores: EvaluationFolder) -> bool:
+    """Return whether the page finds all that it needs; anything but a dictionary where one should be raises."""
+    summary = scores.summary
+    groups = [summary["overall"], *summary["by_snr"].values(), *summary["by_noise_type"].values()]
+    columns = {"id", "snr_db", "noise_type", *(f"{name}_{part}" for name in scores.metrics for part in PARTS)}
+    return (
+        all(name in summary for name in FIELDS)
+        and all("variant" in summary["metrics"][name] for name in scores.metrics)
+        and all(math.isfinite(float(snr)) for snr in summary["by_snr"])
+        and all(_has_means(group[name]) for group in groups for name in scores.metrics)
+        and all(columns <= row.keys() for row in scores.rows)
+    )
+
+
+def _has_means(group: dict[str, Any]) -> bool:
+    if not group["count"]:
+        return True
+    interval = group["improvement"]["ci95"]
+    return all(math.isfinite(group[part]["mean"]) for part in PARTS) and (interval is None or len(interval) == 2)
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
@@ -81,7 +103,7 @@ def _value(name: str, value: str) -> Any:
     return float(value) if value else None
 
 
-def find_rows(scores: Scores, experiment: Path, manifest: Path | None) -> dict[str, MixtureEntry]:
+def find_rows(scores: EvaluationFolder, experiment: Path, manifest: Path | None) -> dict[str, MixtureEntry]:
     """Return the manifest rows that were scored, by id: of `manifest`, or of the one in or above the experiment.
 
     Raises

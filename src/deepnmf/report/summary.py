@@ -14,7 +14,7 @@ from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 Facts = list[tuple[str, str]]
 
 
-def card(model: Model) -> Facts:
+def model_summary(model: Model) -> Facts:
     """Return name and value of everything worth knowing about a model, in order.
 
     What an unusual model does not have, its card leaves out.

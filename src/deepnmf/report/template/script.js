@@ -4,9 +4,9 @@
 class Player {
   constructor(sounds, find) {
     this.sounds = sounds;
-    this.bars = find(".transport");
-    this.lanes = find(".lane");
-    this.heads = this.lanes.map((lane) => lane.querySelector(".playhead"));
+    this.bars = find(".controls");
+    this.strips = find(".strip");
+    this.heads = this.strips.map((strip) => strip.querySelector(".playhead"));
     const tracks = sounds.map((sound) => sound.closest(".track"));
     this.radios = tracks.map((track) => track.querySelector("input"));
     this.current = Math.max(0, this.radios.findIndex((radio) => radio.checked));
@@ -20,7 +20,7 @@ class Player {
       bar.querySelector(".play").addEventListener("click", () => this.toggle());
       bar.querySelector(".position").addEventListener("input", (event) => this.seek(Number(event.target.value)));
     });
-    this.lanes.forEach((lane) => lane.addEventListener("click", (event) => this.click(lane, event)));
+    this.strips.forEach((strip) => strip.addEventListener("click", (event) => this.click(strip, event)));
     this.show();
   }
 
@@ -56,9 +56,9 @@ class Player {
     this.show();
   }
 
-  click(lane, event) {
-    const box = lane.getBoundingClientRect();
-    const track = this.radios.indexOf(lane.parentElement.querySelector("input"));
+  click(strip, event) {
+    const box = strip.getBoundingClientRect();
+    const track = this.radios.indexOf(strip.parentElement.querySelector("input"));
     if (track >= 0) this.choose(track);
     this.seek(((event.clientX - box.left) / box.width) * this.length);
     if (this.sound.paused) this.play();
@@ -92,15 +92,15 @@ function showPanel(name, chosen) {
 
 function nameAtoms(figure) {
   const centres = figure.dataset.atoms.split(",");
-  const lane = figure.querySelector(".lane");
+  const strip = figure.querySelector(".strip");
   const output = figure.querySelector("output");
-  lane.addEventListener("pointermove", (event) => {
-    const box = lane.getBoundingClientRect();
+  strip.addEventListener("pointermove", (event) => {
+    const box = strip.getBoundingClientRect();
     const place = Math.floor(((event.clientX - box.left) / box.width) * centres.length);
     const atom = Math.min(Math.max(place, 0), centres.length - 1);
     output.textContent = `– number ${atom + 1}: centre ${centres[atom]} Hz`;
   });
-  lane.addEventListener("pointerleave", () => { output.textContent = ""; });
+  strip.addEventListener("pointerleave", () => { output.textContent = ""; });
 }
 
 document.documentElement.classList.add("scripted");
@@ -111,8 +111,8 @@ for (let index = 0; ; index += 1) {
   if (!sounds.length) break;
   players.push(new Player(sounds, find));
 }
-document.querySelectorAll("[data-choice]").forEach((group) => {
-  group.addEventListener("change", (event) => showPanel(group.dataset.choice, event.target.value));
-  showPanel(group.dataset.choice, "0");
+document.querySelectorAll("[data-tabs]").forEach((group) => {
+  group.addEventListener("change", (event) => showPanel(group.dataset.tabs, event.target.value));
+  showPanel(group.dataset.tabs, "0");
 });
 document.querySelectorAll("[data-atoms]").forEach(nameAtoms);
