@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from deepnmf.artifacts import save_tensors
+from deepnmf.artifacts import load_tensors, read_json, save_tensors
 from deepnmf.config import FeatureConfig
-from deepnmf.data.features import FeatureSet, features, open_shard
-from deepnmf.data.manifest import read_manifest
+from deepnmf.data import pieces, shards
+from deepnmf.data.features import FeatureSet, features
+from deepnmf.data.manifest import MixtureEntry, read_manifest, write_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.data.prepare import prepare
 from deepnmf.dsp.stft import stack_context, stft
@@ -21,6 +23,7 @@ from deepnmf.training.targets import phase_sensitive
 from helpers.signals import TinyCorpus
 
 CONFIG = FeatureConfig()
+PLACE = {"left_out": [], "rows": 1, "start": [0, 0], "end": [1, 0], "continued": False}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,72 @@ def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
     assert shard.read_bytes() == expected
 
 
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of little more than an utterance, which are cut every 40 frames."""
+    monkeypatch.setattr(shards, "SHARD_FRAMES", 200)
+    monkeypatch.setattr(pieces, "PIECE_FRAMES", 40)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_recordings_that_are_cut_between_shards_keep_level_and_context(prepared: Path, tmp_path: Path) -> None:
+    features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+    for split in ("train", "dev"):
+        whole = FeatureSet(prepared / "features", split, context=9)
+        cut = FeatureSet(tmp_path, split, context=9, segment_frames=37)
+        assert cut.frames == whole.frames
+        assert max(segment.stop for segment in cut.segments) <= 240
+        for source in ("mixture", "speech", "noise"):
+            found, expected = (
+                np.concatenate([data.stacked(segment, source) for segment in data.segments], axis=1)
+                for data in (cut, whole)
+            )
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("lost", [[0], [1], [2, 3], [1, 4]])
+def test_shards_that_are_lost_are_written_again_as_they_were(prepared: Path, tmp_path: Path, lost: list[int]) -> None:
+    features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+    expected = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for number in lost:
+        (tmp_path / f"train-{number:05d}.safetensors").unlink()
+    features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
+
+
+def test_the_list_of_shards_has_their_checksums(prepared: Path) -> None:
+    record = read_json(prepared / "features" / "features.json")
+    for split in ("train", "dev"):
+        for name, sha256 in record["shards"][split].items():
+            tensors, metadata = load_tensors(prepared / "features" / name, "features")
+            assert sha256 == metadata["sha256"]
+            assert tensors["frames"].sum() == len(tensors["level"]) == tensors["magnitudes"].shape[1]
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_shard_that_does_not_belong_there_is_named(prepared: Path, tmp_path: Path) -> None:
+    features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+    shutil.copyfile(tmp_path / "train-00000.safetensors", tmp_path / "train-00001.safetensors")
+    with pytest.raises(DeepnmfError, match=r"train-00001.*delete"):
+        features(prepared / "manifest.jsonl", tmp_path, CONFIG)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_what_cannot_be_mixed_is_left_out_by_name(prepared: Path, tmp_path: Path) -> None:
+    rows = read_manifest(prepared / "manifest.jsonl")
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(8000), 16000)
+    bad = [
+        MixtureEntry("silent", "train", str(tmp_path / "zeros.wav"), rows[0].noise, snr_db=0.0),
+        MixtureEntry("gone", "train", str(tmp_path / "gone.wav"), rows[0].noise, snr_db=0.0),
+    ]
+    write_manifest(tmp_path / "m.jsonl", [bad[0], *rows, bad[1]])
+    left_out = features(tmp_path / "m.jsonl", tmp_path / "features", CONFIG)
+    assert [name in line for name, line in zip(("zeros.wav", "gone.wav"), left_out, strict=True)] == [True, True]
+    frames = FeatureSet(prepared / "features", "train", 1).frames
+    assert FeatureSet(tmp_path / "features", "train", 1).frames == frames
+
+
 def flip(path: Path, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 4
@@ -145,12 +214,12 @@ def test_a_shard_in_the_place_of_another_is_refused(prepared: Path, tmp_path: Pa
 def test_a_made_up_shard_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     path = tmp_path / "s.safetensors"
     valid = {"magnitudes": np.ones((3, 4, 257), np.float32), "level": np.ones(4, np.float32), "frames": np.array([4])}
-    save_tensors(path, valid, "features", {"left_out": [], "rows": 1})
-    assert open_shard(path, 257).arrays["level"].sum() == 4
+    save_tensors(path, valid, "features", PLACE)
+    assert shards.open_shard(path, 257).arrays["level"].sum() == 4
     made_up = valid | arrays
-    save_tensors(path, made_up, "features", {"left_out": [], "rows": len(made_up["frames"])})
+    save_tensors(path, made_up, "features", PLACE | {"rows": len(made_up["frames"])})
     with pytest.raises(DeepnmfError, match=r"s\.safetensors"):
-        open_shard(path, 257)
+        shards.open_shard(path, 257)
 
 
 def test_the_recordings_are_found_unless_the_manifest_is_another_one(prepared: Path, tmp_path: Path) -> None:

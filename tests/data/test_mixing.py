@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.audio.files import read_mono
+from deepnmf.data import recordings
 from deepnmf.data.manifest import MixtureEntry
-from deepnmf.data.mixing import PEAK, Mixture, load_mixture, mix, without_silence
+from deepnmf.data.mixing import PEAK, Mixture, load_mixture, mix
+from deepnmf.data.recordings import without_silence
 from deepnmf.errors import DeepnmfError
 from helpers.signals import TinyCorpus
 
@@ -123,3 +125,58 @@ def test_quiet_parts_of_noise_are_kept() -> None:
     sound = np.random.default_rng(0).standard_normal(3200).astype(np.float32)
     sound[1600:] *= np.float32(0.003)
     assert len(without_silence(sound, RATE_HZ)) == 3200
+
+
+def long_noise(seconds: float) -> np.ndarray:
+    """Return noise with a stretch of digital silence in every second."""
+    sound = np.random.default_rng(1).standard_normal(int(seconds * RATE_HZ)).astype(np.float32) / 10
+    sound[np.arange(len(sound)) % RATE_HZ < 3333] = 0
+    return sound
+
+
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 44100])
+@pytest.mark.parametrize("noise_seconds", [0.3, 5.7, 30.0])
+def test_long_recordings_are_mixed_in_blocks_as_short_ones_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate_hz: int, noise_seconds: float
+) -> None:
+    speech = np.random.default_rng(0).standard_normal(9 * RATE_HZ).astype(np.float32) / 5
+    noise = long_noise(noise_seconds)
+    for name, samples in (("s", speech), ("n", noise)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, rate_hz, "FLOAT")
+    entry = MixtureEntry("x", "train", str(tmp_path / "s.wav"), str(tmp_path / "n.wav"), snr_db=-3.0, noise_start=0.7)
+    held = load_mixture(entry, RATE_HZ)
+    monkeypatch.setattr(recordings, "HELD_SECONDS", 0.0)
+    streamed = load_mixture(entry, RATE_HZ)
+    np.testing.assert_array_equal(streamed.noisy, held.noisy)
+    speech, noise = (read_mono(tmp_path / f"{name}.wav", RATE_HZ) for name in "sn")
+    active = without_silence(noise, RATE_HZ)
+    excerpt = np.take(active, np.arange(len(speech)) + int(0.7 * len(active)), mode="wrap")
+    np.testing.assert_allclose(held.noisy, mix(speech, excerpt, -3.0, RATE_HZ).noisy, atol=1e-6)
+    assert snr_db(held) == pytest.approx(-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("silent", ["clean", "noisy"])
+@pytest.mark.parametrize("level", [0.0, 1e-30, 1e-7])
+def test_a_silent_side_of_a_pair_is_refused_by_name(tmp_path: Path, silent: str, level: float) -> None:
+    for name in ("clean", "noisy"):
+        samples = signals(0)[0] if name != silent else level * signals(0)[0]
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE_HZ, "FLOAT")
+    entry = MixtureEntry("p", "dev", str(tmp_path / "clean.wav"), noisy=str(tmp_path / "noisy.wav"))
+    with pytest.raises(DeepnmfError, match=rf"{silent}\.wav.*silent"):
+        load_mixture(entry, RATE_HZ)
+
+
+@pytest.mark.parametrize("loud", ["clean", "noisy"])
+def test_samples_that_are_no_audio_are_refused_by_name(tmp_path: Path, loud: str) -> None:
+    for name in ("clean", "noisy"):
+        soundfile.write(tmp_path / f"{name}.wav", (1e30 if name == loud else 1) * signals(0)[0], RATE_HZ, "FLOAT")
+    entry = MixtureEntry("p", "dev", str(tmp_path / "clean.wav"), noisy=str(tmp_path / "noisy.wav"))
+    with pytest.raises(DeepnmfError, match=rf"{loud}\.wav.*full scale"):
+        load_mixture(entry, RATE_HZ)
+
+
+@pytest.mark.parametrize("loudness", [1e30, 1e-12])
+def test_noise_of_any_level_is_mixed(tiny_corpus: TinyCorpus, tmp_path: Path, loudness: float) -> None:
+    soundfile.write(tmp_path / "n.wav", np.float32(loudness) * signals(1)[1], RATE_HZ, "FLOAT")
+    mixture = load_mixture(row_of(tiny_corpus, noise=str(tmp_path / "n.wav")), RATE_HZ)
+    assert snr_db(mixture) == pytest.approx(3, abs=1e-3)

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DeepnmfError
 from .decoded import DecodedRecordings, Files
 from .manifest import MixtureEntry
-from .mixing import without_silence
+from .recordings import without_silence
 
 
 class Excerpts:

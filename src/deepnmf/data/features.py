@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from ..artifacts import file_hash, read_json, save_tensors, write_json
+from ..artifacts import file_hash, read_json, write_json
 from ..config import FeatureConfig, difference, to_dict
-from ..dsp.level import LevelTracker
-from ..dsp.stft import stack_context, stft
+from ..dsp.stft import stack_context
 from ..errors import DeepnmfError
+from ..progress import Progress
 from ..records import read_features
-from ..schema import ArraySpec, Shapes, check_arrays
-from ..tensor_file import TensorFile, about, open_tensors
+from ..tensor_file import about
 from .manifest import MixtureEntry, read_manifest
-from .mixing import load_mixture
+from .pieces import Position, feature_pieces
+from .shards import SIGNALS, open_shard, write_shard
 
-ROWS_PER_SHARD = 64
+FORMAT = 2
+"""Of the feature folder: shards bounded by frames, listed with their checksums."""
 SPLITS = ("train", "dev")
-SIGNALS = ("mixture", "speech", "noise")
-"""First axis of a shard's magnitudes."""
 
 
 def features(manifest: Path, output: Path, config: FeatureConfig | None = None) -> list[str]:
     """Write the magnitudes of the manifest's train and dev mixtures into the folder `output`.
 
-    A shard holds ``magnitudes`` ``(3, frames, F)`` of mixture, speech and noise, the mixture's causal ``level``
-    ``(frames,)`` and the ``frames`` of each of its rows. Shards that are there already are kept, so an interrupted run
-    goes on where it stopped. Memory holds one shard, however large the corpus.
+    Shards (:func:`deepnmf.data.shards.write_shard`) that are there already are kept, so an interrupted run goes on
+    where it stopped. Memory holds one shard, however large the corpus and however long its recordings.
+    ``features.json``, written last, lists file, frames and sha256 of each shard.
 
     Returns
     -------
@@ -45,18 +43,14 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
         If the folder has features of another configuration or manifest, or no mixture can be used.
     """
     config, output = config or FeatureConfig(), Path(output)
-    plan = {"features": to_dict(config), "manifest": file_hash(manifest)}
+    plan = {"format": FORMAT, "features": to_dict(config), "manifest": file_hash(manifest)}
+    entries = read_manifest(manifest)
     _claim(output, plan)
     shards: dict[str, dict[str, str]] = {}
     left_out: list[str] = []
     for split in SPLITS:
-        rows = [row for row in read_manifest(manifest) if row.split == split]
-        starts = range(0, len(rows), ROWS_PER_SHARD)
-        for start in tqdm(starts, desc=f"features {split}", unit="shard", disable=None):
-            path = output / f"{split}-{start // ROWS_PER_SHARD:05d}.safetensors"
-            if not path.exists():
-                _write_shard(path, rows[start : start + ROWS_PER_SHARD], config)
-            record = open_shard(path, config.stft.bins).metadata
+        of_split = [entry for entry in entries if entry.split == split]
+        for path, record in _shards(output, split, of_split, config):
             left_out += record["left_out"]
             if record["rows"]:
                 shards.setdefault(split, {})[path.name] = record["sha256"]
@@ -67,6 +61,28 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
     return left_out
 
 
+def _shards(
+    output: Path, split: str, entries: Sequence[MixtureEntry], config: FeatureConfig
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield file and record of each shard of a split, written where it is missing."""
+    position, pieces, number = Position(), None, 0
+    with Progress(f"features {split}", len(entries), "mixtures") as progress:
+        while position.entry < len(entries):
+            path = output / f"{split}-{number:05d}.safetensors"
+            if path.exists():
+                pieces = None
+            else:
+                pieces = pieces or feature_pieces(entries, position, config)
+                write_shard(path, pieces, position)
+            record = open_shard(path, config.stft.bins).metadata
+            end = Position(*record["end"])
+            if Position(*record["start"]) != position or end <= position:
+                raise DeepnmfError(f"{path}: not the shard that belongs here; delete the folder and run features again")
+            yield path, record
+            progress.update(end.entry - position.entry)
+            position, number = end, number + 1
+
+
 def _claim(output: Path, plan: dict[str, Any]) -> None:
     """Mark the folder as that of `plan`, or refuse it if it holds features of another."""
     path = output / "plan.json"
@@ -75,67 +91,6 @@ def _claim(output: Path, plan: dict[str, Any]) -> None:
             raise DeepnmfError(f"{output}: holds features of another run ({found}); delete it or choose another folder")
     else:
         write_json(path, plan)
-
-
-def _write_shard(path: Path, rows: list[MixtureEntry], config: FeatureConfig) -> None:
-    magnitudes, levels, frames, left_out = [], [], [], []
-    for row in rows:
-        try:
-            values, level = mixture_features(row, config)
-        except DeepnmfError as error:
-            left_out.append(str(error))
-            continue
-        magnitudes.append(values)
-        levels.append(level)
-        frames.append(len(level))
-    tensors = {
-        "magnitudes": np.concatenate(magnitudes, axis=1) if frames else np.zeros((3, 0, config.stft.bins), np.float32),
-        "level": np.concatenate(levels) if frames else np.zeros(0, np.float32),
-        "frames": np.array(frames, np.int64),
-    }
-    save_tensors(path, tensors, "features", {"left_out": left_out, "rows": len(frames)})
-
-
-def mixture_features(row: MixtureEntry, config: FeatureConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Return the magnitudes ``(3, frames, F)`` of mixture, speech and noise, and the mixture's level ``(frames,)``."""
-    mixture = load_mixture(row, config.stft.rate_hz)
-    spectra = stft(np.stack([mixture.noisy, mixture.speech, mixture.noise]), config.stft)
-    magnitudes = np.abs(spectra)
-    tracker = LevelTracker(config.level_seconds, config.stft.hop / config.stft.rate_hz)
-    return np.ascontiguousarray(magnitudes.swapaxes(1, 2)), tracker.push(magnitudes[0])
-
-
-def open_shard(path: Path, bins: int, sha256: str | None = None) -> TensorFile:
-    """Open a shard of magnitudes of F `bins`, checked and memory-mapped.
-
-    Raises
-    ------
-    DeepnmfError
-        If it is missing, damaged, no shard, or not the one with this checksum.
-    """
-    file = open_tensors(path, "features")
-    with about(path, "delete it and run `deepnmf features` again"):
-        if sha256 not in {None, file.metadata["sha256"]}:
-            raise DeepnmfError("another shard than the one that features.json records")
-        _check_shard(file, bins)
-    return file
-
-
-def _check_shard(file: TensorFile, bins: int) -> None:
-    shapes = Shapes(file.shapes)
-    (total,), (rows,) = shapes.axes("level", 1), shapes.axes("frames", 1)
-    specs = {
-        "magnitudes": ArraySpec((len(SIGNALS), total, bins), nonnegative=True, dtypes=("float32",)),
-        "level": ArraySpec((total,), nonnegative=True, dtypes=("float32",)),
-        "frames": ArraySpec((rows,), nonnegative=True, dtypes=("int64",)),
-    }
-    check_arrays(specs, file.arrays)
-    frames, level = file.arrays["frames"], file.arrays["level"]
-    if rows and (frames.min() < 1 or frames.max() > total or frames.sum() != total or level.min() <= 0):
-        raise DeepnmfError(f"its rows do not have {total} frames of positive level")
-    left_out = file.metadata.get("left_out")
-    if file.metadata.get("rows") != rows or not isinstance(left_out, list):
-        raise DeepnmfError("its rows are not those that it records")
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -158,7 +113,10 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Segment:
-    """Consecutive frames of one utterance: ``start`` to ``stop`` in a shard, ``past`` frames of it just before them."""
+    """Consecutive frames of one utterance: ``start`` to ``stop`` in a shard, ``past`` frames of it just before them.
+
+    The past of an utterance that is cut between two shards may be in the shard before.
+    """
 
     shard: int
     start: int
@@ -178,7 +136,8 @@ class FeatureSet:
     context : int
         T of the network.
     segment_frames : int, optional
-        Utterances are cut into segments of at most this many frames; by default they are whole.
+        Utterances are cut into segments of at most this many frames; by default they are whole, except for long ones
+        that are cut between two shards.
 
     Raises
     ------
@@ -187,6 +146,8 @@ class FeatureSet:
     """
 
     def __init__(self, folder: Path, split: str, context: int, segment_frames: int | None = None) -> None:
+        from safetensors import safe_open
+
         record = read_record(folder)
         self.record = record
         with about(Path(folder) / "features.json"):
@@ -194,9 +155,12 @@ class FeatureSet:
         self.context = context
         if split not in record["shards"]:
             raise DeepnmfError(f"{folder}: no {split} features; the manifest needs {split} rows")
-        bins = self.config.stft.bins
-        files = record["shards"][split].items()
-        self._shards = [open_shard(Path(folder) / name, bins, sha256).arrays for name, sha256 in files]
+        paths = {Path(folder) / name: sha256 for name, sha256 in record["shards"][split].items()}
+        checked = [open_shard(path, self.config.stft.bins, sha256).metadata for path, sha256 in paths.items()]
+        self._continued = [metadata["continued"] for metadata in checked]
+        # A map of Python's holds a file descriptor, of which a process has fewer than a large corpus has shards.
+        self._shards = [safe_open(path, framework="numpy") for path in paths]
+        self._levels = [shard.get_tensor("level") for shard in self._shards]
         self.segments = list(self._cut(segment_frames))
         self.frames = sum(segment.stop - segment.start for segment in self.segments)
 
@@ -217,22 +181,29 @@ class FeatureSet:
         return path
 
     def _cut(self, segment_frames: int | None) -> Iterator[Segment]:
+        before = 0
         for index, shard in enumerate(self._shards):
-            begin = 0
-            for length in shard["frames"].tolist():
+            begin, past = 0, before if self._continued[index] else 0
+            for length in shard.get_tensor("frames").tolist():
                 end = begin + length
                 for start in range(begin, end, segment_frames or length):
                     stop = min(end, start + (segment_frames or length))
-                    yield Segment(index, start, stop, min(self.context - 1, start - begin))
-                begin = end
+                    yield Segment(index, start, stop, min(self.context - 1, past + start - begin))
+                begin, past, before = end, 0, length
 
     def load(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
         """Return magnitudes at unit level ``(3, F, past + N)`` and the level ``(past + N,)`` they were divided by."""
         first = segment.start - segment.past
-        shard = self._shards[segment.shard]
-        values = shard["magnitudes"][:, first : segment.stop]
-        level = shard["level"][first : segment.stop].copy()
+        parts = [self._read(segment.shard, max(0, first), segment.stop)]
+        if first < 0:
+            frames = len(self._levels[segment.shard - 1])
+            parts.insert(0, self._read(segment.shard - 1, frames + first, frames))
+        values = np.concatenate([values for values, _ in parts], axis=1)
+        level = np.concatenate([level for _, level in parts])
         return (values / level[:, None]).swapaxes(1, 2), level
+
+    def _read(self, shard: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._shards[shard].get_slice("magnitudes")[:, first:stop], self._levels[shard][first:stop]
 
     def stacked(self, segment: Segment, signal: str = "mixture") -> np.ndarray:
         """Return the context-stacked magnitudes ``(T·F, N)`` of one of the `SIGNALS`."""

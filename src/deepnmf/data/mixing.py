@@ -1,20 +1,18 @@
-"""Mixtures of speech and noise at a given signal-to-noise ratio."""
+"""Mixtures of speech and noise at a given signal-to-noise ratio, whole or block by block in bounded memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ..audio.files import read_mono
 from ..errors import DeepnmfError
 from .manifest import MixtureEntry
+from .recordings import LOUDEST_PEAK, SILENT_PEAK, ActiveNoise, Recording, Taker
 
 PEAK = 0.99
 """Mixtures that would clip are scaled down to this peak, their parts with them."""
-ACTIVE_BELOW_PEAK_DB = 60.0
-ACTIVE_BLOCK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,29 +25,74 @@ class Mixture:
     rate_hz: int
 
 
-def load_mixture(row: MixtureEntry, rate_hz: int) -> Mixture:
-    """Read or mix the signals of a manifest row at `rate_hz`, mono.
+def load_mixture(entry: MixtureEntry, rate_hz: int) -> Mixture:
+    """Read or mix the signals of a manifest entry at `rate_hz`, mono.
 
     Raises
     ------
     DeepnmfError
         If a file cannot be read, speech or noise is silent, or a pair differs in length.
     """
-    speech = read_mono(Path(row.speech), rate_hz)
-    if row.noisy is not None:
-        noisy = read_mono(Path(row.noisy), rate_hz)
-        if len(noisy) != len(speech):
-            raise DeepnmfError(f"{row.noisy}: {len(noisy)} samples, but its clean file {row.speech} has {len(speech)}")
-        return Mixture(noisy, speech, noisy - speech, rate_hz)
-    assert row.noise is not None
-    assert row.snr_db is not None
-    noise = without_silence(read_mono(Path(row.noise), rate_hz), rate_hz)
-    if not noise.size:
-        raise DeepnmfError(f"{row.noise}: the noise is silent")
-    if not speech.any():
-        raise DeepnmfError(f"{row.speech}: the speech is silent")
-    start = int(row.noise_start * len(noise))
-    return mix(speech, np.take(noise, np.arange(start, start + len(speech)), mode="wrap"), row.snr_db, rate_hz)
+    noisy, speech, noise = np.concatenate(list(mixture_blocks(entry, rate_hz)), axis=1)
+    return Mixture(noisy, speech, noise, rate_hz)
+
+
+def mixture_blocks(entry: MixtureEntry, rate_hz: int) -> Iterator[np.ndarray]:
+    """Yield blocks ``(3, n)`` of mixture, speech and noise of what :func:`load_mixture` returns.
+
+    The files are read through before the first block comes, so that whatever is wrong with them is raised before.
+    """
+    speech = Recording(entry.speech, rate_hz)
+    if entry.noisy is not None:
+        return _pair_blocks(speech, Recording(entry.noisy, rate_hz))
+    assert entry.noise is not None
+    assert entry.snr_db is not None
+    noise = ActiveNoise(Recording(entry.noise, rate_hz))
+    return _mixed_blocks(speech, lambda: Taker(noise.excerpt(entry.noise_start), str(entry.noise)), entry.snr_db)
+
+
+def _pair_blocks(speech: Recording, noisy: Recording) -> Iterator[np.ndarray]:
+    lengths = [_checked_length(noisy, "noisy recording"), _checked_length(speech, "speech")]
+    if lengths[0] != lengths[1]:
+        raise DeepnmfError(f"{noisy.path}: {lengths[0]} samples, but its clean file {speech.path} has {lengths[1]}")
+    taker = Taker(noisy.blocks(), noisy.path)
+    for block in speech.blocks():
+        both = taker.take(len(block))
+        yield np.stack([both, block, both - block])
+
+
+def _mixed_blocks(speech: Recording, noise: Callable[[], Taker], snr_db: float) -> Iterator[np.ndarray]:
+    _checked_length(speech, "speech")
+    gain = _noise_gain(*_energies(speech, noise()), snr_db)
+    taker, peak = noise(), 0.0
+    for block in speech.blocks():
+        peak = max(peak, float(np.abs(block + gain * taker.take(len(block))).max(initial=0.0)))
+    taker, scale = noise(), _scale(peak)
+    for block in speech.blocks():
+        scaled = gain * taker.take(len(block))
+        yield np.stack([block + scaled, block, scaled]) * scale
+
+
+def _checked_length(recording: Recording, what: str) -> int:
+    """Return the number of samples of a recording, or refuse it if it is silent or no audio."""
+    length, peak = 0, 0.0
+    for block in recording.blocks():
+        length += len(block)
+        peak = max(peak, float(np.abs(block).max(initial=0.0)))
+    if peak <= SILENT_PEAK:
+        raise DeepnmfError(f"{recording.path}: the {what} is silent; leave it out")
+    if peak > LOUDEST_PEAK:
+        raise DeepnmfError(
+            f"{recording.path}: its samples reach {peak:.0e}, full scale is 1; scale it down or leave it out"
+        )
+    return length
+
+
+def _energies(speech: Recording, noise: Taker) -> tuple[float, float]:
+    energies = np.zeros(2)
+    for block in speech.blocks():
+        energies += [np.square(x, dtype=np.float64).sum() for x in (block, noise.take(len(block)))]
+    return float(energies[0]), float(energies[1])
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float, rate_hz: int) -> Mixture:
@@ -61,22 +104,16 @@ def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float, rate_hz: int) -> M
     >>> round(float(m.noise[0]), 4)
     0.01
     """
-    powers = [float(np.square(x, dtype=np.float64).mean()) for x in (speech, noise)]
-    gain = np.float32(np.sqrt(powers[0] / max(powers[1], 1e-20)) * 10 ** (-snr_db / 20))
-    noise = noise * gain
+    energies = [float(np.square(x, dtype=np.float64).sum()) for x in (speech, noise)]
+    noise = noise * _noise_gain(energies[0], energies[1], snr_db)
     noisy = speech + noise
-    scale = np.float32(min(1.0, PEAK / max(float(np.abs(noisy).max()), 1e-20)))
+    scale = _scale(float(np.abs(noisy).max()))
     return Mixture(noisy * scale, speech * scale, noise * scale, rate_hz)
 
 
-def without_silence(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return ``(samples,)`` without the blocks that are `ACTIVE_BELOW_PEAK_DB` below the loudest block.
+def _noise_gain(speech_energy: float, noise_energy: float, snr_db: float) -> np.float32:
+    return np.float32(np.sqrt(speech_energy / max(noise_energy, np.finfo(float).tiny)) * 10 ** (-snr_db / 20))
 
-    Some noise clips are mostly digital silence; an excerpt of it has no SNR.
-    """
-    block = int(ACTIVE_BLOCK_SECONDS * rate_hz)
-    blocks = np.pad(samples, (0, -len(samples) % block)).reshape(-1, block)
-    power = np.square(blocks).mean(axis=1)
-    if power.max(initial=0.0) == 0:
-        return samples[:0]
-    return blocks[power > power.max() * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)].ravel()
+
+def _scale(peak: float) -> np.float32:
+    return np.float32(min(1.0, PEAK / max(peak, 1e-20)))

@@ -1,0 +1,108 @@
+"""Features of mixtures in pieces, so that no recording is held whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from ..config import FeatureConfig
+from ..dsp.level import LevelTracker
+from ..dsp.stft import Analyser, padding
+from ..errors import DeepnmfError
+from .manifest import MixtureEntry
+from .mixing import mixture_blocks
+
+PIECE_FRAMES = 4_096
+"""A piece of a recording has so many frames, 41 s by default, or what is left."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in a split: an entry, and a frame of it."""
+
+    entry: int = 0
+    frame: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive frames of one mixture: ``magnitudes`` ``(3, n, F)``, ``level`` ``(n,)``; or why it is left out."""
+
+    start: Position
+    end: Position
+    """Where the next piece starts."""
+    magnitudes: np.ndarray
+    level: np.ndarray
+    left_out: str = ""
+
+
+def feature_pieces(entries: Sequence[MixtureEntry], start: Position, config: FeatureConfig) -> Iterator[Piece]:
+    """Yield the features of `entries` from `start` on, in pieces of at most `PIECE_FRAMES` frames."""
+    for index in range(start.entry, len(entries)):
+        frame, following = 0, Position(index + 1)
+        try:
+            for (magnitudes, level), is_last in _with_last(mixture_features(entries[index], config)):
+                end = following if is_last else Position(index, frame + len(level))
+                if index > start.entry or frame >= start.frame:
+                    yield Piece(Position(index, frame), end, magnitudes, level)
+                frame += len(level)
+        except DeepnmfError as error:
+            nothing = np.zeros((3, 0, config.stft.bins), np.float32), np.zeros(0, np.float32)
+            yield Piece(Position(index, frame), following, *nothing, left_out=str(error))
+
+
+def mixture_features(entry: MixtureEntry, config: FeatureConfig) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield magnitudes ``(3, n, F)`` of mixture, speech and noise, and the mixture's level ``(n,)``.
+
+    There are `PIECE_FRAMES` frames in each but the last.
+
+    Raises
+    ------
+    DeepnmfError
+        If the mixture cannot be made; nothing has been yielded then.
+    """
+    tracker = LevelTracker(config.level_seconds, config.stft.hop / config.stft.rate_hz)
+    for magnitudes in _regrouped(_magnitudes(entry, config), PIECE_FRAMES):
+        yield magnitudes, tracker.push(magnitudes[0].T)
+
+
+def _magnitudes(entry: MixtureEntry, config: FeatureConfig) -> Iterator[np.ndarray]:
+    """Yield magnitudes ``(3, n, F)`` block by block, those that :func:`deepnmf.dsp.stft.stft` gives of the whole."""
+    analyser = Analyser(config.stft, channels=3)
+    samples = 0
+    for block in mixture_blocks(entry, config.stft.rate_hz):
+        samples += block.shape[1]
+        yield np.abs(analyser.push(block)).swapaxes(1, 2)
+    rest = np.zeros((3, padding(config.stft, samples)), np.float32)
+    yield np.abs(analyser.push(rest)).swapaxes(1, 2)
+
+
+def _regrouped(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+    """Yield ``(3, frames, F)`` at a time of blocks ``(3, n, F)``, and what is left."""
+    held: list[np.ndarray] = []
+    missing = frames
+    for block in blocks:
+        while block.shape[1]:
+            held.append(block[:, :missing])
+            missing -= held[-1].shape[1]
+            block = block[:, held[-1].shape[1] :]
+            if not missing:
+                yield np.concatenate(held, axis=1)
+                held, missing = [], frames
+    if held:
+        yield np.concatenate(held, axis=1)
+
+
+def _with_last(items: Iterable[T]) -> Iterator[tuple[T, bool]]:
+    """Yield each item and whether it is the last."""
+    iterator = iter(items)
+    for item in iterator:
+        for following in iterator:
+            yield item, False
+            item = following
+        yield item, True
