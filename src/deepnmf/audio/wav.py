@@ -66,7 +66,7 @@ class SampleReader:
         self.lost = ""
         self.encoding = encoding
         self._stream, self._layout, self._claimed = stream, layout, claimed
-        self._frame_bytes = layout.size * encoding.channels
+        self._frame_bytes = layout.size * max(1, encoding.channels)
         self._start = stream.tell() if stream.size is not None else 0
         self._at = 0  # bytes of sound given
         self._partial = b""
