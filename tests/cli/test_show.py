@@ -78,6 +78,13 @@ def test_atoms_are_sorted_by_centre_frequency_speech_first() -> None:
     assert [line[:7].strip() for line in lines[1:10:8]] == ["8.0 kHz", "0.0 kHz"]
 
 
+def test_centre_frequencies_are_the_spectral_centroids_of_librosa() -> None:
+    feature = pytest.importorskip("librosa.feature")
+    W = np.random.default_rng(0).random((257, 12)) ** 4
+    expected = feature.spectral_centroid(S=np.square(W), sr=16000)[0]
+    assert np.allclose(centre_frequencies(W, 16000), expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("speech", [0, 2])
 def test_a_dictionary_of_one_kind_only_can_be_drawn(speech: int) -> None:
     assert "@" in drawing(np.eye(20, 2), speech, 16000)

@@ -107,6 +107,21 @@ def test_frames_match_the_definition() -> None:
         assert np.allclose(spectrum[0, :, frame], np.fft.rfft(part, spec.fft_size), atol=1e-4)
 
 
+@pytest.mark.parametrize("sizes", [(400, 160, 512), (400, 100, 512), (400, 200, 400), (401, 133, 512)])
+def test_frames_are_those_of_librosa(sizes: tuple[int, int, int]) -> None:
+    librosa = pytest.importorskip("librosa")
+    spec, samples = spec_of(*sizes), noise(2, 2000)
+    spectrum = stft(samples, spec)
+    shift = (spec.fft_size - spec.window) // 2  # librosa has the window in the middle of the FFT
+    start = np.zeros((2, spec.window - spec.hop), np.float32)
+    padded = np.concatenate([np.zeros((2, shift)), start, samples, np.zeros((2, 1024))], axis=1)
+    expected = librosa.stft(
+        padded, n_fft=spec.fft_size, hop_length=spec.hop, win_length=spec.window, window=window(spec), center=False
+    )
+    turned = spectrum * np.exp(-2j * np.pi * np.arange(spec.bins) * shift / spec.fft_size)[:, None]
+    assert np.allclose(turned, expected[..., : spectrum.shape[2]], atol=1e-4)
+
+
 def test_a_frame_needs_no_later_sample() -> None:
     spec, samples = StftSpec(), noise(1, 3200)
     changed = samples.copy()

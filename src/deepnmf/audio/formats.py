@@ -110,6 +110,8 @@ class NotOurs(Exception):  # noqa: N818 - no fault: another decoder's turn
 class Source(Protocol):
     """Audio that comes in blocks: :class:`deepnmf.audio.reader.AudioReader` is one."""
 
+    path: str
+    """Its name: that of a file, or ``-``."""
     encoding: Encoding
     tags: Tags
     notes: list[str]

@@ -93,7 +93,7 @@ def enhance_into_file(
     """Enhance an open source of blocks into `target`; see :func:`enhance_file`."""
     encoding = source.encoding
     with contextlib.ExitStack() as stack:
-        enhancer = open_enhancer(stack, encoding, model, options)
+        enhancer = open_enhancer(stack, source, model, options)
         writers = {
             path: open_writer(stack, path, encoding, options.subtype, source.tags)
             for path in (target, options.noise)
@@ -105,14 +105,15 @@ def enhance_into_file(
     return [*source.notes, *lines]
 
 
-def open_enhancer(stack: contextlib.ExitStack, encoding: Encoding, model: Model, options: FileOptions) -> Enhancer:
+def open_enhancer(stack: contextlib.ExitStack, source: Source, model: Model, options: FileOptions) -> Enhancer:
     """Return an enhancer for a stream; the mask file and the picture that it feeds are finished with `stack`."""
-    observers: list[Observer] = []
+    encoding, observers = source.encoding, list[Observer]()
     if options.mask is not None:
         observers.append(stack.enter_context(mask_file(options.mask)))
     if options.picture is not None:
-        picture = stack.enter_context(Picture(options.picture, encoding.rate_hz, model.features.stft.hop_ms / 1000))
-        observers.append(picture.push)
+        hop_seconds = model.features.stft.hop_ms / 1000
+        picture = Picture(options.picture, encoding.rate_hz, hop_seconds, Path(source.path).name)
+        observers.append(stack.enter_context(picture).push)
 
     def observe(spectrum: np.ndarray, gains: np.ndarray) -> None:
         for observer in observers:

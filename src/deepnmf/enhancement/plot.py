@@ -1,7 +1,8 @@
-"""A picture of what enhancement did: the recording before, after, and the gains between them."""
+"""A picture of what enhancement did: spectrograms of the recording before and after, and the gains."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from ..artifacts import atomic_path
 from ..errors import DeepnmfError, require
 
-MOST_COLUMNS = 2000
+MOST_COLUMNS = 1200
 """Columns that are kept; when they are full, neighbours are merged, so that memory stays bounded."""
 RANGE_DB = 80
 
@@ -26,15 +27,17 @@ class Picture:
         Sampling rate.
     frame_seconds : float
         Hop.
+    name : str
+        Title, such as the name of the recording.
 
     Raises
     ------
     DeepnmfError
-        If matplotlib is missing.
+        If matplotlib or librosa is missing, or matplotlib does not know the format.
     """
 
-    def __init__(self, path: Path, rate_hz: int, frame_seconds: float) -> None:
-        require("a plot", "matplotlib")
+    def __init__(self, path: Path, rate_hz: int, frame_seconds: float, name: str = "") -> None:
+        require("a plot", "matplotlib", "librosa")
         import matplotlib.figure
 
         self._new_figure = matplotlib.figure.Figure
@@ -43,6 +46,7 @@ class Picture:
         self._path = path
         self._rate_hz = rate_hz
         self._frame_seconds = frame_seconds
+        self._name = name
         self._per_column = 1
         self._frames = 0
         self._columns: list[np.ndarray] = []  # (3, F): power before, power after, gain
@@ -66,23 +70,40 @@ class Picture:
         """Write the picture."""
         columns = self._columns or [np.mean(self._part, axis=0)]
         before, after, gain = np.stack(columns, axis=2)
-        top_db = 10 * np.log10(before.max() + 1e-12)
-        figure = self._new_figure(figsize=(12, 8), layout="constrained")
-        axes = figure.subplots(3, 1, sharex=True)
-        for ax, power, title in ((axes[0], before, "before"), (axes[1], after, "after")):
-            self._panel(figure, ax, 10 * np.log10(power + 1e-12), (top_db - RANGE_DB, top_db), f"{title}, dB")
-        self._panel(figure, axes[2], gain, (0, 1), "gain")
-        axes[2].set_xlabel("seconds")
-        figure.savefig(path, dpi=120)
+        figure = self._new_figure(figsize=(12, 9), layout="constrained")
+        axes = figure.subplots(3, 1, sharex=True, sharey=True)
+        top = max(float(before.max()), 1e-12)
+        for ax, power, name in ((axes[0], before, "before"), (axes[1], after, "after")):
+            level_db = 10 * np.log10(np.maximum(power / top, 10 ** (-RANGE_DB / 10)))
+            image = self._panel(ax, level_db, (-RANGE_DB, 0), name)
+            figure.colorbar(image, ax=ax, label="dB relative to the peak before")
+        figure.colorbar(self._panel(axes[2], gain, (0, 1), "gain"), ax=axes[2], label="gain, ratio of amplitudes")
+        axes[2].set_xlabel("time (s)")
+        title = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self._name)
+        figure.suptitle(title, parse_math=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a name in a script that the font does not have
+            figure.savefig(path, dpi=120)
 
-    def _panel(self, figure: Any, ax: Any, values: np.ndarray, limits: tuple[float, float], title: str) -> None:
-        extent = (0, self._frames * self._frame_seconds, 0, self._rate_hz / 2000)
-        image = ax.imshow(
-            values, origin="lower", aspect="auto", extent=extent, vmin=limits[0], vmax=limits[1], cmap="magma"
+    def _panel(self, ax: Any, values: np.ndarray, limits: tuple[float, float], title: str) -> Any:
+        from librosa.display import specshow
+
+        bins, columns = values.shape
+        image = specshow(
+            values,
+            x_coords=np.linspace(0, self._frames * self._frame_seconds, columns),
+            y_coords=np.linspace(0, self._rate_hz / 2, bins),
+            sr=self._rate_hz,
+            x_axis="s",
+            y_axis="mel",
+            vmin=limits[0],
+            vmax=limits[1],
+            cmap="magma",
+            ax=ax,
         )
-        ax.set_ylabel("kHz")
-        ax.set_title(title, loc="left")
-        figure.colorbar(image, ax=ax)
+        ax.set(title=title, ylabel="frequency (Hz)")
+        ax.label_outer()
+        return image
 
     def __enter__(self) -> Picture:
         return self

@@ -74,7 +74,7 @@ def enhance_pipe(
 
 def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool) -> list[str]:
     with contextlib.ExitStack() as stack:
-        enhancer = open_enhancer(stack, source.encoding, model, options)
+        enhancer = open_enhancer(stack, source, model, options)
         noise = None
         if options.noise is not None:
             noise = open_writer(stack, options.noise, source.encoding, options.subtype, source.tags)

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from ..artifacts import atomic_path
 from ..errors import DeepnmfError, require
 from ..model import Model, kind_of
 from ..networks.base import DictionaryNetwork
 from .atoms import RANGE_DB, shading, sorted_atoms
+from .summary import kind
 
 
 def plot_atoms(model: Model, path: Path) -> None:
-    """Draw the output dictionary, its atoms sorted by centre frequency, with matplotlib.
+    """Draw the output dictionary on a mel axis, its atoms sorted by centre frequency.
 
     Raises
     ------
     DeepnmfError
-        If the network has none, matplotlib is missing, does not know the format, or the file cannot be written.
+        If the network has none, matplotlib or librosa is missing or does not know the format, or the file cannot be
+        written.
     """
     network = model.network
     if not isinstance(network, DictionaryNetwork):
         raise DeepnmfError(f"{path}: a network of the kind {kind_of(network)} has no atoms to draw; leave --plot out")
-    require("a plot", "matplotlib")
+    require("a plot", "matplotlib", "librosa")
+    from librosa.display import specshow
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5), layout="constrained")
@@ -36,11 +41,20 @@ def plot_atoms(model: Model, path: Path) -> None:
     widths = [half.shape[1] for _, half in halves]
     axes = figure.subplots(1, len(halves), sharey=True, width_ratios=widths, squeeze=False)[0]
     for ax, (name, half) in zip(axes, halves, strict=True):
-        extent = (0, half.shape[1], 0, rate_hz / 2000)
-        image = ax.imshow(half, origin="lower", aspect="auto", extent=extent, vmin=-RANGE_DB, vmax=0, cmap="magma")
-        ax.set_title(f"{half.shape[1]} {name} atoms", loc="left")
-        ax.set_xlabel("atom, by centre frequency")
-    axes[0].set_ylabel("kHz")
+        image = specshow(
+            half,
+            x_coords=np.arange(1, half.shape[1] + 1),
+            y_coords=np.linspace(0, rate_hz / 2, len(half)),
+            sr=rate_hz,
+            y_axis="mel",
+            vmin=-RANGE_DB,
+            vmax=0,
+            cmap="magma",
+            ax=ax,
+        )
+        ax.set(title=f"{half.shape[1]} {name} atoms", xlabel="number of the atom", ylabel="frequency (Hz)")
+        ax.label_outer()
     figure.colorbar(image, ax=axes, label="dB relative to the atom's peak")
+    figure.suptitle(kind(model), parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

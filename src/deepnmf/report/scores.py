@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import read_json
+from ..artifacts import read_csv, read_json
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
@@ -93,8 +92,7 @@ def _has_means(group: dict[str, Any]) -> bool:
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: _value(name, value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [{name: _value(name, value) for name, value in row.items()} for row in read_csv(path)]
 
 
 def _value(name: str, value: str) -> Any:
