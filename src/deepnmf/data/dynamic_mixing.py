@@ -22,11 +22,11 @@ from .manifest import read_manifest
 from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
 from .rooms import Rooms, convolved
 
-CLEAN_SHARE, CLEAN_SNR_DB = 0.08, (30.0, 60.0)
+CLEAN_SHARE, CLEAN_SNR_DB = 0.12, (30.0, 60.0)
 """Share of segments that are nearly clean: speech without noise must pass unharmed."""
 GOOD_SHARE, GOOD_SNR_DB = 0.08, (12.0, 30.0)
 NOISE_ONLY_SHARE = 0.06
-MARGIN_BELOW_DB, MARGIN_ABOVE_DB = 5.0, 3.0
+SNR_MARGIN_DB = 3.0
 """All others have an SNR within the bounds of the corpus' own mixtures, and this much beyond."""
 SPEED_SHARE, SPEECH_SPEED = 0.4, (0.88, 1.14)
 """Share of utterances played at another speed, which changes pitch and formants too, and the bounds of the factor."""
@@ -35,7 +35,7 @@ LONGEST_PAUSE_SECONDS = 0.5
 LATE_SHARE, LATE_SECONDS = 0.25, (0.2, 1.5)
 """Share of segments whose noise is heard before the speech, as in most recordings, and for how long."""
 ROOM_SHARE, LATE_REFLECTIONS_DB = 0.1, (-10.0, 0.0)
-"""Share of voices in a room; its late reflections are turned down, for halls outnumber living rooms."""
+"""Share of noisy voices in a room; its late reflections are turned down, for halls outnumber living rooms."""
 NOISE_ROOM_SHARE = 0.2
 BAND_LIMIT_SHARE, JUMP_SHARE, CLIPPING_SHARE = 0.08, 0.04, 0.03
 CLIPPED_SNR_DB = (0.0, 15.0)
@@ -127,12 +127,12 @@ class FreshMixtures:
             return rng.uniform(*CLEAN_SNR_DB)
         if draw < CLEAN_SHARE + GOOD_SHARE:
             return rng.uniform(*GOOD_SNR_DB)
-        return rng.uniform(self._prepare.snr_db_low - MARGIN_BELOW_DB, self._prepare.snr_db_high + MARGIN_ABOVE_DB)
+        return rng.uniform(self._prepare.snr_db_low - SNR_MARGIN_DB, self._prepare.snr_db_high + SNR_MARGIN_DB)
 
     def _in_rooms(self, sources: Sources, snr_db: float, rng: np.random.Generator) -> Sources:
-        """Return the sources as microphones in rooms hear them; clean speech stays as it is, for it has a room."""
+        """Return the sources as they are in rooms. Speech in little noise stays as it is: its own room must pass."""
         speech, noise, residue = sources.speech, sources.noise, sources.residue
-        if rng.random() < ROOM_SHARE and snr_db < CLEAN_SNR_DB[0]:
+        if rng.random() < ROOM_SHARE and snr_db < GOOD_SNR_DB[0]:
             room = self._rooms.draw(rng)
             residue = at_level(convolved(speech, room.late), rng.uniform(*LATE_REFLECTIONS_DB))
             speech = convolved(speech, room.early)
