@@ -14,6 +14,8 @@ import deepnmf
 from deepnmf.cli import app
 from helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("mkdocs")
 
 

@@ -17,6 +17,8 @@ import soundfile
 from deepnmf.audio.files import read
 from helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "examples"
 CLIPS: list[dict[str, Any]] = json.loads((EXAMPLES / "clips.json").read_text(encoding="utf-8"))
 

@@ -69,6 +69,7 @@ def test_something_is_run() -> None:
     assert {"README.md", "docs/tutorial.md"} <= set(RUNNABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", RUNNABLE)
 def test_marked_commands_run_as_printed(document: str, folder: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -112,6 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", BAD_INPUT, ids=" ".join)
 def test_bad_input_gives_one_clear_line(folder: Path, arguments: list[str]) -> None:
     before = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -133,6 +134,7 @@ def test_a_reader_that_hangs_up_is_no_error() -> None:
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_mistyped_folder_does_not_keep_the_right_one_out(tmp_path: Path, tiny_corpus: TinyCorpus) -> None:
     ends = [
         "--epochs",

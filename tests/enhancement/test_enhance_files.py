@@ -302,6 +302,7 @@ def test_a_consumer_that_stops_ends_the_workers() -> None:
     assert finished == [Path("0")]
 
 
+@pytest.mark.slow
 def test_ten_thousand_files(enhance: Enhance, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     audio.write(tmp_path / "in/0.wav", noise(1, 1), 8000)  # one sample: it is the number that matters here

@@ -91,6 +91,7 @@ def test_a_closed_pipe_ends_it_quietly(model_path: Path) -> None:
     assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(tmp_path: Path, model_path: Path) -> None:
     for arguments in (
         ["-", "--raw-format", "mp3"],
@@ -106,6 +107,7 @@ def test_bad_input_is_one_line(tmp_path: Path, model_path: Path) -> None:
         assert errors.startswith(b"deepnmf: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupt_removes_the_temporary_files(

@@ -121,6 +121,7 @@ def test_rows_hold_the_scores_of_their_mixture(manifest: Path, tmp_path: Path) -
         assert row[f"{name}_improvement"] == pytest.approx(improvement, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_two_jobs_give_the_bytes_of_one(manifest: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
         evaluate(manifest, tmp_path / str(jobs), model=SMOOTH, jobs=jobs)
@@ -138,6 +139,7 @@ def run_slow(manifest: Path, output: Path) -> None:
     evaluate(manifest, output, model=System("slow", RATE, slow))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(manifest: Path, tmp_path: Path) -> None:
     out, partial = tmp_path / "out", tmp_path / "out/scores.partial.jsonl"
     process = multiprocessing.get_context("spawn").Process(target=run_slow, args=(manifest, out))
@@ -180,6 +182,7 @@ def test_scores_of_another_system_or_changed_file_are_not_reused(manifest: Path,
     assert changed.rows[1] == first.rows[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_bad_rows_are_named_and_others_done(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: int
@@ -305,6 +308,7 @@ def test_an_output_that_cannot_be_written_is_one_line(manifest: Path, tmp_path: 
         evaluate(manifest, tmp_path / "file", model=SMOOTH, limit=1)
 
 
+@pytest.mark.slow
 def test_a_folder_evaluation_loads_no_torch(tmp_path: Path) -> None:
     options = folders(tmp_path)
     code = (

@@ -168,6 +168,7 @@ def test_without_pesq_its_metric_is_not_available(monkeypatch: pytest.MonkeyPatc
     assert metrics.available_metrics() == ["si_sdr", "sdr", "stoi", "estoi"]
 
 
+@pytest.mark.slow
 def test_metrics_load_no_torch() -> None:
     code = (
         "import sys, numpy as np; from deepnmf.evaluation.metrics import METRICS, available_metrics\n"

@@ -22,7 +22,7 @@ from deepnmf.model import KINDS, load_model
 from deepnmf.networks.base import DictionaryNetwork
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
-from deepnmf.report.html_network import dictionaries_html
+from deepnmf.report.dictionaries import dictionary_panels
 from deepnmf.training import loop as training
 from deepnmf.training.experiment import Corpus, train
 from helpers.enhance_cli import run
@@ -62,7 +62,8 @@ def test_training_by_name_lowers_the_error(kind: NetworkKind, prepared: Path) ->
     assert type(model.network) is KINDS[kind]
     untrained, first, last = model.metadata["history"]
     assert untrained["error"] is None
-    assert last["error"] < first["error"]
+    # With dynamic mixing, the errors of two epochs are those of different mixtures: dev tells.
+    assert last["error"] < first["error"] or last["dev_sdr_db"] > first["dev_sdr_db"] > untrained["dev_sdr_db"]
     for name, W in model.network.arrays().items():
         positive = name.partition(".")[0] in getattr(model.network, "NONNEGATIVE", ())
         assert np.isfinite(W).all()
@@ -110,7 +111,7 @@ def test_it_is_shown_with_its_dictionaries_if_it_has_some(
     output = capsys.readouterr().out
     assert f"{model.network.parameters:,}" in output
     assert ("speech atoms" in output) == shown
-    assert ("no dictionaries" in dictionaries_html(model)) != shown
+    assert bool(dictionary_panels(model)) == shown
     if not shown:
         assert run(monkeypatch, "show", prepared / kind, "--plot", prepared / "atoms.png") == 1
         assert "has no atoms to draw" in one_line(capsys)

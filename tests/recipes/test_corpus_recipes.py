@@ -13,6 +13,8 @@ import pytest
 from deepnmf.data.manifest import read_manifest
 from helpers import ROOT, corpus_trees
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     "prepare.mixtures_per_utterance=1 snmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3 snmf.iterations=3 "
     "network.layers=2 network.trained=1 train.epochs=1 train.epoch_frames=200"

@@ -14,6 +14,8 @@ import pytest
 from helpers import ROOT
 from helpers.signals import TinyCorpus
 
+pytestmark = pytest.mark.slow
+
 ATOMS = "snmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3"
 SMALL = "network.layers=2 train.epochs=1 train.epoch_frames=200"
 

@@ -16,6 +16,8 @@ import soundfile
 from deepnmf.data.manifest import read_manifest
 from helpers import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "recipes" / "open" / "package_models" / "corpus.py"
 ROWS = [
     ("speech/train/a/1/1.flac", "speech", "train", "yes"),

@@ -13,6 +13,8 @@ import pytest
 from deepnmf.report import report
 from helpers.report_experiment import make_experiment
 
+pytestmark = pytest.mark.slow
+
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'deepnmf[test]'")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 if not (CHROMIUM and DRIVER):

@@ -22,6 +22,8 @@ from deepnmf.training.experiment import Corpus, train
 from deepnmf.training.loop import train_network
 from helpers.signals import TinyCorpus
 
+pytestmark = pytest.mark.slow
+
 SMALL = Config(
     FeatureConfig(),
     SnmfConfig(speech_atoms=4, noise_atoms=3, context=2, iterations=5),

@@ -16,6 +16,8 @@ from deepnmf.training.experiment import Corpus, train
 from deepnmf.training.targets import compressed
 from helpers.signals import TinyCorpus
 
+pytestmark = pytest.mark.slow
+
 SMALL = Config(
     FeatureConfig(),
     SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5),

@@ -23,7 +23,7 @@ class ProfileMode(str, Enum):
     REPLACE = "replace"
 
 
-Inputs = Annotated[list[str], typer.Argument(help="Audio files, folders, globs, or - for stdin.")]
+Inputs = Annotated[list[str], typer.Argument(help="Audio files, folders, globs, or - for WAV on stdin.")]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output", help="File, folder, or - for stdout. [default: NAME_enhanced beside the input]"),
