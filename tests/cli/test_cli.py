@@ -34,8 +34,9 @@ def assert_one_clear_line(result: subprocess.CompletedProcess[str]) -> None:
     assert result.stderr.strip()
 
 
-def test_help_names_every_command() -> None:
-    result = deepnmf("--help")
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_names_every_command(option: str) -> None:
+    result = deepnmf(option)
     assert result.returncode == 0
     assert all(f"\n  {name} " in result.stdout for name in COMMANDS)
 

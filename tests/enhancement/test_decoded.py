@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from deepnmf.enhancement.files import enhance_file
-from deepnmf.enhancement.plan import plan
+from deepnmf.enhancement.plan import plan_outputs
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, run
@@ -62,9 +62,9 @@ def test_the_sound_of_a_video_is_enhanced_from_the_command_line(
 
 def test_folders_are_searched_for_them_and_no_two_results_share_a_name(recording: Path, tmp_path: Path) -> None:
     shutil.copy(recording, tmp_path / "x.m4a")
-    jobs, faults = plan([str(tmp_path)])
-    assert not faults
-    targets = {job.source.name: job.target.name for job in jobs}
+    plan = plan_outputs([str(tmp_path)])
+    assert not plan.faults
+    targets = {job.source.name: job.target.name for job in plan.jobs}
     assert targets == {"talk.m4a": "talk.wav", "x.m4a": "x.m4a.wav", "x.wav": "x.wav"}
 
 

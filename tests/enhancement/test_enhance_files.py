@@ -14,7 +14,7 @@ import soundfile
 from deepnmf.audio import files as audio
 from deepnmf.enhancement.batch import run_jobs
 from deepnmf.enhancement.files import FileOptions, enhance_file
-from deepnmf.enhancement.plan import Job, plan
+from deepnmf.enhancement.plan import Job, plan_outputs
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, run
@@ -99,7 +99,7 @@ def test_a_folder_keeps_its_tree(enhance: Enhance, tmp_path: Path) -> None:
         audio.write(tmp_path / "in" / name, noise(), 16000)
     assert enhance("in") == 0
     assert enhance("in", "-o", "in/out", "--jobs", 2) == 0
-    assert enhance("in", "-o", "in/out", "--force") == 0  # its own results are not inputs
+    assert enhance("in", "-o", "in/out") == 0  # its own results are not inputs
     for root in ("in_enhanced", "in/out"):
         found = audio.find_audio(tmp_path / root)
         assert sorted(p.relative_to(tmp_path / root).as_posix() for p in found) == names
@@ -110,37 +110,23 @@ def test_equal_names_never_meet(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     inputs = [str(tmp_path / name) for name in ("a/x.wav", "b/x.wav", "b", "a/../b/x.wav")]
-    jobs, faults = plan(inputs, tmp_path / "out", ".flac")
-    targets = [job.target.relative_to(tmp_path / "out").as_posix() for job in jobs]
+    plan = plan_outputs(inputs, tmp_path / "out", ".flac")
+    targets = [job.target.relative_to(tmp_path / "out").as_posix() for job in plan.jobs]
     assert targets == ["a/x.flac", "b/x.wav.flac", "b/x.mp3.flac"]
-    assert not faults
+    assert not plan.faults
 
 
 def test_globs(enhance: Enhance, tmp_path: Path) -> None:
     for name in ("a/1.wav", "a/b/2.wav", "a/b/note.txt", "a/[3].wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         audio.write(tmp_path / name, noise(), 16000) if name.endswith("wav") else (tmp_path / name).touch()
-    assert [job.source.as_posix() for job in plan(["a/**/*"])[0]] == ["a/1.wav", "a/[3].wav", "a/b/2.wav"]
-    assert [job.source.as_posix() for job in plan(["a/[3].wav"])[0]] == ["a/[3].wav"]
+    everything = plan_outputs(["a/**/*"])
+    assert [job.source.as_posix() for job in everything.jobs] == ["a/1.wav", "a/[3].wav", "a/b/2.wav"]
+    assert sorted(path.name for path, _ in everything.left_out) == ["b", "note.txt"]
+    assert [job.source.as_posix() for job in plan_outputs(["a/[3].wav"]).jobs] == ["a/[3].wav"]
     assert enhance("a/**/*.wav", "-o", "out", "--output-format", "flac", "--output-subtype", "pcm_24") == 0
     assert soundfile.info(str(tmp_path / "out/b/2.flac")).subtype == "PCM_24"
     assert enhance("nothing/*.wav", "-o", "out") == 1
-
-
-def test_what_is_done_is_not_done_again(enhance: Enhance, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    audio.write(tmp_path / "x.wav", noise(), 16000)
-    enhance("x.wav")
-    first = (tmp_path / "x_enhanced.wav").stat()
-    capsys.readouterr()
-    assert enhance("x.wav") == 0
-    assert "--force" in capsys.readouterr().err
-    assert (tmp_path / "x_enhanced.wav").stat().st_mtime_ns == first.st_mtime_ns
-    assert enhance("x.wav", "--force") == 0
-    assert (tmp_path / "x_enhanced.wav").stat().st_mtime_ns > first.st_mtime_ns
-    os.utime(tmp_path / "x.wav", (first.st_mtime + 1e4,) * 2)  # a newer input
-    capsys.readouterr()
-    assert enhance("x.wav") == 0
-    assert "x_enhanced.wav" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -160,9 +146,9 @@ def test_bad_files_are_listed_and_the_good_ones_done(
     (folder / "folder.wav").mkdir()
     assert enhance("in", "missing.wav", "-o", "out", "--jobs", workers) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert "2 enhanced, 0 there already, 6 failed" in errors[0]
+    assert any("2 enhanced, 0 skipped, 6 failed" in line for line in errors)
     for name in ("cut.wav", "empty.wav", "text.wav", "nan.wav", "none.wav", "missing.wav"):
-        assert sum(name in line for line in errors) == 1
+        assert sum(name in line for line in errors) == 1, name
     assert [path.name for path in audio.find_audio(tmp_path / "out")] == ["1.wav", "9.wav"]
     assert not leftovers(tmp_path)
 
@@ -231,7 +217,7 @@ def test_samples_above_full_scale_are_clipped_with_a_warning(
     audio.write(tmp_path / "x.wav", loud, 16000, "FLOAT")
     assert enhance("x.wav", "--max-attenuation-db", 0, "--output-subtype", "PCM_16") == 0
     assert "samples above full scale were clipped, the highest at +3.5 dB" in capsys.readouterr().err
-    assert enhance("x.wav", "--max-attenuation-db", 0, "--force") == 0  # the input's own floats hold them
+    assert enhance("x.wav", "--max-attenuation-db", 0) == 0  # the input's own floats hold them
     assert "clipped" not in capsys.readouterr().err
     assert np.abs(audio.read(tmp_path / "x_enhanced.wav")[0]).max() > 1.4
 
@@ -262,9 +248,9 @@ def test_the_picture(enhance: Enhance, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     audio.write(tmp_path / "x.wav", noise(1, 48000), 16000)
     assert enhance("x.wav") == 0
-    assert enhance("x.wav", "--plot", "p.png") == 0  # the audio is there already, but the picture is not
+    assert enhance("x.wav", "--plot", "p.png", "--skip-existing") == 0  # the audio is there, but the picture is not
     assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
-    assert enhance("x.wav", "--plot", "p.xyz", "--force") == 1
+    assert enhance("x.wav", "--plot", "p.xyz") == 1
     audio.write(tmp_path / "y.wav", noise(1, 48000), 16000)
     assert enhance("x.wav", "y.wav", "-o", "out", "--plot", "q.png") == 1
 
@@ -308,9 +294,9 @@ def test_ten_thousand_files(enhance: Enhance, tmp_path: Path, capsys: pytest.Cap
     audio.write(tmp_path / "in/0.wav", noise(1, 1), 8000)  # one sample: it is the number that matters here
     for index in range(1, 10000):
         os.link(tmp_path / "in/0.wav", tmp_path / f"in/{index}.wav")
-    jobs, faults = plan(["in"], Path("out"))
-    assert len({job.target for job in jobs}) == len(jobs) == 10000
-    assert not faults
+    plan = plan_outputs(["in"], Path("out"))
+    assert len({job.target for job in plan.jobs}) == len(plan.jobs) == 10000
+    assert not plan.faults
     assert enhance("in/1*.wav", "in/missing.wav", "-o", "out") == 1
-    assert "1111 enhanced, 0 there already, 1 failed" in capsys.readouterr().err
-    assert len(list((tmp_path / "out").iterdir())) == 1111
+    assert "1,111 enhanced, 0 skipped, 1 failed" in capsys.readouterr().err
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 1111

@@ -9,7 +9,9 @@ import deepnmf
 from deepnmf import DeepnmfError, Enhancer
 from deepnmf.dsp.stft import stft
 from deepnmf.enhancement.enhancer import spec_at_rate
-from helpers.enhance_models import constant_model, small_model
+from deepnmf.enhancement.warm_up import opening
+from deepnmf.model import Model
+from helpers.enhance_models import constant_model, recurrent_model, small_model
 
 RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]
 
@@ -27,6 +29,10 @@ def in_blocks(enhancer: Enhancer, samples: np.ndarray, sizes: np.random.Generato
     return np.concatenate([*parts, enhancer.flush()], axis=1)
 
 
+def in_one_block(enhancer: Enhancer, samples: np.ndarray) -> np.ndarray:
+    return np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
+
+
 @pytest.mark.parametrize("rate_hz", RATES)
 def test_a_mask_of_ones_returns_the_input_at_any_rate(rate_hz: int) -> None:
     samples = noise(2, rate_hz // 2 + 7)
@@ -36,27 +42,30 @@ def test_a_mask_of_ones_returns_the_input_at_any_rate(rate_hz: int) -> None:
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
 @pytest.mark.parametrize("context", [1, 3])
 @pytest.mark.parametrize("independent", [False, True])
-def test_blocks_of_any_size_give_the_whole_file_result(rate_hz: int, context: int, independent: bool) -> None:
+def test_a_warmed_stream_in_blocks_of_any_size_gives_the_whole_file_result(
+    rate_hz: int, context: int, independent: bool
+) -> None:
     samples, model = noise(2, rate_hz), small_model(context)
     whole = deepnmf.enhance(samples, rate_hz, model, independent=independent)
     enhancer = Enhancer(model, rate_hz, 2, independent=independent)
     sizes = np.random.default_rng(1)
     for largest in (rate_hz, 200):
+        enhancer.warm_up(opening(samples, rate_hz))
         streamed = in_blocks(enhancer, samples, sizes, largest)
         assert streamed.shape == samples.shape
         assert np.abs(streamed - whole).max() <= 1e-6
 
 
 def test_blocks_of_one_sample() -> None:
-    samples, model = noise(1, 2000), small_model()
-    streamed = in_blocks(Enhancer(model, 16000), samples, np.random.default_rng(0), 2)
-    assert np.abs(streamed - deepnmf.enhance(samples, 16000, model)).max() <= 1e-6
+    samples = noise(1, 2000)
+    streamed = in_blocks(Enhancer(small_model(), 16000), samples, np.random.default_rng(0), 2)
+    assert np.abs(streamed - in_one_block(Enhancer(small_model(), 16000), samples)).max() <= 1e-6
 
 
 def test_a_block_longer_than_the_inner_pieces() -> None:
-    samples, model = noise(1, 16000 * 5 + 123), small_model()
-    streamed = in_blocks(Enhancer(model, 16000), samples, np.random.default_rng(0), 9000)
-    assert np.abs(streamed - deepnmf.enhance(samples, 16000, model)).max() <= 1e-6
+    samples = noise(1, 16000 * 5 + 123)
+    streamed = in_blocks(Enhancer(small_model(), 16000), samples, np.random.default_rng(0), 9000)
+    assert np.abs(streamed - in_one_block(Enhancer(small_model(), 16000), samples)).max() <= 1e-6
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 159, 160, 161, 399, 400, 401, 1000])
@@ -71,7 +80,7 @@ def test_the_enhancer_is_causal_and_its_latency_is_as_stated() -> None:
     second[:, 24000:] *= -3
     returned = enhancer.process(first[:, :24000])
     assert 24000 - returned.shape[1] <= enhancer.latency_samples
-    whole = deepnmf.enhance(second, 48000, small_model())
+    whole = in_one_block(Enhancer(small_model(), 48000), second)
     assert np.abs(returned - whole[:, : returned.shape[1]]).max() <= 1e-6
 
 
@@ -80,6 +89,36 @@ def test_flush_leaves_a_fresh_enhancer() -> None:
     once = np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
     again = np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
     assert np.array_equal(once, again)
+
+
+def rising(samples: int) -> np.ndarray:
+    """Noise that grows, so that level and states of its start are not those of its end."""
+    return noise(1, samples) * np.linspace(0.05, 1, samples, dtype=np.float32)
+
+
+@pytest.mark.parametrize("model", [small_model(), recurrent_model()], ids=["level", "states"])
+def test_warming_up_continues_from_what_was_heard_and_gives_nothing_back(model: Model) -> None:
+    samples = rising(48000)
+    gains: list[np.ndarray] = []
+    warmed = Enhancer(model, 16000, observer=lambda _, g: gains.append(g))
+    warmed.warm_up(samples)
+    assert not gains
+    output = warmed.process(samples)
+    straight = Enhancer(model, 16000, observer=lambda _, g: gains.append(g))
+    straight.process(np.concatenate([samples, samples], axis=1))
+    first, second = gains[0][0], np.concatenate([g[0] for g in gains[2:]], axis=1)[:, 300:]
+    assert np.abs(first[:, 5:150] - second[:, 5:150]).max() < 0.05  # the frames across the seam differ
+    cold = in_one_block(Enhancer(model, 16000), samples)
+    assert np.abs(output[:, :4000] - cold[:, :4000]).max() > 1e-6
+    warmed.flush()
+    assert np.array_equal(in_one_block(warmed, samples), cold)  # fresh again
+
+
+def test_warming_up_in_the_middle_is_refused() -> None:
+    enhancer = Enhancer(small_model(), 16000)
+    enhancer.process(noise(1, 100))
+    with pytest.raises(DeepnmfError, match="before the first block"):
+        enhancer.warm_up(noise(1, 100))
 
 
 def test_channels_share_one_mask_unless_told_otherwise() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import deepnmf
 from deepnmf import Enhancer
 from deepnmf.enhancement.live import LiveProcessor, run_live
 from deepnmf.errors import DeepnmfError
@@ -32,7 +31,7 @@ def test_blocks_come_back_at_their_size_with_the_stated_delay(size: int) -> None
     blocks = [processor.process(block) for block in np.split(samples, samples.shape[1] // size, axis=1)]
     assert all(block.shape == (1, size) for block in blocks)
     output = np.concatenate(blocks, axis=1)[:, 400:]
-    expected = deepnmf.enhance(samples, RATE, small_model())[:, : output.shape[1]]
+    expected = Enhancer(small_model(), RATE).process(samples)[:, : output.shape[1]]
     assert np.abs(output - expected).max() < 1e-6
 
 

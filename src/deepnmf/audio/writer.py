@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +53,7 @@ class AudioWriter:
         self._tags = tags or Tags()
         with self._faults_named():
             self._file = soundfile.SoundFile(
-                str(path),
+                library_path(path),
                 "w",
                 samplerate=encoding.rate_hz,
                 channels=encoding.channels,
@@ -119,7 +121,7 @@ class AudioWriter:
         with self._faults_named():
             self._file.close()
             # libsndfile does not report every failed write, and the last ones happen on closing.
-            if soundfile.info(str(self._path)).frames < self._written:
+            if soundfile.info(library_path(self._path)).frames < self._written:
                 raise OSError("not all samples arrived; is the disk full?")
             if self._takes_chunks and (self._tags.chunks or self.encoding.channel_mask):
                 with self._path.open("r+b") as file:
@@ -138,6 +140,11 @@ class AudioWriter:
             reason = library_reason(error)  # libsndfile's "System error" in writing is mostly a full disk
             reason = "a failed write; is the disk full?" if reason == "System error" else reason
             raise DeepnmfError(f"{self._shown}: cannot write ({reason})") from None
+
+
+def library_path(path: Path) -> str | bytes:
+    """Return a path for libsndfile, which takes names that are no text as bytes."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def finite_peak(block: np.ndarray, shown: Path | str) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra
+from ._process import accept_any_name, occupy_closed_descriptors, printable, silence, stop_on_signals
+from ._suggestions import Group
 
 app = typer.Typer(
     name="deepnmf",
@@ -19,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 for _module in ("enhance", "live", "export", "train", "evaluate", "report", "show"):
@@ -36,6 +40,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error that was not expected.")
+    ] = False,
 ) -> None:
     pass
 
@@ -51,15 +58,43 @@ def _import_failure(error: ImportError) -> str:
 
 def main() -> None:
     """Run the command line; bad input gives one line on stderr and exit code 1."""
+    occupy_closed_descriptors()
+    accept_any_name()
+    stop_on_signals()
     try:
-        app()
+        try:
+            app()
+        finally:
+            _flush()
     except DeepnmfError as error:
-        sys.exit(f"deepnmf: {error}")
+        _end(str(error))
     except ImportError as error:
-        sys.exit(f"deepnmf: {_import_failure(error)}")
+        _end(_import_failure(error))
     except KeyboardInterrupt:
-        print("deepnmf: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _end("interrupted", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is quiet
+        silence(sys.stdout)
         sys.exit(0)
+    except OSError as error:
+        silence(sys.stdout)  # it may be the one that cannot be written
+        _end(f"{error.filename or 'cannot write'}: {error.strerror or error}")
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        _end(f"unexpected {type(error).__name__} ({error}); deepnmf --debug COMMAND shows where")
+
+
+def _flush() -> None:
+    """Write what stdout holds, rather than at exit, where a full disk would go unnoticed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head`
+        silence(sys.stdout)
+
+
+def _end(line: str, code: int = 1) -> NoReturn:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"deepnmf: {printable(line)}", file=sys.stderr)
+    sys.exit(code)

@@ -23,11 +23,28 @@ class ProfileMode(str, Enum):
     REPLACE = "replace"
 
 
-Inputs = Annotated[list[str], typer.Argument(help="Audio files, folders, globs, or - for WAV on stdin.")]
+Inputs = Annotated[
+    list[str] | None, typer.Argument(help="Audio files, folders, patterns, or - for WAV on stdin.", show_default=False)
+]
 Output = Annotated[
     str | None,
-    typer.Option("-o", "--output", help="File, folder, or - for stdout. [default: NAME_enhanced beside the input]"),
+    typer.Option(
+        "-o",
+        "--output",
+        help="A file if the name has a suffix, else a folder (or end it in a slash); - for stdout. "
+        "[default: NAME_enhanced beside the input]",
+    ),
 ]
+FilesFrom = Annotated[
+    str | None, typer.Option("--files-from", help="List of inputs, one a line or separated by zero bytes; - for stdin.")
+]
+SkipExisting = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing", help="Leave outputs alone that are on record as made from this input, model and options."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print which output each input would get, and end.")]
 ModelName = Annotated[
     str | None,
     typer.Option(
@@ -61,8 +78,14 @@ RawFormatName = Annotated[
 RawRateHz = Annotated[int, typer.Option(help="Sampling rate of raw samples.")]
 RawChannels = Annotated[int, typer.Option(help="Channels of raw samples.", min=1)]
 Device = Annotated[str, typer.Option(help="cpu is NumPy, which is fast for one recording; cuda and others use torch.")]
-Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Files to work on at a time.", min=1)]
-Force = Annotated[bool, typer.Option("--force", help="Also do files whose output is there already.")]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", help="Files to work on at a time; 0 is one for each core.", min=0)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Name each input, and each file that is left out.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print what became of each file as JSON: input, output, status, reason, warnings."),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error that was not expected.")]
 Salvage = Annotated[
     bool,
     typer.Option("--salvage", help="Take what is there of recordings that are cut short, instead of refusing them."),

@@ -1,7 +1,9 @@
-"""How the process behaves: threads of the numeric libraries, and termination."""
+"""How the process behaves: threads of the numeric libraries, termination, and streams that are closed or full."""
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 import signal
 import sys
@@ -21,11 +23,63 @@ def one_thread_per_worker() -> None:
         os.environ.setdefault(name, "1")
 
 
-def stop_on_sigterm() -> None:
-    """Let SIGTERM unwind the program, as Ctrl-C does, so that temporary files are removed."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _exit)
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGHUP unwind the program, as Ctrl-C does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _exit)
 
 
 def _exit(number: int, _: Any) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the removal
     sys.exit(128 + number)
+
+
+def occupy_closed_descriptors() -> None:
+    """Open the null device in place of closed standard streams.
+
+    The next file would get their number, and what libraries print there would go into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+
+
+def accept_any_name() -> None:
+    """Let stdout take names that it cannot encode: bytes that are no text as they are, others escaped, as on stderr."""
+    codecs.register_error("deepnmf", _encode_odd)
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="deepnmf")
+
+
+def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+def printable(text: str) -> str:
+    r"""Return text as one line: control characters, such as line ends in names, escaped.
+
+    Examples
+    --------
+    >>> print(printable("two\nlines"))
+    two\nlines
+    """
+    return "".join(c if c >= " " and not "\x7f" <= c < "\xa0" else c.encode("unicode_escape").decode() for c in text)
+
+
+def silence(stream: Any) -> None:
+    """Send what a stream still holds to the null device, so that the flush at exit is quiet."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import re
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..errors import DeepnmfError
+from ._console import Console
 from ._enhance_options import (
     Adapt,
     ChannelMode,
     Channels,
+    Debug,
     Device,
-    Force,
+    DryRun,
+    FilesFrom,
     Inputs,
     Jobs,
+    Json,
     MaskOut,
     MaxAttenuationDb,
     ModelName,
@@ -30,28 +34,32 @@ from ._enhance_options import (
     Plot,
     ProfileMode,
     ProfileUse,
+    Quiet,
     RawChannels,
     RawFormatName,
     RawRateHz,
     Salvage,
+    SkipExisting,
+    Verbose,
 )
-from ._process import one_thread_per_worker, stop_on_sigterm
+from ._process import one_thread_per_worker, silence
+from ._suggestions import EnhanceCommand
 
 if TYPE_CHECKING:
-    from ..enhancement.adapt import Profile
     from ..enhancement.files import FileOptions
-    from ..enhancement.plan import Job
+    from ..enhancement.plan import Job, Plan
+    from ..enhancement.record import Records
+    from ..enhancement.setup import ModelSetup
     from ..enhancement.stdio import RawFormat
-    from ..model import Model
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(enhance)
+    app.command(cls=EnhanceCommand)(enhance)
 
 
 def enhance(
-    inputs: Inputs,
+    inputs: Inputs = None,
     output: Output = None,
     model: ModelName = None,
     max_attenuation_db: MaxAttenuationDb = None,
@@ -64,176 +72,159 @@ def enhance(
     plot: Plot = None,
     output_format: OutputFormat = None,
     output_subtype: OutputSubtype = None,
+    files_from: FilesFrom = None,
+    skip_existing: SkipExisting = False,
+    dry_run: DryRun = False,
     raw_format: RawFormatName = None,
     raw_rate_hz: RawRateHz = 16000,
     raw_channels: RawChannels = 1,
     device: Device = "cpu",
     jobs: Jobs = 1,
-    force: Force = False,
     salvage: Salvage = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Remove noise from speech recordings, keeping rate, channels, length and format.
 
     The delay of streams (stdin to stdout) is 25 ms. Samples above full scale are clipped, with a warning, unless the
-    output holds floats.
+    output holds floats. A run writes over its own earlier outputs, never over an input.
     """
     one_thread_per_worker()
-    stop_on_sigterm()
     from ..enhancement.files import FileOptions
-    from ..enhancement.stdio import RawFormat
-    from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, load_model
+    from ..enhancement.setup import parse_profile, set_up_model
 
-    options = FileOptions(
-        max_attenuation_db,
-        channels is Channels.INDEPENDENT,
-        output_subtype.upper() if output_subtype else None,
-        output_noise,
-        mask_out,
-        plot,
-        salvage,
-    )
-    profile = _profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE)
-    loaded = load_model(model or (DEFAULT_MODEL if profile is None else ADAPTABLE_MODEL))
-    if profile is not None and isinstance(profile.source, Path):
-        loaded, profile = profile.model_for(loaded, None), None
-    if device != "cpu":
-        from ..enhancement.device import on_device
-
-        if profile is not None:
-            raise DeepnmfError("learning from each recording runs on the CPU; leave --device out")
-        loaded = on_device(loaded, device)
-    if "-" in inputs or output == "-":
-        raw = RawFormat(raw_format, raw_rate_hz, raw_channels) if raw_format else None
-        _enhance_pipe(inputs, output, loaded, profile, options, raw)
+    subtype = output_subtype.upper() if output_subtype else None
+    independent = channels is Channels.INDEPENDENT
+    options = FileOptions(max_attenuation_db, independent, subtype, output_noise, mask_out, plot, salvage)
+    profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE)
+    load = functools.partial(set_up_model, model, profile, device)
+    names = _names(inputs or [], files_from)
+    console = Console(quiet, verbose, as_json, debug)
+    if "-" in names or output == "-":
+        if len(names) > 1 or (as_json and output in (None, "-")):
+            raise DeepnmfError("stdin or stdout carries one recording; give one input, and no --json")
+        _enhance_pipe(names[0], output or "-", load(), options, _raw(raw_format, raw_rate_hz, raw_channels), console)
     else:
         suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
-        _enhance_files(inputs, output, suffix, loaded, profile, options, jobs, force)
+        run = _dry_run if dry_run else functools.partial(_run, load, options, jobs, skip_existing)
+        _plan_and(run, names, output, suffix, console)
+    if code := console.finish():
+        raise typer.Exit(code)
 
 
-def _profile(noise_profile: str | None, adapt: bool, replace: bool) -> Profile | None:
-    if noise_profile is None and not adapt:
-        return None
-    from ..enhancement.adapt import Profile
+def _names(inputs: list[str], files_from: str | None) -> list[str]:
+    from ..enhancement.inputs import read_file_list
 
-    if noise_profile is None:
-        return Profile(None, replace)
-    if adapt:
-        raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
-    if span := re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", noise_profile):
-        return Profile((float(span[1]), float(span[2])), replace)
-    return Profile(Path(noise_profile), replace)
+    names = [*inputs, *(read_file_list(files_from) if files_from else [])]
+    if not names:
+        raise DeepnmfError("nothing to enhance: name files, folders or patterns, or - for stdin; see -h")
+    return names
+
+
+def _raw(name: str | None, rate_hz: int, channels: int) -> RawFormat | None:
+    from ..enhancement.stdio import RawFormat
+
+    return RawFormat(name, rate_hz, channels) if name else None
 
 
 def _enhance_pipe(
-    inputs: list[str],
-    output: str | None,
-    model: Model,
-    profile: Profile | None,
-    options: FileOptions,
-    raw: RawFormat | None,
+    source: str, target: str, setup: ModelSetup, options: FileOptions, raw: RawFormat | None, console: Console
 ) -> None:
     from ..audio.pipes import OutputClosed
     from ..enhancement.stdio import enhance_pipe
 
-    if len(inputs) > 1:
-        raise DeepnmfError("stdin or stdout carries one recording; give one input")
-    if profile is not None:
-        model = profile.model_for(model, None if inputs[0] == "-" else Path(inputs[0]))
+    model = setup.model
+    if setup.profile is not None:
+        model = setup.profile.model_for(model, None if source == "-" else Path(source))
     try:
-        warnings = enhance_pipe(inputs[0], output or "-", model, options, raw)
+        warnings = enhance_pipe(source, target, model, options, raw)
     except OutputClosed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is quiet
+        silence(sys.stdout)
         return
     for line in warnings:
-        typer.echo(f"deepnmf: warning: {line}", err=True)
+        console.warn(line)
 
 
-def _enhance_files(
-    inputs: list[str],
+def _plan_and(
+    run: Callable[[Plan, Records, Console], None],
+    names: list[str],
     output: str | None,
     suffix: str | None,
-    model: Model,
-    profile: Profile | None,
+    console: Console,
+) -> None:
+    from ..enhancement.plan import plan_outputs
+    from ..enhancement.record import Records
+
+    with Records() as records:
+        plan = plan_outputs(names, output, suffix, records)
+        console.not_planned(plan)
+        if plan.jobs:
+            run(plan, records, console)
+        elif not plan.faults:
+            raise DeepnmfError("nothing to enhance: all that was found is left out")
+        console.records(records)
+
+
+def _dry_run(plan: Plan, _: Records, console: Console) -> None:
+    console.planned(plan)
+
+
+def _run(
+    load: Callable[[], ModelSetup],
     options: FileOptions,
     workers: int,
-    force: bool,
+    skip_existing: bool,
+    plan: Plan,
+    records: Records,
+    console: Console,
 ) -> None:
-    from ..enhancement.batch import run_jobs
-    from ..enhancement.files import enhance_file
-    from ..enhancement.plan import plan
+    from ..enhancement.batch import Batch
 
-    jobs, errors = plan(inputs, Path(output) if output else None, suffix)
-    beside = [path for path in (options.noise, options.mask, options.picture) if path is not None]
-    if len(jobs) > 1 and beside:
-        raise DeepnmfError("--output-noise, --mask-out and --plot are for one input file; give one")
-    todo = [job for job in jobs if force or not job.done or not all(path.exists() for path in beside)]
-    if len(jobs) == 1 and not todo:
-        typer.echo(f"deepnmf: {jobs[0].target} is there already; --force does it again", err=True)
-
-    def work(job: Job, progress: Any) -> list[str]:
-        fitted = profile.model_for(model, job.source) if profile is not None else model
-        return enhance_file(job.source, job.target, fitted, options, progress)
-
-    done = 0
-    with _Bar(todo) as bar:
-        for outcome in run_jobs(todo, work, workers, bar.seconds):
+    setup = load()
+    batch = Batch(setup.model, options, setup.profile, setup.label, skip_existing)
+    with _Bar(plan.jobs, console.quiet) as bar:
+        for outcome in batch.run(plan.jobs, records, workers, bar.seconds):
             bar.file()
-            for line in outcome.warnings:
-                bar.say(f"deepnmf: warning: {line}")
-            if outcome.error is not None:
-                errors.append(outcome.error)
-            else:
-                done += 1
-                bar.say(str(outcome.job.target), error=False)
-    _finish(done, len(jobs) - len(todo), errors)
-
-
-def _finish(done: int, skipped: int, errors: list[DeepnmfError]) -> None:
-    if done + skipped + len(errors) > 1:
-        typer.echo(f"deepnmf: {done} enhanced, {skipped} there already, {len(errors)} failed", err=True)
-    for error in errors:
-        typer.echo(f"deepnmf: {error}", err=True)
-    if errors:
-        raise typer.Exit(1)
+            console.outcome(outcome)
 
 
 class _Bar:
-    """Progress over files, or over the seconds of a single one; silent unless stderr is a terminal."""
+    """Progress over files, or over the seconds of a single one."""
 
-    def __init__(self, jobs: list[Job]) -> None:
-        from tqdm import tqdm
+    def __init__(self, jobs: list[Job], quiet: bool) -> None:
+        from ..progress import Progress
 
-        self._single = len(jobs) == 1
-        total = None if not self._single or sys.stderr is None else _seconds(jobs[0].source)
-        self._bar = tqdm(
-            total=total if self._single else len(jobs),
-            unit="s" if self._single else "file",
-            disable=None if jobs else True,
-            bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]" if total else None,
-        )
+        self._seconds = 0.0
+        self._by_seconds = len(jobs) == 1
+        total = _whole_seconds(jobs[0].source) if self._by_seconds else len(jobs)
+        unit = "seconds" if self._by_seconds else "files"
+        self._progress = None if quiet else Progress("enhance", total, unit, brief=True)
 
     def seconds(self, seconds: float) -> None:
-        if self._single:
-            self._bar.update(seconds)
+        if self._by_seconds and self._progress is not None:
+            self._seconds += seconds
+            self._progress.update(int(self._seconds) - self._progress.count)
 
     def file(self) -> None:
-        if not self._single:
-            self._bar.update(1)
-
-    def say(self, line: str, error: bool = True) -> None:
-        self._bar.write(line, file=sys.stderr if error else sys.stdout)
+        if not self._by_seconds and self._progress is not None:
+            self._progress.update()
 
     def __enter__(self) -> _Bar:
+        if self._progress is not None:
+            self._progress.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+    def __exit__(self, *details: Any) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(*details)
 
 
-def _seconds(path: Path) -> float | None:
+def _whole_seconds(path: Path) -> int | None:
     from ..audio.files import duration_seconds
 
     try:
-        return duration_seconds(path)
+        return int(duration_seconds(path)) if path.is_file() else None
     except DeepnmfError:
-        return None  # the work itself will say why
+        return None  # the work itself will name the fault

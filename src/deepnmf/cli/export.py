@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..errors import DeepnmfError
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -18,6 +20,8 @@ def export(
     model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
 ) -> None:
     """Write a model as an ONNX graph for other languages: one hop of samples in, one out, states explicit."""
+    if output.suffix.lower() != ".onnx":
+        raise DeepnmfError(f"{output}: models are exported as ONNX; give a name that ends in .onnx")
     from ..export.onnx import delay, export_onnx, state_shapes
     from ..model import load_model
 

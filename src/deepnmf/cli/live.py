@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ._process import one_thread_per_worker, stop_on_sigterm
+from ._process import one_thread_per_worker
 
 
 def register(app: typer.Typer) -> None:
@@ -28,12 +28,11 @@ def live(
 ) -> None:
     """Enhance the microphone and play it at once; w switches between enhanced and not, q ends it."""
     one_thread_per_worker()
-    stop_on_sigterm()
-    from ..enhancement.live import import_sounddevice, run_live
+    from ..enhancement.live import list_audio_devices, run_live
     from ..model import load_model
 
     if list_devices:
-        typer.echo(import_sounddevice().query_devices())
+        typer.echo(list_audio_devices())
         return
     devices = (_device(input_device), _device(output_device))
     run_live(

@@ -3,30 +3,132 @@
 from __future__ import annotations
 
 import itertools
+import os
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
+from .._version import __version__
 from ..errors import DeepnmfError
+from ..model import Model
+from .adapt import Profile
+from .files import FileOptions, enhance_file
 from .plan import Job
+from .record import Origin, Records, file_digest
 from .stream import Progress
 
 Work = Callable[[Job, Progress], list[str]]
 """Do one job, calling the second argument after each block; return warnings."""
 
 
+class AlreadyDone(Exception):  # noqa: N818 - an end, not an error
+    """The output is there already, made from the same input by the same model and options."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: its warnings, or the error that ended it."""
+    """What became of a job.
+
+    Attributes
+    ----------
+    job : Job
+        The job.
+    status : str
+        ``"enhanced"``, ``"skipped"`` or ``"failed"``.
+    warnings : tuple of str
+        One line each.
+    error : DeepnmfError or None
+        What ended it. Its cause is set where the error was not expected.
+    """
 
     job: Job
+    status: str
     warnings: tuple[str, ...] = ()
     error: DeepnmfError | None = None
 
 
-class _Stopped(Exception):  # noqa: N818 - raised inside workers to end them, never seen outside
-    pass
+class _Stopped(BaseException):
+    """Raised inside workers to end them, never seen outside."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How to enhance many files.
+
+    Attributes
+    ----------
+    model : Model
+        Estimates the masks.
+    options : FileOptions
+        As for one file.
+    profile : Profile or None
+        Noise to learn from each recording first.
+    label : str
+        What else shaped the model, such as a noise profile learnt before; only compared.
+    skip_existing : bool
+        Whether to leave outputs alone that are recorded as made from the same input by the same model and options.
+    """
+
+    model: Model
+    options: FileOptions
+    profile: Profile | None = None
+    label: str = ""
+    skip_existing: bool = False
+
+    def run(
+        self, jobs: list[Job], records: Records, workers: int = 1, progress: Progress | None = None
+    ) -> Iterator[Outcome]:
+        """Do the jobs and yield their outcomes as they come; see :func:`run_jobs`.
+
+        Raises
+        ------
+        DeepnmfError
+            If another run is writing one of the outputs, or there is more than one job for the outputs of a single one.
+        """
+        if len(jobs) > 1 and self._outputs_beside():
+            raise DeepnmfError("--output-noise, --mask-out and --plot are for one input file; give one")
+        records.lock((job.root, job.target) for job in jobs)
+
+        def work(job: Job, progress: Progress) -> list[str]:
+            return self._enhance(job, records, progress)
+
+        return run_jobs(jobs, work, workers, progress)
+
+    def _enhance(self, job: Job, records: Records, progress: Progress) -> list[str]:
+        origin = self._origin(job)
+        if self.skip_existing and self._is_done(job, records, origin):
+            raise AlreadyDone
+
+        def note(temporary: Path, path: Path) -> None:
+            folder = job.root if path == job.target else path.parent
+            records.of(folder).add(path, file_digest(temporary) or "", origin)
+
+        model = self.model if self.profile is None else self.profile.model_for(self.model, job.source)
+        return enhance_file(job.source, job.target, model, self.options, progress, note)
+
+    def _is_done(self, job: Job, records: Records, origin: Origin) -> bool:
+        return not self._outputs_beside() and records.of(job.root).is_current(job.target, origin)
+
+    def _outputs_beside(self) -> bool:
+        return any((self.options.noise, self.options.mask, self.options.picture))
+
+    def _origin(self, job: Job) -> Origin:
+        """Return what the output will be made from; of a pipe or a model without a checksum, nothing that recurs."""
+        source = file_digest(job.source) or secrets.token_hex()
+        model = self.model.metadata.get("sha256") or secrets.token_hex()
+        o = self.options
+        shaping = (__version__, o.max_attenuation_db, o.independent, o.subtype, self.profile, self.label)
+        return Origin(source, str(model), repr(shaping))
+
+
+def available_cores() -> int:
+    """Return the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progress | None = None) -> Iterator[Outcome]:
@@ -42,11 +144,12 @@ def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progre
     work : callable
         Does one job.
     workers : int
-        Files worked on at a time.
+        Files worked on at a time; 0 is one for each core.
     progress : callable, optional
         Called after each block, from any thread, with its length in seconds.
     """
     stop = threading.Event()
+    workers = workers or available_cores()
 
     def tick(seconds: float) -> None:
         if stop.is_set():
@@ -75,9 +178,18 @@ def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progre
 
 
 def _outcome(job: Job, work: Work, progress: Progress) -> Outcome:
+    """Do one job; whatever goes wrong with a file stays with that file."""
     try:
-        return Outcome(job, tuple(work(job, progress)))
+        return Outcome(job, "enhanced", tuple(work(job, progress)))
+    except AlreadyDone:
+        return Outcome(job, "skipped")
     except DeepnmfError as error:
-        return Outcome(job, error=error)
+        return Outcome(job, "failed", error=error)
     except MemoryError:
-        return Outcome(job, error=DeepnmfError(f"{job.source}: not enough memory"))
+        return Outcome(job, "failed", error=DeepnmfError(f"{job.source}: not enough memory"))
+    except OSError as cause:
+        return Outcome(job, "failed", error=DeepnmfError(f"{job.source}: {cause.strerror or cause}"))
+    except Exception as cause:
+        unexpected = DeepnmfError(f"{job.source}: unexpected {type(cause).__name__} ({cause}); --debug shows where")
+        unexpected.__cause__ = cause
+        return Outcome(job, "failed", error=unexpected)

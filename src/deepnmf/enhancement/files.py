@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,22 +11,32 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.formats import Encoding, Source, Tags, encoding_for
+from ..audio.formats import Encoding, Source, Tags
 from ..audio.reader import AudioReader
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 from ..model import Model
+from .encodings import ResamplingWriter, output_encoding, resampled
 from .enhancer import Enhancer, Observer
 from .masks import mask_file
 from .plot import Picture
 from .stream import Progress, enhance_stream
+from .warm_up import warmed_up
+
+Written = Callable[[Path, Path], None]
+"""Called with the temporary and the final name of a finished file."""
 
 
 class ClipCounter(Protocol):
     """A writer that counts what it clips."""
 
-    clipped: int
-    peak: float
+    @property
+    def clipped(self) -> int:
+        """Samples clipped."""
+
+    @property
+    def peak(self) -> float:
+        """Largest sample."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +67,16 @@ class FileOptions:
 
 
 def enhance_file(
-    source: Path, target: Path, model: Model, options: FileOptions | None = None, progress: Progress | None = None
+    source: Path,
+    target: Path,
+    model: Model,
+    options: FileOptions | None = None,
+    progress: Progress | None = None,
+    written: Written | None = None,
 ) -> list[str]:
     """Enhance `source` into `target`, keeping rate, channels, length and, where the format allows, subtype and tags.
+
+    Level and states are warmed up over the first seconds, as in :func:`deepnmf.enhance`.
 
     Parameters
     ----------
@@ -70,6 +88,8 @@ def enhance_file(
         Everything else.
     progress : callable, optional
         Called after each block with its length in seconds; may raise to stop, which leaves no file behind.
+    written : callable, optional
+        Called with the temporary and the final name of each finished audio file before it gets the final one.
 
     Returns
     -------
@@ -84,25 +104,31 @@ def enhance_file(
     options = options or FileOptions()
     refuse_overwriting(source, target, options.noise, options.mask, options.picture)
     with AudioReader(source, salvage=options.salvage) as reader:
-        return enhance_into_file(reader, target, model, options, progress)
+        return enhance_into_file(reader, target, model, options, progress, written)
 
 
 def enhance_into_file(
-    source: Source, target: Path, model: Model, options: FileOptions, progress: Progress | None = None
+    source: Source,
+    target: Path,
+    model: Model,
+    options: FileOptions,
+    progress: Progress | None = None,
+    written: Written | None = None,
+    is_stream: bool = False,
 ) -> list[str]:
-    """Enhance an open source of blocks into `target`; see :func:`enhance_file`."""
+    """Enhance an open source of blocks into `target`; see :func:`enhance_file`. A stream is not warmed up on."""
     encoding = source.encoding
     with contextlib.ExitStack() as stack:
         enhancer = open_enhancer(stack, source, model, options)
         writers = {
-            path: open_writer(stack, path, encoding, options.subtype, source.tags)
+            path: open_writer(stack, path, encoding, options.subtype, source.tags, written)
             for path in (target, options.noise)
             if path is not None
         }
         noise = writers[options.noise] if options.noise is not None else None
-        enhance_stream(source.blocks(), enhancer, writers[target], noise, progress)
-    lines = [line for path, writer in writers.items() for line in (*writer.notes, *clipping(path, writer))]
-    return [*source.notes, *lines]
+        blocks = source.blocks() if is_stream else warmed_up(enhancer, source.blocks())
+        enhance_stream(blocks, enhancer, writers[target], noise, progress)
+    return [*source.notes, *(line for path, writer in writers.items() for line in remarks(path, writer, encoding))]
 
 
 def open_enhancer(stack: contextlib.ExitStack, source: Source, model: Model, options: FileOptions) -> Enhancer:
@@ -130,12 +156,36 @@ def open_enhancer(stack: contextlib.ExitStack, source: Source, model: Model, opt
 
 
 def open_writer(
-    stack: contextlib.ExitStack, path: Path, like: Encoding, subtype: str | None, tags: Tags
-) -> AudioWriter:
+    stack: contextlib.ExitStack,
+    path: Path,
+    like: Encoding,
+    subtype: str | None,
+    tags: Tags,
+    written: Written | None = None,
+) -> AudioWriter | ResamplingWriter:
     """Return a writer whose file gets its name when `stack` ends without an error."""
-    encoding = encoding_for(path, like.rate_hz, like.channels, like.frames, like=like, subtype=subtype)
+    encoding = output_encoding(path, like, subtype)
     temporary = stack.enter_context(atomic_path(path))
-    return stack.enter_context(AudioWriter(temporary, encoding, tags, shown=path))
+    stack.enter_context(_then(written, temporary, path))
+    writer = stack.enter_context(AudioWriter(temporary, encoding, tags, shown=path))
+    return stack.enter_context(resampled(writer, like.rate_hz))
+
+
+@contextlib.contextmanager
+def _then(written: Written | None, temporary: Path, path: Path) -> Iterator[None]:
+    yield
+    if written is not None:
+        written(temporary, path)
+
+
+def remarks(path: Path, writer: AudioWriter | ResamplingWriter, source: Encoding) -> list[str]:
+    """Return what a user should know of a file that was written: resampled, lost, clipped."""
+    lines = [*writer.notes, *clipping(path, writer)]
+    rate_hz = writer.encoding.rate_hz
+    if rate_hz == source.rate_hz:
+        return lines
+    why = "as its format does not have the input's rate"
+    return [f"{path}: resampled from {source.rate_hz} to {rate_hz} Hz, {why}", *lines]
 
 
 def clipping(path: Path | str, writer: ClipCounter) -> list[str]:

@@ -139,6 +139,24 @@ def import_sounddevice() -> Any:
     return sounddevice
 
 
+def list_audio_devices() -> str:
+    """Return the devices, one a line, with their numbers.
+
+    Raises
+    ------
+    DeepnmfError
+        If there is none, or sounddevice or its PortAudio library is missing.
+    """
+    sounddevice = import_sounddevice()
+    try:
+        devices = str(sounddevice.query_devices())
+    except sounddevice.PortAudioError as error:
+        raise DeepnmfError(f"audio devices cannot be listed ({_line(error)})") from None
+    if not devices.strip():
+        raise DeepnmfError("no audio devices: none is connected, or this user may not use them")
+    return devices
+
+
 def _delays(enhancer: Enhancer, block_ms: float, stream: Any) -> str:
     device_ms = 1000 * sum(stream.latency)
     return f"delay: {enhancer.latency_ms:.0f} ms enhancement, {device_ms:.0f} ms devices (blocks of {block_ms:g} ms)"

@@ -1,112 +1,154 @@
-"""Which output each input gets."""
+"""Which output each input gets: over what earlier runs wrote, never over an input or over anything else."""
 
 from __future__ import annotations
 
-import glob
 import os
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..audio.files import find_audio
-from ..audio.formats import EXTENSIONS, READABLE
 from ..errors import DeepnmfError
+from .encodings import SUGGESTION, is_writable
+from .inputs import SUFFIX, Input, find_inputs
+from .record import Records
 
-SUFFIX = "_enhanced"
+FILE_SUFFIX = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}")
+"""What makes a name that of a file: ``out.wav`` and ``out.docx``, but not ``2024.05.01``, ``v1.2`` or ``Dr. Who``."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to enhance."""
+    """One file to enhance.
+
+    Attributes
+    ----------
+    source, target : Path
+        Input and output.
+    root : Path
+        Folder that records the output.
+    """
 
     source: Path
     target: Path
-
-    @property
-    def done(self) -> bool:
-        """Whether the output is there, is another file than the input, and is not older."""
-        try:
-            source, target = self.source.stat(), self.target.stat()
-        except OSError:
-            return False
-        return not os.path.samestat(source, target) and target.st_mtime >= source.st_mtime
+    root: Path = Path()
 
 
-def plan(
-    inputs: list[str], output: Path | None = None, suffix: str | None = None
-) -> tuple[list[Job], list[DeepnmfError]]:
-    """Pair every input file with its output; inputs that are missing or hold no audio come back as errors.
+@dataclass
+class Plan:
+    """What a run is going to do.
 
-    Without `output`, ``x.wav`` goes to ``x_enhanced.wav`` beside it and the folder ``x`` to ``x_enhanced``. With it,
-    one file goes to exactly that name if it has an audio suffix; anything else is a folder, in which the inputs keep
-    their paths below the deepest folder that they share, so that equal names never meet.
+    Attributes
+    ----------
+    jobs : list of Job
+        In the order of the inputs, none twice.
+    faults : list of (Path or None, DeepnmfError)
+        What cannot be done, with the input where it is one file.
+    left_out : list of (Path, str)
+        What folders and patterns hold and is not enhanced, with the reason.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    faults: list[tuple[Path | None, DeepnmfError]] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def plan_outputs(
+    inputs: list[str],
+    output: str | Path | None = None,
+    suffix: str | None = None,
+    records: Records | None = None,
+) -> Plan:
+    """Pair every input file with its output.
+
+    Without `output`, ``x.wav`` goes to ``x_enhanced.wav`` beside it and the folder ``x`` to ``x_enhanced``. An `output`
+    with the suffix of a file is one, and takes one recording. Any other, one that ends in a slash and one that exists
+    as a folder is a folder, in which the inputs keep their paths below the deepest folder that they share.
 
     Parameters
     ----------
     inputs : list of str
-        Files, folders and globs (``**`` is recursive).
-    output : Path, optional
+        Files, folders and patterns (``**`` is recursive).
+    output : str or Path, optional
         File or folder.
     suffix : str, optional
         Suffix of the outputs, such as ``".flac"``; each input's own by default, or ``".wav"`` if that is not written.
+    records : Records, optional
+        What earlier runs wrote: not taken from folders and patterns, and written over.
 
-    Returns
-    -------
-    jobs : list of Job
-        In the order of the inputs, none twice.
-    faults : list of DeepnmfError
-        One for each input that cannot be used.
+    Raises
+    ------
+    DeepnmfError
+        If `output` is a file and there are several inputs, or it or `suffix` is not a format that can be written.
+
+    Examples
+    --------
+    >>> plan_outputs(["README.md"], "clean.flac").jobs[0].target.name
+    'clean.flac'
     """
-    found, faults = _expand(inputs, output)
-    if output is None:
-        pairs = [(source, _beside(source, folder)) for source, folder in found]
-    elif len(found) == 1 and found[0][1] is None and output.suffix.lower() in EXTENSIONS and not output.is_dir():
-        return [Job(found[0][0], output)], faults
+    records = records or Records()
+    if suffix is not None and not is_writable(Path(f"x{suffix}")):
+        raise DeepnmfError(f"{suffix} is not a format to write; {SUGGESTION}")
+    file = output is not None and is_file_name(str(output))
+    folder = None if output is None or file else Path(output)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise DeepnmfError(f"{folder}: a file, and no folder for outputs; choose another name")
+    search = find_inputs(inputs, folder, records.is_output)
+    plan = Plan(faults=[(None, fault) for fault in search.faults], left_out=search.left_out)
+    if file:
+        jobs = _into_file(search.inputs, Path(str(output)), suffix)
+    elif folder is None:
+        roots = [_root(found) for found in search.inputs]
+        jobs = _jobs(search.inputs, [_beside(*pair) for pair in zip(search.inputs, roots, strict=True)], roots, suffix)
     else:
-        root = _shared_folder(found)
-        pairs = [(source, output / _below(source, root)) for source, _ in found]
-    return _without_clashes(pairs, suffix), faults
+        shared = _shared_folder(search.inputs)
+        targets = [folder / _below(found.path, shared) for found in search.inputs]
+        jobs = _jobs(search.inputs, targets, [folder] * len(targets), suffix)
+    _refuse_harm(jobs, plan, None if file else records)
+    return plan
 
 
-def _expand(inputs: list[str], output: Path | None) -> tuple[list[tuple[Path, Path | None]], list[DeepnmfError]]:
-    """Return each file once with the input folder that it came from, if it came from one."""
-    found: dict[str, tuple[Path, Path | None]] = {}
-    faults = []
-    for name in inputs:
-        try:
-            for source, folder in _files(name):
-                if folder is None or output is None or not source.is_relative_to(output):  # not our own results
-                    found.setdefault(os.path.realpath(source), (source, folder))
-        except DeepnmfError as error:
-            faults.append(error)
-    return list(found.values()), faults
+def is_file_name(output: str) -> bool:
+    """Whether an output is a file by its name: it has a suffix, no slash at the end, and is not an existing folder.
+
+    Examples
+    --------
+    >>> [is_file_name(name) for name in ("a.wav", "a.m4a", "b/a.3gp", "a", "a.wav/", "2024.05", "v1.2", ".hidden")]
+    [True, True, True, False, False, False, False, False]
+    """
+    if output.endswith(("/", os.sep)) or Path(output).is_dir():
+        return False
+    return FILE_SUFFIX.fullmatch(Path(output).suffix) is not None
 
 
-def _files(name: str) -> list[tuple[Path, Path | None]]:
-    path = Path(name)
-    if path.is_dir():
-        return [(file, path) for file in find_audio(path)]
-    if path.exists() or not glob.has_magic(name):
-        if not path.exists():
-            raise DeepnmfError(f"{name}: no such file or folder")
-        return [(path, None)]
-    matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207 - Path has no ** at any depth of an absolute pattern
-    files = [match for match in matches if match.suffix.lower() in READABLE and match.is_file()]
-    if not files:
-        raise DeepnmfError(f"{name}: no audio file matches")
-    return [(file, None) for file in files]
+def _into_file(inputs: list[Input], output: Path, suffix: str | None) -> list[Job]:
+    hint = f"for a folder of that name, {output}/"
+    if len(inputs) > 1 or any(found.folder is not None for found in inputs):
+        raise DeepnmfError(f"{output}: one file, for a folder or several recordings; {hint}")
+    if not is_writable(output):
+        raise DeepnmfError(f"{output}: {output.suffix} is not a format to write; {SUGGESTION}; {hint}")
+    if suffix is not None and suffix != output.suffix.lower():
+        raise DeepnmfError(f"{output}: not {suffix[1:]} by its name; leave out the output format, or change the name")
+    return [Job(found.path, output, output.parent) for found in inputs]
 
 
-def _beside(source: Path, folder: Path | None) -> Path:
-    if folder is None:
-        return source.with_name(f"{source.stem}{SUFFIX}{source.suffix}")
-    name = folder.resolve() if folder.name in ("", "..") else folder  # "." has no name of its own
-    return name.with_name(name.name + SUFFIX) / source.relative_to(folder)
+def _root(found: Input) -> Path:
+    """Return the folder of the outputs where none is given."""
+    if found.folder is None:
+        return found.path.parent
+    name = found.folder.resolve() if found.folder.name in ("", "..") else found.folder  # "." has no name of its own
+    return name.with_name(name.name + SUFFIX)
 
 
-def _shared_folder(found: list[tuple[Path, Path | None]]) -> str:
+def _beside(found: Input, root: Path) -> Path:
+    if found.folder is None:
+        return root / f"{found.path.stem}{SUFFIX}{found.path.suffix}"
+    return root / found.path.relative_to(found.folder)
+
+
+def _shared_folder(inputs: list[Input]) -> str:
     # abspath and not resolve: links keep the names that the user sees.
-    folders = {os.path.abspath(source.parent if folder is None else folder) for source, folder in found}  # noqa: PTH100
+    folders = {os.path.abspath(found.folder or found.path.parent) for found in inputs}  # noqa: PTH100
     try:
         return os.path.commonpath(folders) if folders else "."
     except ValueError:  # several drives on Windows
@@ -117,16 +159,52 @@ def _below(source: Path, root: str) -> Path:
     return Path(os.path.relpath(os.path.abspath(source), root))  # noqa: PTH100
 
 
-def _without_clashes(pairs: list[tuple[Path, Path]], suffix: str | None) -> list[Job]:
+def _jobs(inputs: list[Input], targets: list[Path], roots: list[Path], suffix: str | None) -> list[Job]:
     """Give targets their suffix; where that makes two equal (x.wav and x.mp3), a new one comes after the old one."""
-    renamed = [target.with_suffix(suffix or _own_suffix(target)) for _, target in pairs]
+    renamed = [target.with_suffix(suffix or _own_suffix(target)) for target in targets]
     count = Counter(str(target).casefold() for target in renamed)
     jobs = []
-    for (source, target), new in zip(pairs, renamed, strict=True):
+    for found, target, new, root in zip(inputs, targets, renamed, roots, strict=True):
         alone = new == target or count[str(new).casefold()] == 1
-        jobs.append(Job(source, new if alone else target.with_name(target.name + new.suffix)))
+        jobs.append(Job(found.path, new if alone else target.with_name(target.name + new.suffix), root))
     return jobs
 
 
 def _own_suffix(target: Path) -> str:
-    return target.suffix if target.suffix.lower() in EXTENSIONS else ".wav"
+    return target.suffix if is_writable(target) else ".wav"
+
+
+def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
+    """Put jobs into the plan, or faults for those that would write over what is no output of earlier runs.
+
+    Without `records`, the outputs are named by the user, who may write over what is there.
+    """
+    sources = {identity: job.source for job in jobs if (identity := _identity(job.source)) is not None}
+    taken: set[str] = set()
+    for job in jobs:
+        target = job.target
+        if (there := _identity(target)) in sources:
+            fault = f"{target}: the output is the input{_other(sources[there], job)}; choose another name with -o"
+        elif target.is_dir():
+            fault = f"{target}: the output is a folder; choose another name with -o"
+        elif str(target).casefold() in taken:
+            fault = f"{job.source}: its output would be {target}, as another input's; enhance it on its own"
+        elif records is not None and there is not None and not records.wrote(target):
+            fault = f"{target}: is there and was not written by deepnmf; delete it, or choose another name with -o"
+        else:
+            taken.add(str(target).casefold())
+            plan.jobs.append(job)
+            continue
+        plan.faults.append((job.source, DeepnmfError(fault)))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _other(source: Path, job: Job) -> str:
+    return "" if _identity(job.source) == _identity(source) else f" {source}"

@@ -14,6 +14,7 @@ from ..errors import DeepnmfError
 from ..model import Model
 from .files import FileOptions, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
 from .stream import enhance_stream
+from .warm_up import warmed_up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,20 +66,22 @@ def enhance_pipe(
         if source != "-":
             outputs = (options.noise, options.mask, options.picture)
             refuse_overwriting(Path(source), *outputs, None if target == "-" else Path(target))
-        encoding = raw.encoding() if raw and source == "-" else None
+        is_stream = source == "-"
+        encoding = raw.encoding() if raw and is_stream else None
         reader = stack.enter_context(AudioReader(source, encoding, options.salvage))
         if target == "-":
-            return _into_stdout(reader, model, options, raw=raw is not None and source == "-")
-        return enhance_into_file(reader, Path(target), model, options)
+            return _into_stdout(reader, model, options, raw is not None and is_stream, is_stream)
+        return enhance_into_file(reader, Path(target), model, options, is_stream=is_stream)
 
 
-def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool) -> list[str]:
+def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool, is_stream: bool) -> list[str]:
     with contextlib.ExitStack() as stack:
         enhancer = open_enhancer(stack, source, model, options)
         noise = None
         if options.noise is not None:
             noise = open_writer(stack, options.noise, source.encoding, options.subtype, source.tags)
         writer = PipeWriter(stdout_stream(), pipe_encoding(source.encoding, options.subtype, raw), raw)
-        enhance_stream(source.blocks(), enhancer, writer, noise)
+        blocks = source.blocks() if is_stream else warmed_up(enhancer, source.blocks())
+        enhance_stream(blocks, enhancer, writer, noise)
     warnings = [*source.notes, *clipping("stdout", writer)]
     return warnings if options.noise is None or noise is None else warnings + clipping(options.noise, noise)

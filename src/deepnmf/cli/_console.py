@@ -1,0 +1,146 @@
+"""What `enhance` prints: results on stdout, everything else on stderr, as lines or as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeepnmfError
+from ._process import printable, silence
+
+if TYPE_CHECKING:
+    from ..enhancement.batch import Outcome
+    from ..enhancement.plan import Plan
+    from ..enhancement.record import Records
+
+
+class Console:
+    """Reports what becomes of each file, and counts it.
+
+    Nobody reading, or a full disk behind stdout, does not stop the work; the latter is an error at the end.
+
+    Parameters
+    ----------
+    quiet : bool
+        Errors only.
+    verbose : bool
+        Also each input, and each file left out.
+    as_json : bool
+        One JSON object a file on stdout: input, output, status, reason, warnings.
+    debug : bool
+        Also the traceback of an error that was not expected.
+    """
+
+    def __init__(self, quiet: bool = False, verbose: bool = False, as_json: bool = False, debug: bool = False) -> None:
+        self.quiet, self._verbose, self._json, self._debug = quiet, verbose, as_json, debug
+        self._counts: Counter[str] = Counter()
+        self._errors: list[DeepnmfError] = []
+        self._stdout_error: OSError | None = None
+
+    def planned(self, plan: Plan) -> None:
+        """Report the outputs of a dry run."""
+        for job in plan.jobs:
+            self._counts["planned"] += 1
+            self._result(f"{job.source} -> {job.target}", job.source, job.target, "planned")
+
+    def not_planned(self, plan: Plan) -> None:
+        """Report what cannot be done, and what is left out."""
+        for source, fault in plan.faults:
+            self._fail(source, None, fault)
+        for path, reason in plan.left_out:
+            if self._json:
+                self._out(_record(path, None, "left out", reason))
+            elif self._verbose:
+                self._note(f"left out: {path} ({reason})")
+        if plan.left_out and not self._verbose:
+            counts = Counter(reason for _, reason in plan.left_out)
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+            self._note(f"left out: {reasons}; -v names them")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Report what became of a job."""
+        job = outcome.job
+        if outcome.error is not None:
+            self._fail(job.source, job.target, outcome.error)
+            return
+        self._counts[outcome.status] += 1
+        for line in outcome.warnings:
+            self.warn(line)
+        if self._verbose:
+            self._note(f"{outcome.status}: {job.source} -> {job.target}")
+        if self._json or outcome.status == "enhanced":
+            self._result(str(job.target), job.source, job.target, outcome.status, outcome.warnings)
+
+    def records(self, records: Records) -> None:
+        """Report folders whose record cannot be kept."""
+        for line in records.faults():
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """Print a warning."""
+        self._note(f"warning: {line}")
+
+    def finish(self) -> int:
+        """Print the count and the errors; return the exit code."""
+        if self._stdout_error is not None:
+            self._errors.append(DeepnmfError(f"cannot write to stdout ({self._stdout_error.strerror})"))
+        done, skipped = self._counts["enhanced"], self._counts["skipped"]
+        if skipped or (done + len(self._errors) > 1 and not self._counts["planned"]):
+            self._note(f"{done:,} enhanced, {skipped:,} skipped, {len(self._errors):,} failed")
+        for error in self._errors:
+            self._err(f"deepnmf: {error}")
+            if self._debug and error.__cause__ is not None:
+                self._err("".join(traceback.format_exception(error.__cause__)).rstrip(), one_line=False)
+        return 1 if self._errors else 0
+
+    def _fail(self, source: Path | None, target: Path | None, error: DeepnmfError) -> None:
+        self._errors.append(error)
+        if self._json:
+            self._out(_record(source, target, "failed", str(error)))
+
+    def _result(self, line: str, source: Path, target: Path, status: str, warnings: tuple[str, ...] = ()) -> None:
+        if self._json:
+            self._out(_record(source, target, status, None, warnings))
+        elif not self.quiet:
+            self._out(printable(line))
+
+    def _note(self, line: str) -> None:
+        if not self.quiet:
+            self._err(f"deepnmf: {line}")
+
+    def _out(self, line: str) -> None:
+        if self._stdout_error is not None:
+            return
+        try:
+            with _no_bar():
+                print(line, flush=True)
+        except BrokenPipeError:  # `| head`
+            silence(sys.stdout)
+        except OSError as error:
+            self._stdout_error = error
+            silence(sys.stdout)
+
+    def _err(self, text: str, one_line: bool = True) -> None:
+        with contextlib.suppress(OSError, ValueError), _no_bar():
+            print(printable(text) if one_line else text, file=sys.stderr)
+
+
+def _record(
+    source: Path | None, target: Path | None, status: str, reason: str | None, warnings: tuple[str, ...] = ()
+) -> str:
+    names = {"input": source and str(source), "output": target and str(target)}
+    return json.dumps({**names, "status": status, "reason": reason, "warnings": list(warnings)})
+
+
+@contextlib.contextmanager
+def _no_bar() -> Iterator[None]:
+    """Take the progress bar, if there is one, off the terminal for as long as something is printed."""
+    tqdm: Any = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    with tqdm.external_write_mode() if tqdm is not None else contextlib.nullcontext():
+        yield

@@ -1,0 +1,149 @@
+"""How an output is stored: every readable format into every writable one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..audio.formats import EXTENSIONS, WAV_LIKE, Encoding, encoding_for
+from ..audio.writer import AudioWriter
+from ..errors import DeepnmfError
+
+MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+HIGHEST_RATE_HZ = {"VORBIS": 192000, "FLAC": 655350}
+"""libsndfile ends the process at rates of Vorbis above 200 kHz."""
+MOST_CHANNELS = {"FLAC": 8, "MP3": 2, "OGG": 255, "ALAC": 8}
+PORTABLE = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+"""Subtypes that mean the same in every container. Others are kept within their container only."""
+BITS = {
+    "ALAC_16": 16,
+    "ALAC_20": 24,
+    "ALAC_24": 24,
+    "ALAC_32": 32,
+    "PCM_24": 24,
+    "PCM_32": 32,
+    "FLOAT": 24,
+    "DOUBLE": 24,
+}
+READ_ONLY = ("MPEG_LAYER_I", "MPEG_LAYER_II")
+
+
+def is_writable(path: Path) -> bool:
+    """Whether the suffix of a name is that of a format that can be written."""
+    return path.suffix.lower() in EXTENSIONS
+
+
+def output_encoding(path: Path, like: Encoding, subtype: str | None = None) -> Encoding:
+    """Return the encoding of an output: by its suffix, and otherwise as close to `like` as that format allows.
+
+    Sample width is kept or widened; the sampling rate is kept if the format has it, otherwise the next higher one is
+    taken, or the highest.
+
+    Raises
+    ------
+    DeepnmfError
+        If the format cannot be written, cannot hold the subtype or has not so many channels.
+
+    Examples
+    --------
+    >>> opus = output_encoding(Path("x.opus"), Encoding(44100, 2, None, "WAV", "PCM_24"))
+    >>> opus.subtype, opus.rate_hz
+    ('OPUS', 48000)
+    """
+    if not is_writable(path):
+        raise DeepnmfError(f"{path}: {path.suffix or 'no suffix'} is not a format to write; {SUGGESTION}")
+    encoding = encoding_for(
+        path, like.rate_hz, like.channels, like.frames, like=like, subtype=subtype or _closest_subtype(path, like)
+    )
+    most = MOST_CHANNELS.get(encoding.subtype.partition("_")[0], MOST_CHANNELS.get(encoding.container))
+    if most is not None and like.channels > most:
+        raise DeepnmfError(
+            f"{path}: {encoding.container} has at most {most} channels, not {like.channels}; choose .wav"
+        )
+    return dataclasses.replace(encoding, rate_hz=_closest_rate(encoding))
+
+
+SUGGESTION = "choose .wav, .flac, .ogg, .opus or .mp3"
+
+
+def _closest_subtype(path: Path, like: Encoding) -> str:
+    import soundfile
+
+    default = encoding_for(path, like.rate_hz, like.channels, like.frames)
+    same = default.container == WAV_LIKE.get(like.container, like.container)
+    if like.subtype in READ_ONLY or default.subtype == "OPUS":
+        return default.subtype
+    wanted = [like.subtype] if like.subtype in PORTABLE or (same and path.suffix.lower() != ".opus") else []
+    wanted += {24: ["PCM_24"], 32: ["PCM_32", "PCM_24"]}.get(BITS.get(like.subtype, 16), [])
+    return next((s for s in wanted if soundfile.check_format(default.container, s)), default.subtype)
+
+
+def _closest_rate(encoding: Encoding) -> int:
+    rates = {"MPEG_LAYER_III": MP3_RATES_HZ, "OPUS": OPUS_RATES_HZ}.get(encoding.subtype)
+    if rates is None:
+        highest = HIGHEST_RATE_HZ.get(encoding.subtype, HIGHEST_RATE_HZ.get(encoding.container, encoding.rate_hz))
+        return min(encoding.rate_hz, highest)
+    return next((rate for rate in rates if rate >= encoding.rate_hz), rates[-1])
+
+
+class ResamplingWriter:
+    """A writer whose samples come at another rate than its file has.
+
+    Parameters
+    ----------
+    writer : AudioWriter
+        Open.
+    rate_hz : int
+        Sampling rate of the samples.
+    """
+
+    def __init__(self, writer: AudioWriter, rate_hz: int) -> None:
+        import soxr
+
+        self.encoding = writer.encoding
+        self._writer = writer
+        self._channels = writer.encoding.channels
+        self._stream = soxr.ResampleStream(rate_hz, writer.encoding.rate_hz, self._channels, dtype="float32")
+
+    @property
+    def notes(self) -> list[str]:
+        """What the format cannot keep."""
+        return self._writer.notes
+
+    @property
+    def clipped(self) -> int:
+        """Samples that were clipped."""
+        return self._writer.clipped
+
+    @property
+    def peak(self) -> float:
+        """Largest sample."""
+        return self._writer.peak
+
+    def write(self, block: np.ndarray) -> None:
+        """Append ``(channels, n)``."""
+        self._push(block, last=False)
+
+    def finish(self) -> None:
+        """Write what the filter still holds."""
+        self._push(np.zeros((self._channels, 0), np.float32), last=True)
+
+    def _push(self, block: np.ndarray, last: bool) -> None:
+        samples = np.ascontiguousarray(block.T if self._channels > 1 else block[0])
+        self._writer.write(np.atleast_2d(self._stream.resample_chunk(samples, last=last).T))
+
+
+@contextlib.contextmanager
+def resampled(writer: AudioWriter, rate_hz: int) -> Iterator[AudioWriter | ResamplingWriter]:
+    """Yield the writer, or one that takes samples at `rate_hz` if its file has another rate."""
+    if writer.encoding.rate_hz == rate_hz:
+        yield writer
+        return
+    resampling = ResamplingWriter(writer, rate_hz)
+    yield resampling
+    resampling.finish()

@@ -1,0 +1,205 @@
+"""Which files a run enhances, and which of those it met it leaves out and why."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..audio.formats import READABLE
+from ..audio.signatures import SIGNATURE_BYTES, signature
+from ..errors import DeepnmfError
+
+SUFFIX = "_enhanced"
+"""What an output that is not named is called after its input."""
+HIDDEN = "hidden"
+NOT_AUDIO = "not audio by name"
+PERHAPS_AUDIO = "perhaps audio, though not by name: enhanced if it is named"
+FOLDER = "matched by a pattern but a folder"
+EARLIER = "written by an earlier run"
+IN_OUTPUT = "in the output folder"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file to enhance; `folder` is the folder that was given, or None if the file was."""
+
+    path: Path
+    folder: Path | None = None
+
+
+@dataclass
+class Search:
+    """What became of the names that were given.
+
+    Attributes
+    ----------
+    inputs : list of Input
+        Files to enhance, in the order given, none twice.
+    faults : list of DeepnmfError
+        What was asked for and cannot be done: names that do not exist, folders that cannot be listed.
+    left_out : list of (Path, str)
+        What a folder or a pattern holds and is not enhanced, with the reason.
+    """
+
+    inputs: list[Input] = field(default_factory=list)
+    faults: list[DeepnmfError] = field(default_factory=list)
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def find_inputs(
+    names: list[str], output: Path | None = None, is_output: Callable[[Path], bool] = lambda _: False
+) -> Search:
+    """Look for the files to enhance.
+
+    Parameters
+    ----------
+    names : list of str
+        Files, folders and patterns (``**`` is recursive). A file that is named is taken whatever it is called; folders
+        and patterns give those with the suffix of an audio format.
+    output : Path, optional
+        Output folder, which is not searched if it lies in a folder that is.
+    is_output : callable
+        Whether an earlier run wrote this file. Folders and patterns do not give such files, nor does a list that names
+        ``x.wav`` too, as the shell makes of a pattern, give its ``x_enhanced.wav``.
+    """
+    search = Search()
+    listed = {_default_stem(Path(name)) for name in names}
+    seen: set[str] = set()
+    for name in names:
+        for found in _matches(name, output, search):
+            if (key := os.path.realpath(found.path)) in seen:
+                continue
+            seen.add(key)
+            asked_for = found.path == Path(name) and found.path.with_suffix("") not in listed
+            if not asked_for and is_output(found.path):
+                search.left_out.append((found.path, EARLIER))
+            else:
+                search.inputs.append(found)
+    return search
+
+
+def _default_stem(path: Path) -> Path:
+    return path.with_name(path.stem + SUFFIX) if path.name else path
+
+
+def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
+    path = Path(name)
+    if path.is_dir():
+        yield from _walk(path, output, search)
+    elif os.path.lexists(path) or not glob.has_magic(name):
+        if path.exists():
+            yield Input(path)
+        else:
+            what = "a link to a file that is not there" if path.is_symlink() else "no such file or folder"
+            search.faults.append(DeepnmfError(f"{name}: {what}"))
+    else:
+        yield from _expand(name, search)
+
+
+def _expand(pattern: str, search: Search) -> Iterator[Input]:
+    found = False
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path has no ** at any depth of an absolute pattern
+        path = Path(match)
+        if path.is_dir():
+            search.left_out.append((path, FOLDER))
+        elif _is_audio(path, search):
+            found = True
+            yield Input(path)
+    if not found:
+        search.faults.append(DeepnmfError(f"{pattern}: no audio file matches"))
+
+
+def _walk(folder: Path, output: Path | None, search: Search) -> Iterator[Input]:
+    def refuse(error: OSError) -> None:
+        search.faults.append(DeepnmfError(f"{error.filename}: cannot list the folder ({error.strerror})"))
+
+    found: list[Path] = []
+    faults = len(search.faults)
+    entered = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        here = Path(parent)
+        folders[:] = [name for name in sorted(folders) if _enter(here / name, output, entered, search)]
+        found += [here / name for name in files if _is_audio(here / name, search)]
+    if not found and len(search.faults) == faults:
+        search.faults.append(DeepnmfError(f"{folder}: no audio files in it of a known suffix"))
+    yield from (Input(path, folder) for path in sorted(found))
+
+
+def _enter(folder: Path, output: Path | None, entered: set[str], search: Search) -> bool:
+    """Whether to search a folder: not hidden ones, nor that of the outputs, nor one that links lead to again."""
+    place = os.path.realpath(folder)
+    if place in entered:
+        return False
+    entered.add(place)
+    if folder.name.startswith("."):
+        search.left_out.append((folder, HIDDEN))
+        return False
+    if output is not None and place == os.path.realpath(output):
+        search.left_out.append((folder, IN_OUTPUT))
+        return False
+    return True
+
+
+def _is_audio(path: Path, search: Search) -> bool:
+    """Whether a file that a folder or a pattern holds is an input; if not, it is noted why."""
+    suffix = path.suffix.lower()
+    if path.name.startswith("."):
+        if not path.name.startswith(".deepnmf-"):  # our record, and what runs are writing
+            search.left_out.append((path, HIDDEN))
+    elif suffix not in READABLE:
+        search.left_out.append((path, PERHAPS_AUDIO if _has_signature(path) else NOT_AUDIO))
+    elif not path.exists():
+        search.faults.append(DeepnmfError(f"{path}: a link to a file that is not there"))
+    elif not path.is_file():
+        search.faults.append(DeepnmfError(f"{path}: not a regular file"))
+    else:
+        return True
+    return False
+
+
+def _has_signature(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return signature(file.read(SIGNATURE_BYTES))
+    except OSError:
+        return False
+
+
+def read_file_list(source: str) -> list[str]:
+    """Return the names in a list, one a line, or separated by zero bytes as ``find -print0`` does.
+
+    Parameters
+    ----------
+    source : str
+        A file, or ``"-"`` for stdin.
+
+    Raises
+    ------
+    DeepnmfError
+        If the list cannot be read or is empty.
+    """
+    try:
+        data = _stdin() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise DeepnmfError(f"{source}: cannot read the list of files ({error.strerror})") from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
+        data = data.decode("utf-16", errors="replace").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    lines = data.split(b"\0") if b"\0" in data else [line.rstrip(b"\r") for line in data.split(b"\n")]
+    names = [os.fsdecode(line) for line in lines if line.strip()]
+    if not names:
+        raise DeepnmfError(f"{source}: names no files")
+    return names
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise DeepnmfError("-: stdin is closed")
+    return sys.stdin.buffer.read()

@@ -1,0 +1,265 @@
+"""The record of a folder: what runs have written into it, from what, and which of it a run is writing now.
+
+It is one hidden file of JSON lines, appended to as outputs are finished. Locks of single bytes of it, one for each
+output, keep two runs from writing the same names at once; the system releases them when a run ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..errors import DeepnmfError
+
+NAME = ".deepnmf-outputs.jsonl"
+MOST_STALE_LINES = 1000
+"""Lines about outputs written again since, beyond which the record is rewritten without them."""
+MOST_LOCKED_FOLDERS = 256
+"""A run that writes into more folders leaves the others unlocked: each lock holds a file open."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What an output was made from; equal origins give equal outputs.
+
+    Attributes
+    ----------
+    source : str
+        SHA-256 of the input.
+    model : str
+        SHA-256 of the model.
+    options : str
+        Everything else that shapes the output, version included, as text.
+    """
+
+    source: str
+    model: str
+    options: str
+
+
+class FolderRecord:
+    """The record of one folder. Reading does not create it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies; outputs are named by their path below.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._place = os.path.realpath(folder)
+        self._is_new = not folder.exists()
+        self.fault: str | None = None
+        """Why the record cannot be kept, if so."""
+        self.incomplete = False
+        """Whether an output was written that it could not note."""
+        self._descriptor: int | None = None
+        self._writing = threading.Lock()
+        self._entries: dict[str, list[tuple[str, Origin]]] = {}
+        with contextlib.suppress(OSError):
+            self._entries = _parsed((folder / NAME).read_bytes())
+
+    def wrote(self, path: Path) -> bool:
+        """Whether a run has written a file of this name here."""
+        return bool(self._entries) and self._name(path) in self._entries
+
+    def holds(self, path: Path) -> bool:
+        """Whether the file is there as a run wrote it."""
+        if not self.wrote(path):
+            return False
+        return file_digest(path) in [digest for digest, _ in self._entries[self._name(path)]]
+
+    def is_current(self, path: Path, origin: Origin) -> bool:
+        """Whether the file is there as a run wrote it from this origin."""
+        return (file_digest(path), origin) in self._entries.get(self._name(path), [])
+
+    def lock(self, paths: Iterable[Path]) -> None:
+        """Claim outputs until :meth:`close`.
+
+        Raises
+        ------
+        DeepnmfError
+            If another run is writing one of them.
+        """
+        self._open()
+        for path in paths:
+            if self._descriptor is not None and not _lock_byte(self._descriptor, _offset(self._name(path))):
+                self.close()
+                raise DeepnmfError(f"{path}: another run of deepnmf is writing it; wait for it, or choose another name")
+
+    def add(self, path: Path, digest: str, origin: Origin) -> None:
+        """Note that an output with this SHA-256 is made; done before it gets its name, so that it never lacks it."""
+        name = self._name(path)
+        self._entries.setdefault(name, []).append((digest, origin))
+        self._open()
+        with self._writing:
+            self.incomplete |= self._descriptor is None
+            if self._descriptor is None:
+                return
+            try:
+                os.write(self._descriptor, _line(name, digest, origin))
+            except OSError as error:
+                self.fault, self.incomplete = str(error.strerror), True
+
+    def close(self) -> None:
+        """Release the claims; remove a record that stayed empty, shorten one that has grown stale."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        with contextlib.suppress(OSError):
+            if _lock_byte(descriptor, 0, length=0):  # nobody else has claims
+                self._tidy(descriptor)
+        os.close(descriptor)
+
+    def _open(self) -> None:
+        while self._descriptor is None and self.fault is None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(self.folder / NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            except OSError as error:
+                self.fault = str(error.strerror)
+                return
+            if _same_file(descriptor, self.folder / NAME):
+                self._descriptor = descriptor
+            else:  # an empty record, removed by a run that ended meanwhile
+                os.close(descriptor)
+
+    def _tidy(self, descriptor: int) -> None:
+        data = os.pread(descriptor, os.fstat(descriptor).st_size, 0) if hasattr(os, "pread") else b"?"
+        if not data:
+            (self.folder / NAME).unlink()
+            if self._is_new:
+                self.folder.rmdir()  # if it stayed empty
+            return
+        entries = _parsed(data)
+        if data.count(b"\n") > 2 * len(entries) + MOST_STALE_LINES:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, b"".join(_line(name, *entry) for name, kept in entries.items() for entry in kept))
+
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name), self._place)  # noqa: PTH118
+
+
+def _parsed(data: bytes) -> dict[str, list[tuple[str, Origin]]]:
+    """Return the last two entries of each name: the older is that of the file while the newer has not its name yet."""
+    entries: dict[str, list[tuple[str, Origin]]] = {}
+    for line in data.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that a killed run has not finished
+            value = json.loads(line)
+            entry = (value["sha256"], Origin(value["source"], value["model"], value["options"]))
+            entries[value["output"]] = [*entries.get(value["output"], [])[-1:], entry]
+    return entries
+
+
+def _line(name: str, digest: str, origin: Origin) -> bytes:
+    # The line end comes first, so that what a killed run has not finished does not swallow it.
+    return f"\n{json.dumps({'output': name, 'sha256': digest, **dataclasses.asdict(origin)})}".encode()
+
+
+def _same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _offset(name: str) -> int:
+    """Return the byte that stands for a name: past any that the record has, and too many for two to meet."""
+    digest = hashlib.blake2b(os.fsencode(name.casefold()), digest_size=7).digest()
+    return 2**40 + int.from_bytes(digest, "big")
+
+
+def _lock_byte(descriptor: int, offset: int, length: int = 1) -> bool:
+    """Lock without waiting; length 0 is up to any end. Where the file system has no locks, every lock is had."""
+    try:
+        import fcntl
+    except ImportError:
+        return _lock_byte_on_windows(descriptor, offset, length)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _lock_byte_on_windows(descriptor: int, offset: int, length: int) -> bool:
+    import msvcrt
+
+    if not length:
+        return False
+    os.lseek(descriptor, offset % 2**31, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, length)  # type: ignore[attr-defined,unused-ignore]
+    except OSError:
+        return False
+    return True
+
+
+def file_digest(path: Path) -> str | None:
+    """Return the SHA-256 of a regular file; None if it is not one or cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            while data := file.read(1 << 20):
+                digest.update(data)
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+class Records:
+    """The records of the folders that a run reads from and writes into, each opened once."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, FolderRecord] = {}
+        self._locked = 0
+
+    def of(self, folder: Path) -> FolderRecord:
+        """Return the record of a folder."""
+        key = os.path.realpath(folder)
+        if key not in self._records:
+            self._records[key] = FolderRecord(folder)
+        return self._records[key]
+
+    def is_output(self, path: Path) -> bool:
+        """Whether the file is as a run wrote it, by the record of its folder or one above."""
+        return any(record.holds(path) for record in self._above(path))
+
+    def wrote(self, path: Path) -> bool:
+        """Whether a run has written a file of this name."""
+        return any(record.wrote(path) for record in self._above(path))
+
+    def _above(self, path: Path) -> Iterator[FolderRecord]:
+        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links keep their names
+        return (self.of(folder) for folder in absolute.parents)
+
+    def lock(self, outputs: Iterable[tuple[Path, Path]]) -> None:
+        """Claim outputs, given with the folders of their records; see :meth:`FolderRecord.lock`."""
+        folders: dict[str, tuple[FolderRecord, list[Path]]] = {}
+        for folder, path in outputs:
+            folders.setdefault(os.path.realpath(folder), (self.of(folder), []))[1].append(path)
+        for record, paths in list(folders.values())[:MOST_LOCKED_FOLDERS]:
+            record.lock(paths)
+
+    def faults(self) -> list[str]:
+        """Return one line for each folder whose record lacks an output."""
+        incomplete = (record for record in self._records.values() if record.incomplete)
+        return [f"{record.folder}: no record of outputs can be kept in it ({record.fault})" for record in incomplete]
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for record in self._records.values():
+            record.close()

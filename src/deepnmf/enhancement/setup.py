@@ -1,0 +1,85 @@
+"""The model of a run: loaded, adapted to a noise profile, put on a device."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DeepnmfError
+from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, Model, load_model
+from .adapt import Profile
+from .record import file_digest
+
+
+@dataclass(frozen=True)
+class ModelSetup:
+    """A model that is ready, and what is left to do with it for each recording.
+
+    Attributes
+    ----------
+    model : Model
+        Loaded; a noise profile from a file is in it.
+    profile : Profile or None
+        Noise to learn from each recording.
+    label : str
+        What was done to the model since it was loaded; equal labels give equal models.
+    """
+
+    model: Model
+    profile: Profile | None = None
+    label: str = ""
+
+
+def parse_profile(noise_profile: str | None, adapt: bool, replace: bool) -> Profile | None:
+    """Return the profile that options ask for: a file, ``START:END`` in seconds, or each recording itself.
+
+    Raises
+    ------
+    DeepnmfError
+        If a profile and adaptation are both asked for.
+
+    Examples
+    --------
+    >>> parse_profile("0:0.5", adapt=False, replace=True)
+    Profile(source=(0.0, 0.5), replace=True)
+    """
+    if noise_profile is None:
+        return Profile(None, replace) if adapt else None
+    if adapt:
+        raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
+    if span := re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", noise_profile):
+        return Profile((float(span[1]), float(span[2])), replace)
+    return Profile(Path(noise_profile), replace)
+
+
+def set_up_model(name: str | None = None, profile: Profile | None = None, device: str = "cpu") -> ModelSetup:
+    """Load a model and do with it what can be done before the first recording.
+
+    Parameters
+    ----------
+    name : str, optional
+        As for :func:`deepnmf.load_model`; by default the package's default model, or with a profile the one that has
+        noise atoms.
+    profile : Profile, optional
+        Noise to learn.
+    device : str
+        Where masks are computed.
+
+    Raises
+    ------
+    DeepnmfError
+        If there is no such model or device, or the model or device cannot learn noise.
+    """
+    model = load_model(name or (DEFAULT_MODEL if profile is None else ADAPTABLE_MODEL))
+    label = device
+    if profile is not None and isinstance(profile.source, Path):
+        label = f"{device} {file_digest(profile.source)} {profile.replace}"
+        model, profile = profile.model_for(model, None), None
+    if device != "cpu":
+        from .device import on_device
+
+        if profile is not None:
+            raise DeepnmfError("learning from each recording runs on the CPU; leave --device out")
+        model = on_device(model, device)
+    return ModelSetup(model, profile, label)
