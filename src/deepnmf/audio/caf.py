@@ -1,4 +1,4 @@
-"""The data chunk of CAF files: libsndfile refuses one that is cut short, FFmpeg takes it for whole."""
+"""The data chunk of CAF files: libsndfile refuses one that is cut short or of unknown length."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .inputs import ByteStream
 
 @dataclass(frozen=True)
 class CafData:
-    """A data chunk that is not all there.
+    """A data chunk whose size is not that of the data in the file.
 
     Attributes
     ----------
     size_at : int
         Position of its size in the file.
     promised, found : int
-        Bytes by its size, and bytes in the file.
+        Bytes by its size, which is -1 if a program wrote into a pipe, and bytes in the file.
     """
 
     size_at: int
@@ -25,17 +25,16 @@ class CafData:
     found: int
 
 
-def find_cut_caf(stream: ByteStream) -> CafData | None:
-    """Return the data chunk of a CAF file if the file ends within it, and go back to where the file stands."""
+def find_odd_caf(stream: ByteStream) -> CafData | None:
+    """Return the data chunk of a CAF file if its size is not true, and go back to where the file stands."""
     origin, size = stream.tell(), stream.size or 0
-    at, cut = origin + 8, None
-    while at + 12 <= size and cut is None:
+    at, odd = origin + 8, None
+    while at + 12 <= size and odd is None:
         stream.seek(at)
         name, length = struct.unpack(">4sq", stream.read(12))
-        if name == b"data" and length > size - at - 12:
-            cut = CafData(at + 4, length, size - at - 12)
-        if length < 0:
-            break
-        at += 12 + length
+        found = size - at - 12
+        if name == b"data" and not 0 <= length <= found:
+            odd = CafData(at + 4, length, found)
+        at += 12 + max(0, length)
     stream.seek(origin)
-    return cut
+    return odd

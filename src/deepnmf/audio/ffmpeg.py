@@ -9,6 +9,7 @@ and no protocol may be opened: a recording can name no other file or address.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import struct
 import time
@@ -26,7 +27,25 @@ from .wav import placeholder
 FORMATS = (
     *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dsf", "dss", "dts", "dtshd"),
     *("eac3", "flac", "flv", "ircam", "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "mxf", "nut"),
-    *("nistsphere", "ogg", "oma", "qcp", "rm", "shn", "sox", "tak", "tta", "voc", "w64", "wav", "wtv", "wv", "xwma"),
+    *(
+        "nistsphere",
+        "ogg",
+        "oma",
+        "qcp",
+        "rm",
+        "shn",
+        "sox",
+        "iff",
+        "hcom",
+        "tak",
+        "tta",
+        "voc",
+        "w64",
+        "wav",
+        "wtv",
+        "wv",
+        "xwma",
+    ),
 )
 """Demultiplexers that read one file and nothing else."""
 PROMISING = ("mov", "matroska", "asf", "wv", "ape", "tta", "avi", "flac", "caf", "flv", "tak", "mpc", "mpc8", "w64")
@@ -97,8 +116,14 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
     except InputError:
         raise
     except (av.FFmpegError, ValueError, EOFError) as error:
-        index = " without its index, which stands at the end: cut short" if head[4:8] == b"ftyp" else ""
-        raise InputError(f"{stream.name}: not readable as audio ({library_reason(error)}{index})") from None
+        raise InputError(f"{stream.name}: not readable as audio ({_refusal(error, head)})") from None
+
+
+def _refusal(error: Exception, head: bytes) -> str:
+    if getattr(error, "errno", None) == errno.EINVAL:
+        return "not one of the formats that are decoded"
+    index = "; cut short? the index of such files stands at their end" if head[4:8] == b"ftyp" else ""
+    return library_reason(error) + index
 
 
 class FfmpegDecoder:
@@ -151,25 +176,31 @@ class FfmpegDecoder:
         import av
 
         last = time.monotonic()
-        packets = self._container.demux(*self._timed_tracks())
-        while True:
+        for packet in self._packets():
             try:
-                packet = next(packets, None)
-                if packet is None:
-                    break
-                self._note_time(packet)
                 frames = packet.decode() if packet.stream is self._track else []
             except (av.FFmpegError, EOFError) as error:
-                self.lost = self.lost or f"damaged after {self._end_seconds:.3f} s ({library_reason(error)})"
-                frames = []
-                if not isinstance(error, av.InvalidDataError):
-                    break
+                self._note_damage(error)
+                continue
             if time.monotonic() - last > STALL_SECONDS:
                 raise InputError(f"{self._name}: no sound was decoded from it for {STALL_SECONDS:.0f} s; convert it")
             for frame in frames:
                 yield frame
                 last = time.monotonic()
         self._check_end()
+
+    def _packets(self) -> Iterator[Any]:
+        import av
+
+        try:
+            for packet in self._container.demux(*self._timed_tracks()):
+                self._note_time(packet)
+                yield packet
+        except (av.FFmpegError, EOFError) as error:
+            self._note_damage(error)
+
+    def _note_damage(self, error: Exception) -> None:
+        self.lost = self.lost or f"damaged after {self._end_seconds:.3f} s ({library_reason(error)})"
 
     def _timed_tracks(self) -> list[Any]:
         """Return the tracks to look at: all if only their common length is known."""
@@ -183,7 +214,7 @@ class FfmpegDecoder:
     def _check_end(self) -> None:
         promised = self._promised_seconds()
         if not self.lost and promised and self._end_seconds < promised - LENGTH_SLACK_SECONDS:
-            self.lost = f"{self._end_seconds:.3f} of {promised:.3f} s are there"
+            self.lost = f"truncated, {self._end_seconds:.3f} of {promised:.3f} s are there"
 
     def _promised_seconds(self) -> float:
         if self._container.format.name.split(",")[0] not in PROMISING:
@@ -245,7 +276,7 @@ def _cut_riff(stream: ByteStream) -> str:
     (promised,) = struct.unpack("<4xI", head) if head[:4] == b"RIFF" else (0,)
     there = (stream.size or 0) - stream.tell() - 8
     return (
-        f"its header promises {promised} bytes, the file has {there}"
+        f"truncated, its header promises {promised} bytes, the file has {there}"
         if promised > there and not placeholder(promised)
         else ""
     )

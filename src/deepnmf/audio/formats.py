@@ -92,7 +92,19 @@ class Tags:
 
 
 class NotOurs(Exception):  # noqa: N818 - no fault: another decoder's turn
-    """A format that this decoder lacks; its text says what the decoder found."""
+    """A format that this decoder lacks.
+
+    Parameters
+    ----------
+    found : str
+        What the decoder found.
+    lost : str
+        What is missing in the file, whoever decodes it.
+    """
+
+    def __init__(self, found: str = "", lost: str = "") -> None:
+        super().__init__(found)
+        self.lost = lost
 
 
 class Source(Protocol):

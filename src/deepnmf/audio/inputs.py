@@ -149,7 +149,7 @@ class Window:
         """Return up to `count` bytes."""
         left = max(0, self._stop - self._start - self._position)
         if self._position >= ENDLESS_BYTES - 2 * ID3V1_BYTES:
-            return bytes(min(count, self.length - self._position))  # where libmpg123 looks for tags
+            return bytes(max(0, min(count, self.length - self._position)))  # where libmpg123 looks for tags
         try:
             self._file.seek(self._start + self._position)
             data = self._file.read(left if count < 0 else min(count, left))
@@ -163,7 +163,8 @@ class Window:
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.length}[whence]
-        self._position = max(0, base + offset)
+        if base + offset >= 0:  # a file, too, stays where it is otherwise
+            self._position = base + offset
         return self._position
 
     def tell(self) -> int:

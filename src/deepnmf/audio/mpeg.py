@@ -59,7 +59,7 @@ def find_mpeg_audio(stream: ByteStream) -> MpegAudio | None:
     """Return where the sound of a file is if it consists of MPEG audio frames, else None."""
     try:
         with mmap.mmap(stream.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _scan(data, _after_id3(data, stream.tell()))
+            return _scan(data, _after_tags(data, stream.tell()))
     except (OSError, ValueError):  # what cannot be mapped is no file
         return None
 
@@ -73,7 +73,9 @@ def _scan(data: mmap.mmap, at: int) -> MpegAudio | None:
     promised, delay, padding = _information(data[start : start + head.size], head)
     if promised is not None:
         start += head.size
-    count, stop = _walk(data, start)
+    count, stop, covered = _walk(data, start)
+    if 2 * covered <= len(data) - start:  # chance finds such frames in anything
+        return None
     first = delay + DECODER_DELAY if delay else 0
     last = max(0, padding - DECODER_DELAY) if delay else 0  # padding that the encoder put behind the sound
     whole = max(0, (promised or 0) * head.samples - first - last)
@@ -81,26 +83,26 @@ def _scan(data: mmap.mmap, at: int) -> MpegAudio | None:
     return MpegAudio(start, stop, first, max(0, frames), whole)
 
 
-def _walk(data: mmap.mmap, at: int) -> tuple[int, int]:
-    """Return the number of whole frames from `at`, and the end of the last one."""
-    count, stop = 0, at
+def _walk(data: mmap.mmap, at: int) -> tuple[int, int, int]:
+    """Return the number of whole frames from `at`, the end of the last one, and how many bytes are theirs."""
+    count, stop, covered = 0, at, 0
     while True:
         frame = _parse(data[at : at + 4])
         if frame is None:
             found = _next_frame(data, at)
             if found is None:
-                return count, stop
+                return count, stop, covered
             at = found
         elif at + frame.size > len(data):
-            return count, stop
+            return count, stop, covered
         else:
-            count += 1
+            count, covered = count + 1, covered + frame.size
             at = stop = at + frame.size
 
 
 def _next_frame(data: mmap.mmap, at: int) -> int | None:
     """Return the position of the first frame from `at` that others of its kind follow, tags passed over."""
-    at = _after_id3(data, at)
+    at = _after_tags(data, at)
     end = min(len(data), at + SEARCH_BYTES)
     while (at := data.find(b"\xff", at, end)) >= 0:
         if _begins_frames(data, at):
@@ -114,7 +116,7 @@ def _begins_frames(data: mmap.mmap, at: int) -> bool:
     for _ in range(3):
         frame = _parse(data[at : at + 4])
         if frame is None or (kind is not None and frame.kind != kind):
-            return kind is not None and at >= len(data)  # a short file may hold fewer
+            return kind is not None and at == len(data)  # a short file may hold fewer
         kind, at = frame.kind, at + frame.size
     return True
 
@@ -152,8 +154,16 @@ def _information(frame: bytes, head: _Frame) -> tuple[int | None, int, int]:
     return None, 0, 0
 
 
-def _after_id3(data: mmap.mmap, at: int) -> int:
+def _after_tags(data: mmap.mmap, at: int) -> int:
     """Return the position behind the ID3v2 tags at `at`."""
-    while data[at : at + 3] == b"ID3" and len(head := data[at : at + 10]) == 10:
-        at += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + (10 if head[5] & 0x10 else 0)
+    while (behind := after_id3(data[at : at + 10], at)) > at:
+        at = behind
     return at
+
+
+def after_id3(head: bytes, at: int) -> int:
+    """Return the position behind the ID3v2 tag that stands at `at` and begins with `head`, or else `at`."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return at
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return at + 10 + size + (10 if head[5] & 0x10 else 0)

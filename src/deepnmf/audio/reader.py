@@ -14,13 +14,13 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, is_installed
 from . import wav
 from .ffmpeg import open_ffmpeg
 from .formats import LARGEST_CHANNELS, Encoding, NotOurs, Tags
 from .inputs import ByteStream, open_input
 from .signatures import SIGNATURE_BYTES, signature
-from .sndfile import open_sndfile
+from .sndfile import SndfileDecoder, open_sndfile
 
 BLOCK_SECONDS = 2.0
 UNKNOWN_BYTES = 1 << 26
@@ -100,9 +100,9 @@ class AudioReader:
             raise InputError(f"{self.path}: {self.encoding.channels} channels; 1 to {LARGEST_CHANNELS} can be read")
         if self.encoding.rate_hz <= 0:
             raise InputError(f"{self.path}: a sampling rate of {self.encoding.rate_hz} Hz; repair its header")
-        if self.encoding.frames == 0:
-            raise self._empty()
         self._report_loss()
+        if self.encoding.frames == 0 and not self._loss_reported:
+            raise self._empty()
 
     def blocks(self, seconds: float = BLOCK_SECONDS, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield blocks ``(channels, n)``, float32, of at most about `seconds`, from sample `start` up to `stop`.
@@ -113,32 +113,30 @@ class AudioReader:
             If it ends early or cannot be decoded and is not to be salvaged, or holds NaN or infinite samples.
         """
         step = max(1, int(min(seconds * self.encoding.rate_hz, BLOCK_VALUES // self.encoding.channels)))
-        self._go_to(start, step)
+        self._go_to(start)
         while stop is None or self._position < stop:
             block = self._decoder.read(step if stop is None else min(step, stop - self._position))
-            if not block.shape[1]:
-                return self._end()
             self._check_finite(block)
             self._position += block.shape[1]
-            yield block
+            goes_on = self._report_loss()
+            if block.shape[1]:
+                yield block
+            elif not goes_on:
+                return self._end()
 
     def _end(self) -> None:
-        """Check, at the end, that all is there."""
-        self._report_loss()
         if not self._position:
             raise self._empty()
 
-    def _go_to(self, start: int, step: int) -> None:
+    def _go_to(self, start: int) -> None:
         """Go to sample `start`, or to the end if that comes first; formats that cannot seek are read up to there."""
         if start == self._position:
             return
-        if self._decoder.seek(start):
-            self._position = start
-            return
-        if start < self._position:
-            self._rewind()
-        while self._position < start and (n := self._decoder.read(min(step, start - self._position)).shape[1]):
-            self._position += n
+        if not self._decoder.seek(start):
+            if start < self._position:
+                self._rewind()
+            self._skip(start - self._position)
+        self._position = start
 
     def _rewind(self) -> None:
         if self._stream.size is None:
@@ -152,14 +150,41 @@ class AudioReader:
         at = (self._position + int(np.argmin(np.isfinite(block).all(axis=0)))) / self.encoding.rate_hz
         raise InputError(f"{self.path}: holds NaN or infinite samples, the first at {at:.3f} s; repair it first")
 
-    def _report_loss(self) -> None:
-        """Refuse a recording that is cut short, or note it once if it is to be salvaged."""
-        if not self._decoder.lost or self._loss_reported:
-            return
+    def _report_loss(self) -> bool:
+        """Refuse a recording that is cut short or damaged; if it is to be salvaged, note it once.
+
+        Returns
+        -------
+        bool
+            Whether another decoder goes on where this one has ended.
+        """
+        lost = self._decoder.lost
+        if not lost or self._loss_reported:
+            return False
         if not self._salvage:
-            raise InputError(f"{self.path}: truncated, {self._decoder.lost}; fetch it again, or salvage what is there")
+            raise InputError(f"{self.path}: {lost}; fetch it again, or salvage what is there")
         self._loss_reported = True
-        self.notes.append(f"{self.path}: truncated, {self._decoder.lost}; these were taken")
+        self.notes.append(f"{self.path}: {lost}; what is there was taken")
+        return isinstance(self._decoder, SndfileDecoder) and is_installed("av") and self._go_on_with_ffmpeg()
+
+    def _go_on_with_ffmpeg(self) -> bool:
+        """Change the decoder: where libsndfile gives up, FFmpeg leaves out what is damaged and goes on."""
+        self._stream.seek(self._origin)
+        try:
+            decoder = open_ffmpeg(self._stream, "")
+        except InputError:
+            return False
+        if (decoder.encoding.rate_hz, decoder.encoding.channels) != (self.encoding.rate_hz, self.encoding.channels):
+            return False
+        self._decoder = decoder
+        self._skip(self._position)
+        return True
+
+    def _skip(self, count: int) -> None:
+        """Read `count` samples and drop them."""
+        step = BLOCK_VALUES // self.encoding.channels
+        while count > 0 and (n := self._decoder.read(min(step, count)).shape[1]):
+            count -= n
 
     def _empty(self) -> InputError:
         return InputError(f"{self.path}: no samples in it; leave it out")
@@ -187,4 +212,6 @@ def _decoder(stream: ByteStream, raw: Encoding | None) -> Decoder:
         return open_sndfile(stream)
     except NotOurs as reason:
         stream.seek(origin)
-        return open_ffmpeg(stream, str(reason))
+        decoder = open_ffmpeg(stream, str(reason))
+        decoder.lost = decoder.lost or reason.lost
+        return decoder

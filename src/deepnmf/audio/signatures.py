@@ -46,9 +46,9 @@ def signature(head: bytes) -> bool:
     >>> signature(b"fLaC" + bytes(60)), signature(b"Some text"), signature(b"")
     (True, False, False)
     """
-    return any(head[at : at + len(magic)] == magic for at, magic in _SIGNATURES) or _is_mpeg_audio(head)
+    return any(head[at : at + len(magic)] == magic for at, magic in _SIGNATURES) or is_mpeg_audio(head)
 
 
-def _is_mpeg_audio(head: bytes) -> bool:
+def is_mpeg_audio(head: bytes) -> bool:
     """Whether it can be the header of a frame of MP3, MP2 or ADTS AAC."""
     return len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x18 != 0x08 and head[2] < 0xF0

@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import InputError
-from .caf import CafData, find_cut_caf
+from .caf import find_odd_caf
 from .formats import Encoding, NotOurs, Tags, library_reason
 from .id3 import read_id3
 from .inputs import ByteStream, Window
-from .mpeg import MpegAudio, find_mpeg_audio
+from .mpeg import MpegAudio, after_id3, find_mpeg_audio
 from .ogg import OggPages, scan_ogg
+from .quiet import quiet_mpg123
+from .signatures import SIGNATURE_BYTES, is_mpeg_audio, signature
 from .wav import placeholder
 
 _Result = TypeVar("_Result")
@@ -33,32 +35,51 @@ def open_sndfile(stream: ByteStream) -> SndfileDecoder:
     NotOurs
         If it has not.
     """
-    start, size = stream.tell(), stream.size or 0
-    head = stream.peek(4)
-    if head == b"OggS":
+    head = stream.peek(SIGNATURE_BYTES)
+    if head.startswith(b"OggS"):
         return _open_ogg(stream, scan_ogg(stream))
-    window = Window(stream.file, start, size)
-    if head == b"caff" and (cut := find_cut_caf(stream)) is not None:
-        return _open_cut_caf(stream, window, cut)
-    if head in (b"fLaC", b"FORM", b"caff", b".snd", b"riff") or (mpeg := find_mpeg_audio(stream)) is None:
-        return SndfileDecoder(stream.name, window)
+    if head.startswith(b"Creative Voice File") or head[8:12] == b"8SVX":
+        raise NotOurs("libsndfile misreads VOC and 8SVX")
+    if head.startswith(b"caff"):
+        return _open_caf(stream)
+    if head.startswith(b"ID3") or is_mpeg_audio(head) or not signature(head):
+        if (mpeg := find_mpeg_audio(stream)) is not None:
+            return MpegDecoder(stream, mpeg)
+        stream.seek(after_id3(head, stream.tell()))
+    return _open_other(stream)
+
+
+def _open_other(stream: ByteStream) -> SndfileDecoder:
+    origin = stream.tell()
+    with quiet_mpg123():
+        decoder = SndfileDecoder(stream.name, Window(stream.file, origin, stream.size or 0))
+    if not decoder.encoding.subtype.startswith("MPEG"):
+        return decoder
+    stream.seek(origin)  # MP3 in WAV; libsndfile estimates its length
+    if (mpeg := find_mpeg_audio(stream)) is None:
+        raise NotOurs("no sequence of MPEG frames")
     return MpegDecoder(stream, mpeg)
 
 
 def _open_ogg(stream: ByteStream, pages: OggPages) -> SndfileDecoder:
     if pages.chained:
-        raise NotOurs("several streams one after the other")
-    decoder = SndfileDecoder(stream.name, Window(stream.file, stream.tell(), pages.stop))
-    if not pages.ended:
-        seconds = (decoder.encoding.frames or 0) / decoder.encoding.rate_hz
-        decoder.lost = f"its last page is missing; {seconds:.3f} s are there"
+        raise NotOurs("several streams one after the other", pages.lost)
+    try:
+        decoder = SndfileDecoder(stream.name, Window(stream.file, stream.tell(), pages.stop))
+    except NotOurs as reason:
+        raise NotOurs(str(reason), pages.lost) from None
+    decoder.lost = pages.lost
     return decoder
 
 
-def _open_cut_caf(stream: ByteStream, window: Window, cut: CafData) -> SndfileDecoder:
-    window.patch = (cut.size_at - stream.tell(), struct.pack(">q", cut.found))
+def _open_caf(stream: ByteStream) -> SndfileDecoder:
+    window = Window(stream.file, stream.tell(), stream.size or 0)
+    odd = find_odd_caf(stream)
+    if odd is not None:
+        window.patch = (odd.size_at - stream.tell(), struct.pack(">q", odd.found))
     decoder = SndfileDecoder(stream.name, window)
-    decoder.lost = f"its header promises {cut.promised} bytes of sound, the file has {cut.found}"
+    if odd is not None and odd.promised > 0:
+        decoder.lost = f"truncated, its header promises {odd.promised} bytes of sound, the file has {odd.found}"
     return decoder
 
 
@@ -76,7 +97,7 @@ class SndfileDecoder:
         self._position = 0
         promised = _promised_bytes(file.extra_info)
         if promised is not None:
-            self.lost = f"its header promises {promised} bytes of sound, the file has {window.length}"
+            self.lost = f"truncated, its header promises {promised} bytes of sound, the file has {window.length}"
 
     def read(self, count: int) -> np.ndarray:
         """Return up to `count` samples of each channel; none at the end."""
@@ -110,7 +131,7 @@ class SndfileDecoder:
             raise InputError(f"{self._name}: cannot read ({self._window.failure.strerror})")
         rate_hz, frames = self.encoding.rate_hz, self.encoding.frames
         if frames is not None and self._position < frames and not self.lost:
-            self.lost = f"{self._position / rate_hz:.3f} of {frames / rate_hz:.3f} s are there"
+            self.lost = f"truncated, {self._position / rate_hz:.3f} of {frames / rate_hz:.3f} s are there"
         elif reason and not self.lost:
             self.lost = f"damaged after {self._position / rate_hz:.3f} s ({reason})"
 
@@ -120,22 +141,25 @@ class MpegDecoder(SndfileDecoder):
 
     def __init__(self, stream: ByteStream, mpeg: MpegAudio) -> None:
         text = read_id3(stream)
-        super().__init__(stream.name, Window(stream.file, mpeg.start, mpeg.stop, endless=True))
+        with quiet_mpg123():
+            super().__init__(stream.name, Window(stream.file, mpeg.start, mpeg.stop, endless=True))
         self._mpeg, self.lost, self.tags = mpeg, "", Tags(text)
         encoding = self.encoding
         self.encoding = Encoding(encoding.rate_hz, encoding.channels, mpeg.frames, encoding.container, encoding.subtype)
         if mpeg.frames < mpeg.promised:
             rate_hz = encoding.rate_hz
-            self.lost = f"{mpeg.frames / rate_hz:.3f} of {mpeg.promised / rate_hz:.3f} s are there"
+            self.lost = f"truncated, {mpeg.frames / rate_hz:.3f} of {mpeg.promised / rate_hz:.3f} s are there"
         self.seek(0)
 
     def read(self, count: int) -> np.ndarray:
         """Return up to `count` samples of each channel; none at the end."""
-        return super().read(min(count, self._mpeg.frames - self._position))
+        with quiet_mpg123():
+            return super().read(min(count, self._mpeg.frames - self._position))
 
     def seek(self, frame: int) -> bool:
         """Go to a sample; whether that is possible."""
-        _undisturbed(lambda: self._file.seek(frame + self._mpeg.first))
+        with quiet_mpg123():
+            _undisturbed(lambda: self._file.seek(frame + self._mpeg.first))
         self._position = frame
         return True
 

@@ -66,7 +66,7 @@ class SampleReader:
         self.lost = ""
         self.encoding = encoding
         self._stream, self._layout, self._claimed = stream, layout, claimed
-        self._frame_bytes = layout.size * encoding.channels
+        self._frame_bytes = layout.size * max(1, encoding.channels)
         self._start = stream.tell() if stream.size is not None else 0
         self._at = 0  # bytes of sound given
         self._partial = b""
@@ -140,7 +140,7 @@ class SampleReader:
     def _note_missing(self, there: int) -> None:
         if self._claimed is not None and there < self._claimed:
             rate = self._frame_bytes * self.encoding.rate_hz
-            self.lost = f"{there / rate:.3f} of {self._claimed / rate:.3f} s are there"
+            self.lost = f"truncated, {there / rate:.3f} of {self._claimed / rate:.3f} s are there"
 
 
 def _is_sound(stream: ByteStream, length: int) -> bool:
@@ -262,7 +262,7 @@ class _Header:
 
 def placeholder(size: int) -> bool:
     """Whether it is a number that programs write which do not know the length."""
-    return size >= 2**63 or 2**32 - 2**16 <= size < 2**32 or abs(size - 2**31) <= 2**16
+    return size >= 2**63 - 2**16 or 2**32 - 2**16 <= size < 2**32 or 0x7F000000 <= size <= 2**31 + 2**16
 
 
 def _right_justified(data: bytes) -> bool:

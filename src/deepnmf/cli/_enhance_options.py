@@ -24,7 +24,7 @@ class ProfileMode(str, Enum):
 
 
 Inputs = Annotated[
-    list[str] | None, typer.Argument(help="Audio files, folders, patterns, or - for WAV on stdin.", show_default=False)
+    list[str] | None, typer.Argument(help="Audio files, folders, patterns, or - for stdin.", show_default=False)
 ]
 Output = Annotated[
     str | None,
