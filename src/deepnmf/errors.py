@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import unicodedata
 
 
 class DeepnmfError(Exception):
@@ -59,3 +60,15 @@ def is_installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except ImportError:  # an import hook that refuses
         return False
+
+
+def printable(text: str) -> str:
+    r"""Return text as one line: control characters, and what UTF-8 cannot hold, as in odd names, escaped.
+
+    Examples
+    --------
+    >>> print(printable("two\nlines"))
+    two\nlines
+    """
+    kinds = {"Cc", "Cs", "Zl", "Zp"}
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in kinds else c for c in text)

@@ -124,6 +124,11 @@ def _is_terminal() -> bool:
     return False
 
 
+def note(line: str) -> None:
+    """Print a line to stderr as the command line prints an error; nothing wrong with stderr disturbs."""
+    _print(f"deepnmf: {line}")
+
+
 def _print(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)

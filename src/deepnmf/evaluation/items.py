@@ -31,6 +31,12 @@ class Signals:
     enhance_seconds: float = 0.0
     """Time that enhancing took; 0 for files that were enhanced before."""
 
+    def __post_init__(self) -> None:
+        for name in ("reference", "enhanced", "noisy"):
+            samples = getattr(self, name)
+            if samples is not None and not np.isfinite(samples).all():
+                raise DeepnmfError(f"the {name} signal has NaN or infinite samples")
+
 
 @dataclass(frozen=True)
 class Item:
@@ -69,8 +75,15 @@ class Item:
 
     def stamp(self) -> list[object]:
         """Return what changes if the recording does: its description, and size and time of its files."""
-        stats = [Path(file).stat() if Path(file).exists() else None for file in self.files]
-        return [dataclasses.asdict(self), [s and [s.st_size, s.st_mtime_ns] for s in stats]]
+        return [dataclasses.asdict(self), [_size_and_time(file) for file in self.files]]
+
+
+def _size_and_time(file: str) -> list[int] | None:
+    try:
+        found = Path(file).stat()
+    except (OSError, ValueError):  # missing, out of reach, or no name of a file: scoring will say so
+        return None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def manifest_items(manifest: Path, split: str) -> list[Item]:

@@ -1,15 +1,17 @@
-"""Scores of an unfinished run, one JSON line each, written as they are made so that a kill loses none of them."""
+"""Scores of an unfinished run, one checked JSON line each, written as they are made so that a kill loses none."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import checked_line, read_checked_line
 from ..errors import DeepnmfError
+
+PARTIAL_SCORES = "scores.partial.jsonl"
 
 
 @dataclass(frozen=True)
@@ -20,37 +22,65 @@ class Score:
     enhance_seconds: float
 
 
-def read_journal(path: Path) -> dict[str, Score]:
-    """Return the scores in a journal by their key; none if there is no such file."""
-    known = {}
-    with contextlib.suppress(OSError):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # the line that a kill cut short
-                record = json.loads(line)
-                known[record["key"]] = Score(record["row"], record["enhance_seconds"])
-    return known
+def read_partial_scores(path: Path) -> tuple[dict[str, Score], int]:
+    """Return the scores of an unfinished run by their key, and how many of its lines are damaged.
 
-
-@contextlib.contextmanager
-def journal(path: Path) -> Iterator[Callable[[str, Score], None]]:
-    """Open a journal and yield the function that adds a score under its key.
+    The last line may be cut short by the kill itself. No file has no scores.
 
     Raises
     ------
     DeepnmfError
-        If it cannot be written.
+        If it cannot be read.
     """
+    if path.exists() and not path.is_file():  # a device or pipe would never end
+        raise DeepnmfError(f"{path}: cannot read, it is no file; delete it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
+        lines = path.read_bytes().split(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, 0
     except OSError as error:
-        raise DeepnmfError(f"{path}: cannot write ({error.strerror}); choose another output folder") from None
+        raise DeepnmfError(f"{path}: cannot read ({error.strerror}); delete it") from None
+    records = [read_checked_line(line) for line in lines if line.strip()]
+    sound = [record for record in records if record is not None and _is_score(record)]
+    known = {record["key"]: Score(record["row"], record["enhance_seconds"]) for record in sound}
+    return known, len(records) - len(sound)
+
+
+def _is_score(record: dict[str, Any]) -> bool:
+    numbers = isinstance(record.get("enhance_seconds"), float | int)
+    return numbers and isinstance(record.get("key"), str) and isinstance(record.get("row"), dict)
+
+
+@contextlib.contextmanager
+def append_partial_scores(path: Path) -> Iterator[Callable[[str, Score], None]]:
+    """Open the file of an unfinished run and yield the function that adds a score under its key.
+
+    Raises
+    ------
+    DeepnmfError
+        If it cannot be written; so does the function, as when the disk is full.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab", buffering=0)
     with file:
+
+        def write(line: bytes) -> None:
+            with _naming(path):
+                if file.write(line) != len(line):
+                    raise OSError(0, "the disk is full")
 
         def append(key: str, score: Score) -> None:
             record = {"key": key, "row": score.row, "enhance_seconds": score.enhance_seconds}
-            file.write(json.dumps(record) + "\n")
-            file.flush()
+            write(checked_line(record).encode())
 
-        file.write("\n")  # ends a line that a kill cut short
+        write(b"\n")  # ends a line that a kill cut short
         yield append
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DeepnmfError(f"{path}: cannot write ({error.strerror}); finished scores are kept") from None

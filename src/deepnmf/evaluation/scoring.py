@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import sys
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
+from .._version import __version__
 from ..audio.files import write
 from ..config import fingerprint
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, printable
+from ..progress import Progress
 from .items import Item, Signals
 from .metrics import METRICS
-from .partial_scores import Score, journal, read_journal
+from .partial_scores import Score, append_partial_scores, read_partial_scores
 from .systems import System
+from .workers import score_each
 
 DECIMALS = 6
 """Scores are rounded to these, so that the last bits of another machine's arithmetic do not show."""
@@ -31,7 +26,7 @@ PARTS = ("input", "output", "improvement")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScoringConfig:
     """How every recording is scored.
 
     Attributes
@@ -50,33 +45,31 @@ class Plan:
 
     def key(self, item: Item) -> str:
         """Return a hash of all that decides the scores of `item`."""
-        from .._version import __version__
-
         variants = {name: METRICS[name].variant for name in self.metrics}
         system = self.system and [self.system.name, self.system.rate_hz, self.system.sha256]
         return fingerprint([__version__, variants, system, str(self.audio), item.stamp()])
 
 
 @dataclass
-class Scores:
+class ScoredRun:
     """What came of all recordings, in their order."""
 
     scores: list[Score] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
-def score_all(items: list[Item], plan: Plan, partial: Path, jobs: int = 1) -> Scores:
-    """Score `items`; a bar and one line for each failure go to stderr.
+def score_all(items: list[Item], config: ScoringConfig, partial: Path, jobs: int = 1) -> ScoredRun:
+    """Score `items`; progress and one line for each failure go to stderr.
 
     Parameters
     ----------
     items : list of Item
         Recordings.
-    plan : Plan
+    config : ScoringConfig
         Metrics and system.
     partial : Path
-        Every score is appended to this file at once; scores found there of the same recording and plan are not made
-        again. It is removed when all recordings have been scored.
+        Every score is appended to this file at once; scores found there of the same recording and configuration are
+        not made again, except damaged ones.
     jobs : int
         Processes; each runs on one thread.
 
@@ -85,46 +78,50 @@ def score_all(items: list[Item], plan: Plan, partial: Path, jobs: int = 1) -> Sc
     DeepnmfError
         If `partial` cannot be written, or a process dies.
     """
-    keys = [plan.key(item) for item in items]
-    known = read_journal(partial)
+    keys = [config.key(item) for item in items]
+    known, damaged = read_partial_scores(partial)
     done = {index: known[key] for index, key in enumerate(keys) if key in known}
     todo = {index: item for index, item in enumerate(items) if index not in done}
     failed: dict[int, str] = {}
-    bar = tqdm(total=len(items), initial=len(done), desc="evaluate", unit="file", file=sys.stderr)
-    with bar, journal(partial) as append:
-        for index, result in _results(todo, plan, jobs):
+    with (
+        Progress("evaluate", len(items), "files", done=len(done)) as progress,
+        append_partial_scores(partial) as append,
+    ):
+        if damaged:
+            progress.write(
+                f"deepnmf: {partial}: {damaged} damaged or unfinished lines; their recordings are scored again"
+            )
+        for index, result in score_each(todo, config, jobs, score_item, warm_up):
             if isinstance(result, Score):
                 done[index] = result
                 append(keys[index], result)
             else:
                 failed[index] = result
-                tqdm.write(f"deepnmf: {result}", file=sys.stderr)
-            bar.update()
-    if not failed:
-        partial.unlink(missing_ok=True)
-    return Scores([done[index] for index in sorted(done)], [failed[index] for index in sorted(failed)])
+                progress.write(f"deepnmf: {result}")
+            progress.update()
+    return ScoredRun([done[index] for index in sorted(done)], [failed[index] for index in sorted(failed)])
 
 
-def score_item(item: Item, plan: Plan) -> Score:
+def score_item(item: Item, config: ScoringConfig) -> Score:
     """Score one recording on one thread.
 
     Raises
     ------
     DeepnmfError
-        If a file cannot be read, or the system fails.
+        If a file cannot be read, the system fails, or a signal is not finite.
     """
     with threadpool_limits(limits=1):
-        signals = item.signals(plan.system)
-        if plan.audio is not None:
-            write(_audio_path(plan.audio, item.id), signals.enhanced[None], signals.rate_hz, "FLOAT")
+        signals = item.signals(config.system)
+        if config.audio is not None:
+            write(_audio_path(config.audio, item.id), signals.enhanced[None], signals.rate_hz, "FLOAT")
         row = {
-            "id": item.id,
-            "speech": item.speech,
-            "noise_type": item.noise_type,
+            "id": printable(item.id),
+            "speech": printable(item.speech),
+            "noise_type": printable(item.noise_type),
             "snr_db": item.snr_db,
             "seconds": round(len(signals.reference) / signals.rate_hz, DECIMALS),
         }
-        for name in plan.metrics:
+        for name in config.metrics:
             row.update(_score_metric(name, signals))
     return Score(row, signals.enhance_seconds)
 
@@ -146,52 +143,12 @@ def _audio_path(folder: Path, identity: str) -> Path:
     return path
 
 
-def _results(todo: dict[int, Item], plan: Plan, jobs: int) -> Iterator[tuple[int, Score | str]]:
-    if jobs <= 1 or len(todo) <= 1:
-        _warm_up(plan)
-        for index, item in todo.items():
-            yield index, _attempt(item, plan)
-        return
-    context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), context, _start_worker, (plan,))
-    try:
-        futures = {pool.submit(_attempt, item, plan): index for index, item in todo.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise DeepnmfError(
-            "evaluate: a process died, perhaps out of memory; run again with fewer jobs, finished scores are kept"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _attempt(item: Item, plan: Plan) -> Score | str:
-    """Return the score, or the line that says why there is none."""
-    try:
-        return score_item(item, plan)
-    except DeepnmfError as error:
-        return f"{item.id}: {error}"
-
-
-def _start_worker(plan: Plan) -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a parent that is killed cannot stop its workers
-
-        def leave() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=leave, daemon=True).start()
-    _warm_up(plan)
-
-
-def _warm_up(plan: Plan) -> None:
+def warm_up(config: ScoringConfig) -> None:
     """Run everything once: libraries load before threads are limited, and no file pays for it in its time."""
-    rate_hz = plan.system.rate_hz if plan.system else 16000
+    rate_hz = config.system.rate_hz if config.system else 16000
     click = np.eye(1, rate_hz, rate_hz // 2, dtype=np.float32)[0]
     with contextlib.suppress(DeepnmfError):  # the recordings will tell
-        if plan.system is not None:
-            plan.system(click)
-    for name in plan.metrics:
+        if config.system is not None:
+            config.system(click)
+    for name in config.metrics:
         METRICS[name].score(click, click, rate_hz)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from ..errors import printable
 from .metrics import METRICS
 from .summary import undefined_total
 
@@ -35,7 +37,18 @@ def _heading(name: str) -> str:
 
 
 def _row(label: str, group: dict[str, Any], metrics: tuple[str, ...]) -> list[str]:
-    return [label, str(group["files"]), *(_cell(group[name], METRICS[name].decimals) for name in metrics)]
+    return [_escaped(label), str(group["files"]), *(_cell(group[name], METRICS[name].decimals) for name in metrics)]
+
+
+def _escaped(text: str) -> str:
+    r"""Return text that Markdown and HTML show as it is; an underscore within a word is one for Markdown, too.
+
+    Examples
+    --------
+    >>> print(_escaped("<b>a|b*c_d_"))
+    \<b\>a\|b\*c_d\_
+    """
+    return re.sub(r"([\\`*<>\[\]|~#&!]|(?<!\w)_|_(?!\w))", r"\\\1", printable(text))
 
 
 def _cell(scores: dict[str, Any], decimals: int) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from ..artifacts import write_text
 from ..errors import DeepnmfError
+from ..evaluation import EvaluationFolder
 from ..model import Model, load_model
 from .examples import Example, make_examples
 from .layers import trace_layers
 from .page import followed, page
-from .scores import EvaluationFolder, find_rows, load_scores
+from .scores import find_rows, load_scores
 
 __all__ = ["report"]
 

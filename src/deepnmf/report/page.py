@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from .._version import __version__
+from ..evaluation import EvaluationFolder
 from ..model import Model
 from .dictionaries import ATOM_COLOURS, dictionary_panels
 from .example_players import (
@@ -31,7 +32,6 @@ from .examples import Example
 from .layers import LayerTrace
 from .learning import learning_curves
 from .score_tables import input_against_output, tables, tiles
-from .scores import EvaluationFolder
 from .strips import time_ticks
 from .summary import kind, model_summary
 from .text import plain

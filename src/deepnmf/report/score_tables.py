@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..evaluation import EvaluationFolder
 from ..evaluation.metrics import METRICS
 from .charts import Axis, Chart, scatter, ticks
 from .examples import chosen
-from .scores import EvaluationFolder
 from .text import is_negative, number, score
 
 

@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import read_csv, read_json
+from ..artifacts import read_json
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
-from ..evaluation.metrics import METRICS
+from ..evaluation import EvaluationFolder, read_evaluation
 from ..evaluation.scoring import PARTS
 from ..model import Model
 
-FIELDS = ("overall", "by_snr", "by_noise_type", "metrics", "split", "manifest_sha256")
-
-
-@dataclass(frozen=True)
-class EvaluationFolder:
-    """An evaluation folder.
-
-    Attributes
-    ----------
-    summary : dict
-        Contents of ``summary.json``.
-    rows : list of dict
-        Lines of ``scores.csv``; scores and SNR as numbers.
-    metrics : tuple of str
-        Keys of :data:`deepnmf.evaluation.metrics.METRICS`, in their order.
-    """
-
-    summary: dict[str, Any]
-    rows: list[dict[str, Any]]
-    metrics: tuple[str, ...]
-
-    def ranked(self) -> list[dict[str, Any]]:
-        """Return the rows that have an SI-SDR improvement, from the worst to the best."""
-        defined = [row for row in self.rows if math.isfinite(row["si_sdr_improvement"])]
-        return sorted(defined, key=lambda row: (row["si_sdr_improvement"], row["id"]))
+FIELDS = ("split", "manifest_sha256")
 
 
 def load_scores(folder: Path, model: Model, experiment: Path) -> EvaluationFolder:
@@ -55,12 +30,10 @@ def load_scores(folder: Path, model: Model, experiment: Path) -> EvaluationFolde
     command = f"deepnmf evaluate --manifest {manifest} --model {experiment} -o {folder}"
     if not (folder / "summary.json").is_file() or not (folder / "scores.csv").is_file():
         raise DeepnmfError(f"{folder}: no scores there; make them first: {command}")
-    summary = read_json(folder / "summary.json")
+    found = read_evaluation(folder)
     try:
-        rows = _read_rows(folder / "scores.csv")
-        scored = summary["system"]["model_sha256"]
-        found = EvaluationFolder(summary, rows, tuple(name for name in METRICS if name in summary["metrics"]))
         complete = _is_complete(found)
+        scored = found.summary["system"]["model_sha256"]
     except (AttributeError, KeyError, TypeError, ValueError):
         complete = False
     if not complete:
@@ -89,16 +62,6 @@ def _has_means(group: dict[str, Any]) -> bool:
         return True
     interval = group["improvement"]["ci95"]
     return all(math.isfinite(group[part]["mean"]) for part in PARTS) and (interval is None or len(interval) == 2)
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    return [{name: _value(name, value) for name, value in row.items()} for row in read_csv(path)]
-
-
-def _value(name: str, value: str) -> Any:
-    if name in {"id", "speech", "noise_type"}:
-        return value
-    return float(value) if value else None
 
 
 def find_rows(scores: EvaluationFolder, experiment: Path, manifest: Path | None) -> dict[str, MixtureEntry]:

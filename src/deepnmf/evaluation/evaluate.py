@@ -1,0 +1,189 @@
+"""Scores of a model on a manifest, or of any folder of enhanced files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from ..artifacts import file_hash
+from ..errors import DeepnmfError, InputError, require
+from ..model import DEFAULT_MODEL
+from ..progress import note
+from .folder import write_evaluation
+from .items import Item, folder_items, manifest_items
+from .metrics import METRICS, available_metrics
+from .partial_scores import PARTIAL_SCORES
+from .scoring import ScoredRun, ScoringConfig, score_all
+from .summary import metric_notes, summarise
+from .systems import System, model_system
+from .tables import table
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Lines of ``scores.csv``.
+    summary : dict
+        Contents of ``summary.json``.
+    table : str
+        Contents of ``table.md``.
+    failures : list of str
+        One line for each recording that could not be scored.
+    real_time_factor : float or None
+        Seconds of enhancement per second of audio, on one thread; None if nothing was enhanced.
+    """
+
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    table: str
+    failures: list[str]
+    real_time_factor: float | None
+
+
+def evaluate(
+    manifest: Path,
+    output: Path,
+    *,
+    model: str | Path | System = DEFAULT_MODEL,
+    split: str = "test",
+    jobs: int = 1,
+    limit: int | None = None,
+    save_audio: bool = False,
+    only: Sequence[str] = (),
+) -> Evaluation:
+    """Mix, enhance and score one split of a manifest.
+
+    Writes ``scores.csv`` (per file), ``summary.json`` and ``table.md`` to `output`: equal bytes for equal inputs,
+    however many `jobs`. ``timing.json`` holds what differs from run to run. A run that was killed goes on where it
+    stopped when it is started again.
+
+    Parameters
+    ----------
+    manifest : Path
+        As `deepnmf prepare` writes it.
+    output : Path
+        Folder for the results.
+    model : str, Path or System
+        Name or path of a model, or any other system.
+    split : str
+        Which rows: train, dev or test.
+    jobs : int
+        Processes; each runs on one thread.
+    limit : int, optional
+        Score only this many rows, from the first.
+    save_audio : bool
+        Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
+    only : sequence of str
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by; all that are installed by default.
+
+    Raises
+    ------
+    DeepnmfError
+        If the model or manifest cannot be read, `output` cannot be written, or no row could be scored. Rows that
+        fail while others do not are in ``failures``.
+    """
+    system = model if isinstance(model, System) else model_system(model)
+    items = _limited(manifest_items(Path(manifest), split), limit)
+    audio = Path(output) / "audio" if save_audio else None
+    config = ScoringConfig(_metrics(only), system, audio)
+    about = {
+        "manifest_sha256": file_hash(manifest),
+        "split": split,
+        "system": {"name": system.name, "rate_hz": system.rate_hz, "model_sha256": system.sha256},
+    }
+    return _run(items, config, Path(output), jobs, about, [])
+
+
+def evaluate_folders(
+    clean: Path,
+    enhanced: Path,
+    output: Path,
+    *,
+    noisy: Path | None = None,
+    jobs: int = 1,
+    limit: int | None = None,
+    only: Sequence[str] = (),
+) -> Evaluation:
+    """Score files that any system has enhanced, paired with the clean ones by relative path.
+
+    Channels are averaged, and files are resampled to the rate of the clean one. Lengths may differ by 50 ms.
+
+    Parameters
+    ----------
+    clean, enhanced : Path
+        Folders of audio; suffixes may differ.
+    output : Path
+        Folder for ``scores.csv``, ``summary.json`` and ``table.md``.
+    noisy : Path, optional
+        Folder of the unprocessed recordings; with it there are input scores and improvements.
+    jobs, limit, only
+        As in :func:`evaluate`.
+
+    Raises
+    ------
+    DeepnmfError
+        If a folder has no audio, nothing pairs, `output` cannot be written, or no file could be scored.
+    """
+    items, problems = folder_items(clean, enhanced, noisy)
+    for problem in problems:
+        note(problem)
+    return _run(_limited(items, limit), ScoringConfig(_metrics(only)), Path(output), jobs, {}, problems)
+
+
+def _limited(items: list[Item], limit: int | None) -> list[Item]:
+    if limit is not None and limit < 1:
+        raise DeepnmfError(f"limit: {limit} leaves nothing to score; give 1 or more")
+    return items[:limit]
+
+
+def _metrics(only: Sequence[str]) -> tuple[str, ...]:
+    if unknown := set(only) - set(METRICS):
+        raise InputError(f"metric {', '.join(sorted(unknown))} is unknown; there are: {', '.join(METRICS)}")
+    names = [name for name in METRICS if name in only or not only]
+    if not only and "pesq_wb" not in available_metrics():
+        note("PESQ left out, its package is missing: pip install pesq")
+        names.remove("pesq_wb")
+    packages = dict.fromkeys(package for name in names for package in METRICS[name].packages)
+    require(f"scoring by {', '.join(names)}", *packages)
+    return tuple(names)
+
+
+def _run(
+    items: list[Item], config: ScoringConfig, output: Path, jobs: int, about: dict[str, Any], problems: list[str]
+) -> Evaluation:
+    run = score_all(items, config, output / PARTIAL_SCORES, jobs)
+    failures = problems + run.failures
+    if not run.scores:
+        raise DeepnmfError(f"{output}: none of {len(items)} recordings could be scored; the lines above say why")
+    rows = [score.row for score in run.scores]
+    summary = {
+        **about,
+        **summarise(rows, config.metrics),
+        "deepnmf": __version__,
+        "failed": failures,
+        "metrics": metric_notes(config.metrics),
+    }
+    timing = _timing(run, jobs) if config.system else None
+    write_evaluation(output, rows, summary, timing)
+    if not run.failures:
+        (output / PARTIAL_SCORES).unlink(missing_ok=True)
+    factor = timing["real_time_factor"] if timing else None
+    return Evaluation(rows, summary, table(summary, config.metrics), failures, factor)
+
+
+def _timing(run: ScoredRun, jobs: int) -> dict[str, Any]:
+    enhance_seconds = sum(score.enhance_seconds for score in run.scores)
+    audio_seconds = sum(score.row["seconds"] for score in run.scores)
+    return {
+        "audio_seconds": audio_seconds,
+        "enhance_seconds": enhance_seconds,
+        "jobs": jobs,
+        "real_time_factor": enhance_seconds / audio_seconds if audio_seconds else None,
+    }

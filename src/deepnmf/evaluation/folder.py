@@ -1,0 +1,115 @@
+"""The folder that an evaluation writes, and reads again for the report: scores.csv, summary.json, table.md."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import file_hash, read_csv, read_json, write_csv, write_json, write_text
+from ..errors import DeepnmfError
+from .metrics import METRICS
+from .scoring import PARTS
+from .tables import table
+
+SCORES, SUMMARY, TABLE, TIMING = "scores.csv", "summary.json", "table.md", "timing.json"
+TEXT_COLUMNS = ("id", "speech", "noise_type")
+
+
+@dataclass(frozen=True)
+class EvaluationFolder:
+    """What an evaluation wrote.
+
+    Attributes
+    ----------
+    summary : dict
+        Contents of ``summary.json``.
+    rows : list of dict
+        Lines of ``scores.csv``; scores and SNR as numbers, None for an unknown SNR.
+    metrics : tuple of str
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS`, in their order.
+    """
+
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
+    metrics: tuple[str, ...]
+
+    def ranked(self) -> list[dict[str, Any]]:
+        """Return the rows that have an SI-SDR improvement, from the worst to the best."""
+        defined = [row for row in self.rows if math.isfinite(row["si_sdr_improvement"])]
+        return sorted(defined, key=lambda row: (row["si_sdr_improvement"], row["id"]))
+
+
+def write_evaluation(
+    output: Path, rows: list[dict[str, Any]], summary: dict[str, Any], timing: dict[str, Any] | None = None
+) -> None:
+    """Write the results: the summary has the checksum of the scores, and the table can be made again of the summary.
+
+    Raises
+    ------
+    DeepnmfError
+        If one of them cannot be written.
+    """
+    write_csv(output / SCORES, rows)
+    write_json(output / SUMMARY, {**summary, "scores_sha256": file_hash(output / SCORES)})
+    write_text(output / TABLE, table(summary, tuple(summary["metrics"])))
+    if timing is not None:
+        write_json(output / TIMING, timing)
+
+
+def read_evaluation(folder: Path) -> EvaluationFolder:
+    """Read what an evaluation wrote.
+
+    Raises
+    ------
+    DeepnmfError
+        If a file is missing or damaged, or no evaluation wrote it; the message names the file.
+    """
+    folder = Path(folder)
+    summary = read_json(folder / SUMMARY)
+    if summary.get("scores_sha256") != file_hash(folder / SCORES):
+        raise DeepnmfError(
+            f"{folder / SCORES}: not the scores that {SUMMARY} was made of; run `deepnmf evaluate` again"
+        )
+    try:
+        rows = [_numbers(row) for row in read_csv(folder / SCORES)]
+        metrics = tuple(name for name in METRICS if name in summary["metrics"])
+        sound = bool(rows) and bool(metrics) and _is_summary(summary, metrics)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise DeepnmfError(f"{folder / SUMMARY}: not the summary of an evaluation; run `deepnmf evaluate` again")
+    return EvaluationFolder(summary, rows, metrics)
+
+
+def check_table(folder: Path) -> None:
+    """Raise `DeepnmfError` if ``table.md`` of an evaluation is not the one that its summary gives."""
+    found, path = read_evaluation(folder), Path(folder) / TABLE
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise DeepnmfError(f"{path}: cannot read ({error.strerror}); run `deepnmf evaluate` again") from None
+    if text != table(found.summary, found.metrics).encode("utf-8", "backslashreplace"):
+        raise DeepnmfError(f"{path}: not the table of {SUMMARY}; run `deepnmf evaluate` again")
+
+
+def _numbers(row: dict[str, str]) -> dict[str, Any]:
+    texts: dict[str, Any] = {name: row[name] for name in TEXT_COLUMNS}
+    return texts | {name: float(cell) if cell else None for name, cell in row.items() if name not in texts}
+
+
+def _is_summary(summary: dict[str, Any], metrics: tuple[str, ...]) -> bool:
+    groups = [summary["overall"], *summary["by_snr"].values(), *summary["by_noise_type"].values()]
+    scores = [group[name] for group in groups for name in metrics]
+    counts = [group["files"] for group in groups] + [score[key] for score in scores for key in ("count", "undefined")]
+    numbers = [number for score in scores for part in PARTS if part in score for number in _estimate(score[part])]
+    labels = all(map(float, summary["by_snr"])) is not None
+    return labels and all(type(count) is int for count in counts) and all(map(math.isfinite, numbers))
+
+
+def _estimate(part: dict[str, Any]) -> list[float]:
+    """Return the numbers of a mean and its interval, none where there is too little to tell."""
+    mean, interval = part["mean"], part["ci95"]
+    low, high = interval or (0.0, 0.0)
+    return [0.0 if mean is None else mean, low, high]

@@ -1,0 +1,87 @@
+"""Recordings scored in this process or in several, one thread each; what fails is a line, not the end."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from ..errors import DeepnmfError, printable
+from .items import Item
+from .partial_scores import Score
+
+Config = TypeVar("Config")
+
+
+def score_each(
+    items: dict[int, Item],
+    config: Config,
+    jobs: int,
+    score: Callable[[Item, Config], Score],
+    warm_up: Callable[[Config], None],
+) -> Iterator[tuple[int, Score | str]]:
+    """Yield the index of each item with its score, or the line that says why it has none, as they are done.
+
+    Parameters
+    ----------
+    items : dict of int to Item
+        What to score.
+    config : object
+        How, for `score` and `warm_up`, which are functions of a module.
+    jobs : int
+        Processes.
+    score : callable
+        Scores one item.
+    warm_up : callable
+        Is called once in each process before.
+
+    Raises
+    ------
+    DeepnmfError
+        If a process dies.
+    """
+    if jobs <= 1 or len(items) <= 1:
+        warm_up(config)
+        for index, item in items.items():
+            yield index, _attempt(score, item, config)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
+    pool = ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (warm_up, config))
+    try:
+        futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise DeepnmfError(
+            "evaluate: a process died, perhaps out of memory; run again with fewer jobs, finished scores are kept"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config) -> Score | str:
+    """Return the score, or the line that says why there is none: one odd file must not stop the others."""
+    try:
+        return score(item, config)
+    except DeepnmfError as error:
+        return printable(f"{item.id}: {error}")
+    except Exception as error:
+        return printable(f"{item.id}: unexpected {type(error).__name__} ({error})")
+
+
+def _start_worker(warm_up: Callable[[Config], None], config: Config) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # a parent that is killed cannot stop its workers
+
+        def leave() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=leave, daemon=True).start()
+    with contextlib.suppress(DeepnmfError):
+        warm_up(config)
