@@ -26,32 +26,10 @@ from deepnmf.evaluation import System, evaluate, evaluate_folders, read_evaluati
 from deepnmf.evaluation.folder import check_table
 from deepnmf.evaluation.metrics import available_metrics, si_sdr
 from deepnmf.evaluation.summary import mean_and_interval
+from helpers.systems import RATE, SMOOTH, fussy, run_slow, smooth
 
-RATE = 16000
 RESULTS = ("scores.csv", "summary.json", "table.md")
 INSTALLED = available_metrics()
-
-
-def smooth(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Enhance a little: drop the treble."""
-    assert rate_hz == RATE
-    return np.convolve(samples, np.ones(4, np.float32) / 4, "same")
-
-
-def slow(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    if samples.any():
-        time.sleep(0.3)
-    return smooth(samples, rate_hz)
-
-
-def fussy(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Fail on the loudest mixtures in a way of its own."""
-    if np.abs(samples).max() > 0.4:
-        raise ValueError("too loud")
-    return smooth(samples, rate_hz)
-
-
-SMOOTH = System("smooth", RATE, smooth)
 
 
 @pytest.fixture
@@ -136,10 +114,6 @@ def test_the_first_rows_only(manifest: Path, tmp_path: Path) -> None:
     assert [row["id"] for row in result.rows] == ["hiss/a_9.0", "hiss/b_9.0", "hum/a_9.0"]
     with pytest.raises(DeepnmfError, match="limit"):
         evaluate(manifest, tmp_path / "out", model=SMOOTH, limit=0)
-
-
-def run_slow(manifest: Path, output: Path) -> None:
-    evaluate(manifest, output, model=System("slow", RATE, slow))
 
 
 @pytest.mark.slow

@@ -1,0 +1,38 @@
+"""Systems to score, in a module that the processes of an evaluation can import."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from deepnmf.evaluation import System, evaluate
+
+RATE = 16000
+
+
+def smooth(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Enhance a little: drop the treble."""
+    assert rate_hz == RATE
+    return np.convolve(samples, np.ones(4, np.float32) / 4, "same")
+
+
+def slow(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    if samples.any():
+        time.sleep(0.3)
+    return smooth(samples, rate_hz)
+
+
+def fussy(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Fail on the loudest mixtures in a way of its own."""
+    if np.abs(samples).max() > 0.4:
+        raise ValueError("too loud")
+    return smooth(samples, rate_hz)
+
+
+SMOOTH = System("smooth", RATE, smooth)
+
+
+def run_slow(manifest: Path, output: Path) -> None:
+    evaluate(manifest, output, model=System("slow", RATE, slow))
