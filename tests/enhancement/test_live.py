@@ -110,3 +110,22 @@ def test_what_is_missing_is_said_in_one_line(
         errors = capsys.readouterr().err.splitlines()
         assert len(errors) == 1
         assert line in errors[0]
+
+
+@pytest.mark.parametrize("devices", ["", "  0 microphone", None])
+def test_devices_are_listed_or_their_absence_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], devices: str | None
+) -> None:
+    module = fake_sounddevice(None)
+
+    def query() -> str:
+        if devices is None:
+            raise module.PortAudioError("PortAudio not initialized")
+        return devices
+
+    module.query_devices = query  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    assert run(monkeypatch, "live", "--list-devices") == (0 if devices else 1)
+    printed = capsys.readouterr()
+    assert printed.out.strip() == (devices or "").strip()
+    assert len(printed.err.splitlines()) == (0 if devices else 1)

@@ -203,7 +203,14 @@ def refuse_overwriting(source: Path, *outputs: Path | None) -> None:
     """Raise if an output is the input, or two outputs are one file."""
     given = [path for path in outputs if path is not None]
     for path in given:
-        if path.exists() and path.samefile(source):
+        if _same_file(path, source):
             raise DeepnmfError(f"{path}: the output is the input; choose another name")
     if len({path.resolve() for path in given}) < len(given):
         raise DeepnmfError(f"{given[0]}: named for two outputs; choose another name")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ NOT_AUDIO = "not audio by name"
 PERHAPS_AUDIO = "perhaps audio, though not by name: enhanced if it is named"
 FOLDER = "matched by a pattern but a folder"
 EARLIER = "written by an earlier run"
-IN_OUTPUT = "in the output folder"
+IN_OUTPUT = "the output folder"
+SEARCHED = "a link to a folder that is searched anyway"
 
 
 @dataclass(frozen=True)
@@ -87,25 +89,37 @@ def _default_stem(path: Path) -> Path:
     return path.with_name(path.stem + SUFFIX) if path.name else path
 
 
+def kind(path: Path) -> str:
+    """Return ``"folder"``, ``"file"``, ``"special"`` (a FIFO, a device), or in words why it is none of them."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link to a file that is not there" if os.path.islink(path) else "no such file or folder"  # noqa: PTH114
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        return f"cannot be reached ({getattr(error, 'strerror', None) or error})"
+    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "special"
+
+
 def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
     path = Path(name)
-    if path.is_dir():
+    found = kind(path)
+    if not name.strip():
+        search.faults.append(DeepnmfError("an empty name is no file; is a variable unset?"))
+    elif found == "folder":
         yield from _walk(path, output, search)
-    elif os.path.lexists(path) or not glob.has_magic(name):
-        if path.exists():
-            yield Input(path)
-        else:
-            what = "a link to a file that is not there" if path.is_symlink() else "no such file or folder"
-            search.faults.append(DeepnmfError(f"{name}: {what}"))
-    else:
+    elif found in ("file", "special"):
+        yield Input(path)
+    elif glob.has_magic(name) and not os.path.lexists(path):
         yield from _expand(name, search)
+    else:
+        search.faults.append(DeepnmfError(f"{name}: {found}"))
 
 
 def _expand(pattern: str, search: Search) -> Iterator[Input]:
     found = False
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path has no ** at any depth of an absolute pattern
         path = Path(match)
-        if path.is_dir():
+        if kind(path) == "folder":
             search.left_out.append((path, FOLDER))
         elif _is_audio(path, search):
             found = True
@@ -133,16 +147,17 @@ def _walk(folder: Path, output: Path | None, search: Search) -> Iterator[Input]:
 def _enter(folder: Path, output: Path | None, entered: set[str], search: Search) -> bool:
     """Whether to search a folder: not hidden ones, nor that of the outputs, nor one that links lead to again."""
     place = os.path.realpath(folder)
+    reason = None
     if place in entered:
-        return False
+        reason = SEARCHED
+    elif folder.name.startswith("."):
+        reason = HIDDEN
+    elif output is not None and place == os.path.realpath(output):
+        reason = IN_OUTPUT
     entered.add(place)
-    if folder.name.startswith("."):
-        search.left_out.append((folder, HIDDEN))
-        return False
-    if output is not None and place == os.path.realpath(output):
-        search.left_out.append((folder, IN_OUTPUT))
-        return False
-    return True
+    if reason is not None:
+        search.left_out.append((folder, reason))
+    return reason is None
 
 
 def _is_audio(path: Path, search: Search) -> bool:
@@ -153,12 +168,11 @@ def _is_audio(path: Path, search: Search) -> bool:
             search.left_out.append((path, HIDDEN))
     elif suffix not in READABLE:
         search.left_out.append((path, PERHAPS_AUDIO if _has_signature(path) else NOT_AUDIO))
-    elif not path.exists():
-        search.faults.append(DeepnmfError(f"{path}: a link to a file that is not there"))
-    elif not path.is_file():
-        search.faults.append(DeepnmfError(f"{path}: not a regular file"))
-    else:
+    elif (found := kind(path)) == "file":
         return True
+    else:
+        reason = "a FIFO or device; name it to read from it" if found == "special" else found
+        search.faults.append(DeepnmfError(f"{path}: {reason}"))
     return False
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from ..errors import DeepnmfError
 from .encodings import SUGGESTION, is_writable
-from .inputs import SUFFIX, Input, find_inputs
+from .inputs import SUFFIX, Input, find_inputs, kind
 from .record import Records
 
 FILE_SUFFIX = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}")
 """What makes a name that of a file: ``out.wav`` and ``out.docx``, but not ``2024.05.01``, ``v1.2`` or ``Dr. Who``."""
+
+MOST_NAME_BYTES = 255
+"""Longest name that file systems have."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ def plan_outputs(
         raise DeepnmfError(f"{suffix} is not a format to write; {SUGGESTION}")
     file = output is not None and is_file_name(str(output))
     folder = None if output is None or file else Path(output)
-    if folder is not None and folder.exists() and not folder.is_dir():
+    if output is not None and not str(output).strip():
+        raise DeepnmfError("an empty name for the output; is a variable unset?")
+    if folder is not None and kind(folder) in ("file", "special"):
         raise DeepnmfError(f"{folder}: a file, and no folder for outputs; choose another name")
     search = find_inputs(inputs, folder, records.is_output)
     plan = Plan(faults=[(None, fault) for fault in search.faults], left_out=search.left_out)
@@ -116,7 +121,7 @@ def is_file_name(output: str) -> bool:
     >>> [is_file_name(name) for name in ("a.wav", "a.m4a", "b/a.3gp", "a", "a.wav/", "2024.05", "v1.2", ".hidden")]
     [True, True, True, False, False, False, False, False]
     """
-    if output.endswith(("/", os.sep)) or Path(output).is_dir():
+    if output.endswith(("/", os.sep)) or kind(Path(output)) == "folder":
         return False
     return FILE_SUFFIX.fullmatch(Path(output).suffix) is not None
 
@@ -185,7 +190,9 @@ def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
         target = job.target
         if (there := _identity(target)) in sources:
             fault = f"{target}: the output is the input{_other(sources[there], job)}; choose another name with -o"
-        elif target.is_dir():
+        elif len(os.fsencode(target.name)) > MOST_NAME_BYTES:
+            fault = f"{job.source}: with {SUFFIX} its name is too long for an output; choose another name with -o"
+        elif kind(target) == "folder":
             fault = f"{target}: the output is a folder; choose another name with -o"
         elif str(target).casefold() in taken:
             fault = f"{job.source}: its output would be {target}, as another input's; enhance it on its own"

@@ -55,7 +55,7 @@ class FolderRecord:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._place = os.path.realpath(folder)
-        self._is_new = not folder.exists()
+        self._is_new = not os.path.exists(folder)  # noqa: PTH110 - Path.exists raises where it may not look
         self.fault: str | None = None
         """Why the record cannot be kept, if so."""
         self.incomplete = False
@@ -144,7 +144,8 @@ class FolderRecord:
             os.write(descriptor, b"".join(_line(name, *entry) for name, kept in entries.items() for entry in kept))
 
     def _name(self, path: Path) -> str:
-        return os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name), self._place)  # noqa: PTH118
+        name = os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name), self._place)  # noqa: PTH118
+        return os.fsencode(name).decode("utf-8", "surrogateescape")  # the same in every locale
 
 
 def _parsed(data: bytes) -> dict[str, list[tuple[str, Origin]]]:
@@ -172,7 +173,7 @@ def _same_file(descriptor: int, path: Path) -> bool:
 
 def _offset(name: str) -> int:
     """Return the byte that stands for a name: past any that the record has, and too many for two to meet."""
-    digest = hashlib.blake2b(os.fsencode(name.casefold()), digest_size=7).digest()
+    digest = hashlib.blake2b(name.casefold().encode("utf-8", "surrogateescape"), digest_size=7).digest()
     return 2**40 + int.from_bytes(digest, "big")
 
 
