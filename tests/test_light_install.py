@@ -14,7 +14,7 @@ from helpers import ROOT
 from helpers.signals import TinyCorpus
 
 SCORES = ("fast_bss_eval", "librosa", "llvmlite", "numba", "pesq", "pystoi", "scipy", "sklearn")
-HEAVY = (*SCORES, "av", "jinja2", "matplotlib", "onnx", "onnxruntime", "sounddevice", "torch")
+HEAVY = (*SCORES, "av", "jinja2", "markupsafe", "matplotlib", "onnx", "onnxruntime", "sounddevice", "torch")
 """What `requirements-light.txt` leaves out."""
 
 BLOCKED = f"""
@@ -75,6 +75,7 @@ def test_it_prepares_features_and_pretrains(stages: Path) -> None:
         (("evaluate", "--manifest", "{stages}/manifest.jsonl", "-o", "{out}", "--metric", "sdr"), "fast-bss-eval"),
         (("export", "{out}.onnx"), "torch"),
         (("show", "framewise", "--plot", "{out}.png"), "matplotlib"),
+        (("report", "{stages}", "-o", "{out}.html"), "jinja2"),
         (("live",), "sounddevice"),
         (("live", "--list-devices"), "sounddevice"),
     ],

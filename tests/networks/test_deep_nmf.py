@@ -38,7 +38,7 @@ def mixtures(frames: int = 9, dtype: type = np.float64) -> np.ndarray:
 
 
 def mask_by_hand(net: DeepNMF, m: np.ndarray) -> np.ndarray:
-    """Follow MODEL.md §3 and the reconstruction of §1 for β = 1, entry by entry, without guards."""
+    """Follow docs/model.md §3 and the reconstruction of §1 for β = 1, entry by entry, without guards."""
     frames, atoms = m.shape[1], net.output.shape[1]
     h = np.full((atoms, frames), 1 / atoms)
     for index in net.layers:

@@ -1,4 +1,4 @@
-"""Sparse NMF: every fact of MODEL.md §1."""
+"""Sparse NMF: every fact of docs/model.md §1."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rises(objectives: list[float]) -> list[float]:
 
 
 def update_by_hand(m: np.ndarray, W: np.ndarray, h: np.ndarray, sparsity: float, beta: float) -> np.ndarray:
-    """Write the update (MU) of MODEL.md §1 out entry by entry, with the guard added to Λ and to the denominator."""
+    """Write the update (MU) of docs/model.md §1 out entry by entry, the guard added to Λ and to the denominator."""
     (rows, frames), floor = m.shape, epsilon(W)
     model = [[sum(W[i, r] * h[r, t] for r in range(len(h))) + floor for t in range(frames)] for i in range(rows)]
     new = np.empty_like(h)

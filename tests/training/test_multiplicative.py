@@ -1,4 +1,4 @@
-"""Multiplicative backpropagation: every fact of MODEL.md §3."""
+"""Multiplicative backpropagation: every fact of docs/model.md §3."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_any_real_beta_will_do(seed: int, beta: float, error_beta: float) -> Non
 def parts_by_hand(
     net: DeepNMF, m: np.ndarray, s: np.ndarray
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
-    """Copy MODEL.md §3 for β = 1 and squared error, one frame at a time and without guards.
+    """Copy docs/model.md §3 for β = 1 and squared error, one frame at a time and without guards.
 
     Returns the parts of each of the K layers, and of the output.
     """
@@ -211,12 +211,12 @@ def share(parts: Parts) -> float:
 def test_resplitting_mends_the_vanishing_ratio() -> None:
     net, m, s = problem()
     plain, split = (backpropagate(net, m, s, 5, resplitting=x).dictionaries for x in (False, True))
-    assert [share(plain[k]) for k in range(4)] == sorted(share(plain[k]) for k in range(4))  # MODEL.md, known weakness
+    assert [share(plain[k]) for k in range(4)] == sorted(share(plain[k]) for k in range(4))  # a known weakness
     assert all(share(split[k]) > 2 * share(plain[k]) for k in range(4))
 
 
 def after_update(net: DeepNMF, m: Tensor, s: Tensor, trained: int, eta: float) -> DeepNMF:
-    """Apply the update of MODEL.md §3 to every trained dictionary."""
+    """Apply the update of docs/model.md §3 to every trained dictionary."""
     found = backpropagate(net, m, s, trained)
 
     def stepped(W: Tensor, parts: Parts) -> Tensor:

@@ -1,4 +1,4 @@
-"""β-divergence, and its gradient split into two non-negative parts (MODEL.md §1 and §3; Févotte & Idier 2011)."""
+"""β-divergence, and its gradient split into two non-negative parts (docs/model.md §1 and §3; Févotte & Idier 2011)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse NMF with unit-norm atoms (MODEL.md §1; Le Roux, Weninger, Hershey, MERL TR2015-023)."""
+"""Sparse NMF with unit-norm atoms (docs/model.md §1; Le Roux, Weninger, Hershey, MERL TR2015-023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Multiplicative updates of activations, and the sources that they model (Hershey et al. 2014, §4; MODEL.md §1–§3).
+"""Multiplicative updates of activations, and the sources that they model (docs/model.md §1–§3).
 
 Every function takes NumPy arrays or torch tensors: training and inference share this one definition. Shapes: ``m``
 (T·F, N), ``W`` (T·F, R), ``h`` (R, N); atoms of speech come before atoms of noise.
@@ -11,7 +11,7 @@ from .divergence import mu_exponent
 
 
 def update_terms(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float) -> tuple[Array, ...]:
-    """Return ``(Λ, r, n, d)`` of one multiplicative update of the activations (MODEL.md §3, before the exponent)."""
+    """Return ``(Λ, r, n, d)`` of one multiplicative update of activations (docs/model.md §3, before the exponent)."""
     model = W @ h + floor
     ratio = m * fast_pow(model, beta - 2)
     numerator = W.T @ ratio

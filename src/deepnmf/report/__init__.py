@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import write_text
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, require
 from ..evaluation import EvaluationFolder
 from ..model import Model, load_model
 from .examples import Example, make_examples
 from .layers import trace_layers
-from .page import followed, page
 from .scores import find_rows, load_scores
 
 __all__ = ["report"]
@@ -41,8 +40,11 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     Raises
     ------
     DeepnmfError
-        If the model cannot be read, there are no scores of it, or `output` cannot be written.
+        If jinja2 is missing, the model cannot be read, there are no scores of it, or `output` cannot be written.
     """
+    require("the report", "jinja2")
+    from .page import followed, page  # here, as `show` is to work without jinja2
+
     experiment = Path(experiment)
     model = load_model(experiment)
     folder = experiment if experiment.is_dir() else experiment.parent

@@ -1,4 +1,4 @@
-"""Multiplicative backpropagation: gradients carried backwards as two non-negative parts (MODEL.md §3; paper §4.2).
+"""Multiplicative backpropagation: gradients carried backwards as two non-negative parts (docs/model.md §3; paper §4.2).
 
 Each derivative ∂E/∂x is a pair ``(plus, minus)`` with ``plus − minus`` the derivative and both parts ≥ 0. Weights are
 then updated by a ratio of parts, which keeps them non-negative without projection or step size.

@@ -65,7 +65,7 @@ def trained_names(network: DeepNMF, trained: int) -> list[str]:
 
 
 class Multiplicative:
-    """Multiplicative backpropagation: ``W ← W ∘ (₋ / ₊)^η`` (paper §4.2; MODEL.md §3).
+    """Multiplicative backpropagation: ``W ← W ∘ (₋ / ₊)^η`` (paper §4.2; docs/model.md §3).
 
     The paper's parts come closer by about half at each layer further from the output, so its ratio tends to 1 and the
     early layers hardly move. Any non-negative pair with the same difference is a split as well. By default each

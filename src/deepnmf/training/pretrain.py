@@ -1,4 +1,4 @@
-"""Stage 3: dictionaries of speech and of noise by sparse NMF, trained apart (MODEL.md §1)."""
+"""Stage 3: dictionaries of speech and of noise by sparse NMF, trained apart (docs/model.md §1)."""
 
 from __future__ import annotations
 

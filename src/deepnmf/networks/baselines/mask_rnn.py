@@ -1,4 +1,4 @@
-"""The recurrent rivals: masks straight from gated recurrent units or long short-term memory (MODEL.md §4).
+"""The recurrent rivals: masks straight from gated recurrent units or long short-term memory (docs/model.md §4).
 
 They read what the prior of recurrent deep NMF reads, log-compressed band-pooled magnitudes, and have a sigmoid layer
 where that has activations and dictionaries.

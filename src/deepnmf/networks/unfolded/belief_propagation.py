@@ -1,4 +1,4 @@
-"""Belief propagation in a binary pairwise Markov random field: units that send each other messages (MODEL.md §5).
+"""Belief propagation in a binary pairwise Markov random field: units that send each other messages (docs/model.md §5).
 
 A message is the log-ratio of what one unit tells another of its being 1 and 0. Messages ``M`` (n, d, N) lie where they
 arrive: ``M[i, k]`` comes from the k-th neighbour of unit i. Shapes are those of :mod:`deepnmf.networks.unfolded.graph`.

@@ -1,4 +1,4 @@
-"""Binary pairwise Markov random fields on sparse graphs, as tables of neighbours (MODEL.md §5).
+"""Binary pairwise Markov random fields on sparse graphs, as tables of neighbours (docs/model.md §5).
 
     p(x) ∝ exp( Σ_i b_i x_i + Σ_(i,j) A_ij x_i x_j ),   x ∈ {0, 1}^n
 

@@ -1,4 +1,4 @@
-"""Mean field and belief propagation unfolded into mask estimators, on one Markov random field (paper §3; MODEL.md §5).
+"""Mean field and belief propagation unfolded into mask estimators, on one Markov random field (docs/model.md §5).
 
 Binary hidden units x see the observation through their unary logits ``b = V v + c``, v the log-magnitudes, and each
 other through couplings A; inference gives the probability q of each unit to be 1, and the mask is ``σ(O q + o)``.

@@ -1,4 +1,4 @@
-"""Mean field in a binary pairwise Markov random field: units that see each other's means (paper §3; MODEL.md §5).
+"""Mean field in a binary pairwise Markov random field: units that see each other's means (paper §3; docs/model.md §5).
 
 The distribution is approached by one in which the units are independent, unit i being 1 with probability q_i. Shapes:
 ``q`` and the unary logits ``b`` (n, N), the couplings ``A`` (n, n), symmetric and zero on the diagonal.

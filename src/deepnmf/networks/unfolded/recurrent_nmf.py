@@ -1,4 +1,4 @@
-"""Recurrent deep NMF: a recurrent prior says where the activations start (MODEL.md §6).
+"""Recurrent deep NMF: a recurrent prior says where the activations start (docs/model.md §6).
 
 A small causal recurrent network (:mod:`.prior`) says where the activations start, from magnitudes of
 past and present frames. They go through K ≥ 0 multiplicative updates on the present frame and give the Wiener mask.

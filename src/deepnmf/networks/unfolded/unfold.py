@@ -1,4 +1,4 @@
-"""Unfolding: the iterations of an inference algorithm become layers of a network (Hershey et al. 2014; MODEL.md §5).
+"""Unfolding: the iterations of an inference algorithm become layers of a network (docs/model.md §5).
 
 An instance names four things, each a plain function of arrays:
 
