@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 
 from deepnmf.audio.files import duration_seconds, read
 from deepnmf.audio.formats import Encoding
+from deepnmf.audio.inputs import Window
 from deepnmf.audio.reader import AudioReader
 from deepnmf.errors import DeepnmfError
 from helpers.odd_audio import FORMAT, FRAMES, INFO, ODD_WAV, RATE, chunk, encoded, ffmpeg, pcm, riff, stereo, wav_format
@@ -240,3 +243,33 @@ def test_blocks_are_bounded_however_many_channels_there_are(tmp_path: Path) -> N
     (tmp_path / "x.wav").write_bytes(riff(header, chunk(b"data", bytes(200 * RATE * 4))))
     with AudioReader(tmp_path / "x.wav", Encoding(768000, 250, None, "RAW", "PCM_U8")) as reader:
         assert max(block.size for block in reader.blocks(60.0)) <= 1 << 22
+
+
+def test_devices_of_stdin_are_read_from_the_start(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_bytes(ODD_WAV["plain"]())
+    code = (
+        "from deepnmf.audio.files import duration_seconds, read\n"
+        "print(duration_seconds('/dev/stdin'), read('/dev/stdin')[0].shape[1])"
+    )
+    with (tmp_path / "x.wav").open("rb") as file:
+        command = [sys.executable, "-c", code]
+        found = subprocess.run(command, stdin=file, capture_output=True, text=True, check=True).stdout
+    assert found.split() == [str(FRAMES / RATE), str(FRAMES)]
+
+
+@pytest.mark.parametrize("name", ["AIFF", "FLAC"])
+def test_an_interrupt_reaches_the_program_and_not_a_callback(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libsndfile reads by callbacks into Python, where an exception would be printed and dropped."""
+    (tmp_path / "x").write_bytes(ODD_WAV[name]())
+    plain = Window.read
+
+    def interrupted(window: Window, count: int = -1) -> bytes:
+        os.kill(os.getpid(), signal.SIGINT)
+        return plain(window, count)
+
+    monkeypatch.setattr(Window, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        samples_of(tmp_path / "x")
+    assert capfd.readouterr().err == ""

@@ -10,7 +10,7 @@ import pytest
 
 import deepnmf
 from deepnmf.audio import files as audio
-from deepnmf.enhancement.adapt import adapted
+from deepnmf.enhancement.adapt import Profile, adapted
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import run
@@ -122,7 +122,7 @@ def test_profiles_on_the_command_line(
 
 def test_a_long_recording_is_heard_in_parts_from_all_over_it(tmp_path: Path) -> None:
     from deepnmf.audio.reader import AudioReader
-    from deepnmf.enhancement.adapt import SAMPLED_SECONDS, Profile
+    from deepnmf.enhancement.adapt import SAMPLED_SECONDS
 
     rate_hz = 2000
     ramp = np.linspace(0.1, 1, 200 * rate_hz, dtype=np.float32)[None]
@@ -132,3 +132,12 @@ def test_a_long_recording_is_heard_in_parts_from_all_over_it(tmp_path: Path) -> 
     assert abs(heard.shape[1] / rate_hz - SAMPLED_SECONDS) < 1
     assert heard[0, 0] < 0.11
     assert heard[0, -1] > 0.99
+
+
+def test_a_recording_that_is_cut_short_is_adapted_to_if_it_is_to_be_salvaged(tmp_path: Path) -> None:
+    path, model = tmp_path / "x.wav", small_model()
+    audio.write(path, speech(2) + rumble(2), RATE)
+    path.write_bytes(path.read_bytes()[:40000])
+    with pytest.raises(DeepnmfError, match="truncated"):
+        Profile(None).model_for(model, path)
+    assert Profile(None, salvage=True).model_for(model, path) is not model

@@ -44,10 +44,7 @@ def duration_seconds(path: Path) -> float:
     if not Path(path).is_file() and Path(path).exists():
         raise DeepnmfError(f"{path}: not a file, so that its length is not known before it is read")
     with AudioReader(path) as reader:
-        frames = reader.encoding.frames
-        if frames is None:
-            frames = sum(block.shape[1] for block in reader.blocks())
-        return frames / reader.encoding.rate_hz
+        return reader.count_frames() / reader.encoding.rate_hz
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:

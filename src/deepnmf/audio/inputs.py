@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 
 from ..errors import InputError
 
-STDIN = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+STDIN = "-"
+DEV_STDIN = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 READ_BYTES = 1 << 16
 ENDLESS_BYTES = 2**40
 ID3V1_BYTES = 128
@@ -189,7 +190,7 @@ def open_input(source: Path | str) -> ByteStream:
         If there is no such file, it is a folder or a device, cannot be opened, or is a FIFO that nothing writes to.
     """
     name = str(source)
-    if name in STDIN:
+    if name == STDIN:
         return _stdin(name)
     try:
         mode = Path(name).stat().st_mode
@@ -197,6 +198,8 @@ def open_input(source: Path | str) -> ByteStream:
             raise InputError(f"{name}: a folder, not an audio file")
         if stat.S_ISFIFO(mode):
             return _open_fifo(name)
+        if name in DEV_STDIN and stat.S_ISSOCK(mode):  # a socket cannot be opened, but read where it is open
+            return _stdin(name)
         if not stat.S_ISREG(mode):
             raise InputError(f"{name}: a device, not an audio file")
         return ByteStream(Path(name).open("rb"), name, seekable=True)

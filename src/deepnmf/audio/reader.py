@@ -124,6 +124,12 @@ class AudioReader:
             elif not goes_on:
                 return self._end()
 
+    def count_frames(self) -> int:
+        """Return the number of samples of each channel; where no header has it, the file is decoded to count."""
+        if self.encoding.frames is not None:
+            return self.encoding.frames
+        return sum(block.shape[1] for block in self.blocks())
+
     def _end(self) -> None:
         if not self._position:
             raise self._empty()

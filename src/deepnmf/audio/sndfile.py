@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import struct
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from .quiet import quiet_mpg123
 from .signatures import SIGNATURE_BYTES, is_mpeg_audio, signature
 from .wav import placeholder
 
-_Result = TypeVar("_Result")
 UNKNOWN_FRAMES = 2**62
 """libsndfile's length of what has none in its header is the largest number."""
 
@@ -51,7 +51,7 @@ def open_sndfile(stream: ByteStream) -> SndfileDecoder:
 
 def _open_other(stream: ByteStream) -> SndfileDecoder:
     origin = stream.tell()
-    with quiet_mpg123():
+    with _signals_deferred(), quiet_mpg123():
         decoder = SndfileDecoder(stream.name, Window(stream.file, origin, stream.size or 0))
     if not decoder.encoding.subtype.startswith("MPEG"):
         return decoder
@@ -104,7 +104,8 @@ class SndfileDecoder:
         import soundfile
 
         try:
-            block = _undisturbed(lambda: self._file.read(count, dtype="float32", always_2d=True).T)
+            with _signals_deferred():
+                block = self._file.read(count, dtype="float32", always_2d=True).T
         except (soundfile.SoundFileError, OSError) as error:
             self._end(library_reason(error))
             return np.zeros((self.encoding.channels, 0), np.float32)
@@ -120,7 +121,8 @@ class SndfileDecoder:
         if self.encoding.frames is None:
             return False
         try:
-            self._position = _undisturbed(lambda: self._file.seek(min(frame, self.encoding.frames or 0)))
+            with _signals_deferred():
+                self._position = self._file.seek(min(frame, self.encoding.frames))
         except soundfile.SoundFileError:
             return False
         return True
@@ -141,7 +143,7 @@ class MpegDecoder(SndfileDecoder):
 
     def __init__(self, stream: ByteStream, mpeg: MpegAudio) -> None:
         text = read_id3(stream)
-        with quiet_mpg123():
+        with _signals_deferred(), quiet_mpg123():
             super().__init__(stream.name, Window(stream.file, mpeg.start, mpeg.stop, endless=True))
         self._mpeg, self.lost, self.tags = mpeg, "", Tags(text)
         encoding = self.encoding
@@ -153,13 +155,13 @@ class MpegDecoder(SndfileDecoder):
 
     def read(self, count: int) -> np.ndarray:
         """Return up to `count` samples of each channel; none at the end."""
-        with quiet_mpg123():
+        with _signals_deferred(), quiet_mpg123():
             return super().read(min(count, self._mpeg.frames - self._position))
 
     def seek(self, frame: int) -> bool:
         """Go to a sample; whether that is possible."""
-        with quiet_mpg123():
-            _undisturbed(lambda: self._file.seek(frame + self._mpeg.first))
+        with _signals_deferred(), quiet_mpg123():
+            self._file.seek(frame + self._mpeg.first)
         self._position = frame
         return True
 
@@ -168,23 +170,36 @@ def _open(window: Window) -> Any:
     import soundfile
 
     try:
-        file = _undisturbed(lambda: soundfile.SoundFile(window))
+        with _signals_deferred():
+            file = soundfile.SoundFile(window)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
         raise NotOurs(library_reason(error)) from None
     file.seekable = lambda: False  # it would seek after each read otherwise, which FLAC of unknown length cannot
     return file
 
 
-def _undisturbed(call: Callable[[], _Result]) -> _Result:
-    """Return what `call` does, in a thread of its own if this is the main thread.
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Let Python's signal handlers wait, if this is the main thread, where they run.
 
-    Python's signal handlers run in the main thread, whenever it runs Python code: also within the callbacks by which
-    libsndfile reads, where what they raise (KeyboardInterrupt) would be printed and dropped.
+    They run whenever Python code does: also in the callbacks by which libsndfile reads, where what they raise
+    (KeyboardInterrupt) would be printed and dropped.
     """
     if threading.current_thread() is not threading.main_thread():
-        return call()
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(call).result()
+        yield
+        return
+    caught: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: caught.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if caught and callable(handler := handlers[signal.Signals(caught[0])]):
+        handler(caught[0], None)
 
 
 def _promised_bytes(parse_log: str) -> int | None:

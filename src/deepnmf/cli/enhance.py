@@ -98,7 +98,7 @@ def enhance(
     subtype = output_subtype.upper() if output_subtype else None
     independent = channels is Channels.INDEPENDENT
     options = FileOptions(max_attenuation_db, independent, subtype, output_noise, mask_out, plot, salvage)
-    profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE)
+    profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
     load = functools.partial(set_up_model, model, profile, device)
     names = _names(inputs or [], files_from)
     console = Console(quiet, verbose, as_json, debug)

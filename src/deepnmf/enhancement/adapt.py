@@ -145,26 +145,33 @@ class Profile:
         recording as it is.
     replace : bool
         Whether the atoms take the place of the model's noise atoms.
+    salvage : bool
+        Whether to take what is there of a recording that is cut short.
     """
 
     source: Path | tuple[float, float] | None
     replace: bool = False
+    salvage: bool = False
 
     def model_for(self, model: Model, recording: Path | None) -> Model:
         """Return `model` adapted for a recording, or for any if the profile is a file and `recording` is ``None``."""
         path = self.source if isinstance(self.source, Path) else recording
         if path is None:
             raise DeepnmfError("-: stdin cannot be heard twice; give --noise-profile a file")
-        with AudioReader(path) as reader:
-            samples = np.concatenate(self._parts(reader), axis=1)
-            rate_hz = reader.encoding.rate_hz
+        if path == recording and path.exists() and not path.is_file():
+            raise DeepnmfError(f"{path}: a stream cannot be read twice; give --noise-profile a file")
+        with AudioReader(path, salvage=self.salvage) as reader:
+            parts, rate_hz = self._parts(reader), reader.encoding.rate_hz
+        if not parts:
+            raise DeepnmfError(f"{path}: no samples where the noise would be learnt")
+        samples = np.concatenate(parts, axis=1)
         try:
             return adapted(model, samples, rate_hz, replace=self.replace, with_speech=self.source is None)
         except DeepnmfError as error:
             raise DeepnmfError(f"{path}: {error}") from None
 
     def _parts(self, reader: AudioReader) -> list[np.ndarray]:
-        rate_hz, frames = reader.encoding.rate_hz, reader.encoding.frames or 0
+        rate_hz, frames = reader.encoding.rate_hz, reader.count_frames()
         if isinstance(self.source, tuple):
             start, stop = (round(seconds * rate_hz) for seconds in self.source)
             if not 0 <= start < min(stop, frames):

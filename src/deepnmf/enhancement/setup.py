@@ -31,7 +31,7 @@ class ModelSetup:
     label: str = ""
 
 
-def parse_profile(noise_profile: str | None, adapt: bool, replace: bool) -> Profile | None:
+def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage: bool = False) -> Profile | None:
     """Return the profile that options ask for: a file, ``START:END`` in seconds, or each recording itself.
 
     Raises
@@ -42,15 +42,15 @@ def parse_profile(noise_profile: str | None, adapt: bool, replace: bool) -> Prof
     Examples
     --------
     >>> parse_profile("0:0.5", adapt=False, replace=True)
-    Profile(source=(0.0, 0.5), replace=True)
+    Profile(source=(0.0, 0.5), replace=True, salvage=False)
     """
     if noise_profile is None:
-        return Profile(None, replace) if adapt else None
+        return Profile(None, replace, salvage) if adapt else None
     if adapt:
         raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
     if span := re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", noise_profile):
-        return Profile((float(span[1]), float(span[2])), replace)
-    return Profile(Path(noise_profile), replace)
+        return Profile((float(span[1]), float(span[2])), replace, salvage)
+    return Profile(Path(noise_profile), replace, salvage)
 
 
 def set_up_model(name: str | None = None, profile: Profile | None = None, device: str = "cpu") -> ModelSetup:
