@@ -22,10 +22,10 @@ from .manifest import read_manifest
 from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
 from .rooms import Rooms, convolved
 
-CLEAN_SHARE, CLEAN_SNR_DB = 0.12, (30.0, 60.0)
+CLEAN_SHARE, CLEAN_SNR_DB = 0.15, (30.0, 60.0)
 """Share of segments that are nearly clean: speech without noise must pass unharmed."""
 GOOD_SHARE, GOOD_SNR_DB = 0.08, (12.0, 30.0)
-NOISE_ONLY_SHARE = 0.06
+NOISE_ONLY_SHARE = 0.08
 SNR_MARGIN_DB = 3.0
 """All others have an SNR within the bounds of the corpus' own mixtures, and this much beyond."""
 SPEED_SHARE, SPEECH_SPEED = 0.4, (0.88, 1.14)
