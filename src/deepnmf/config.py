@@ -64,6 +64,8 @@ class StftSpec:
 class PrepareConfig:
     """Mixtures of speech and noise for training."""
 
+    speaker_level: int = 1
+    """Speakers are the folders at this level below the folder of speech, or below train, dev and test in it."""
     mixtures_per_utterance: int = 2
     """Mixtures made of each training utterance."""
     snr_db_low: float = -6.0

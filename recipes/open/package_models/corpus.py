@@ -27,8 +27,9 @@ from synthetic_noise import MAKERS, RATE_HZ, Speakers
 
 from deepnmf.artifacts import write_csv
 from deepnmf.config import PrepareConfig
-from deepnmf.data.folders import Clip, mixture_entries, scan
+from deepnmf.data.folders import mixture_entries, scan_clips
 from deepnmf.data.manifest import MixtureEntry, write_manifest
+from deepnmf.data.scan import Clip, ScanReport
 
 CLIP_SECONDS = 30
 PEAK = 0.5
@@ -104,16 +105,20 @@ def synthesise(output: Path, speakers: Speakers, seed: int) -> None:
 
 def entries(corpus: Path, output: Path, seed: int) -> Iterator[MixtureEntry]:
     """Yield the mixtures: dev as ``deepnmf prepare`` makes it, and training ones that name every recording."""
-    unreadable: list[str] = []
-    speech, noise = ({split: scan(corpus / kind / split, unreadable) for split in ("train", "dev")} for kind in KINDS)
-    if unreadable:
-        raise SystemExit("\n".join(unreadable))
+    report = ScanReport()
+    speech, noise = (
+        {split: scan_clips(corpus / kind / split, report, level) for split in ("train", "dev")}
+        for kind, level in GROUP_LEVELS.items()
+    )
+    if report.left_out:
+        raise SystemExit("\n".join(report.left_out))
     dev = mixture_entries({"dev": speech["dev"]}, {"dev": noise["dev"]}, PrepareConfig(), seed)
     for entry in itertools.chain(training_entries(speech["train"], noise["train"], seed), dev):
         yield replace(entry, speech=relative(entry.speech, output), noise=relative(str(entry.noise), output))
 
 
-KINDS = ("speech", "noise")
+GROUP_LEVELS = {"speech": 2, "noise": 1}
+"""Level of the folders that name a speaker, below that of the source, or a type of noise."""
 
 
 def training_entries(speech: list[Clip], noise: list[Clip], seed: int) -> Iterator[MixtureEntry]:

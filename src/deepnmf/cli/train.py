@@ -50,6 +50,9 @@ def prepare(
     dev_speakers: Annotated[
         str | None, typer.Option(help="voicebank_demand: training speakers to hold out, instead of p226,p287.")
     ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace a manifest whose recordings or settings have changed since.")
+    ] = False,
     config: ConfigFile = None,
     settings: Settings = None,
     seed: Seed = None,
@@ -63,14 +66,15 @@ def prepare(
     if corpus is None:
         if root or download or dev_speakers:
             raise DeepnmfError("--root, --download and --dev-speakers go with --corpus")
-        left_out = preparation.prepare(output, speech, noise, noisy, clean, *how)
+        left_out = preparation.prepare(output, speech, noise, noisy, clean, *how, update)
     else:
         _alone(speech, noise, noisy, clean)
         if download:
             catalogue.download_corpus(corpus, root or [])
         chosen = dev_speakers.split(",") if dev_speakers else []
-        left_out = preparation.prepare_corpus(output, corpus, root or [], *how, chosen)
+        left_out = preparation.prepare_corpus(output, corpus, root or [], *how, chosen, update)
     typer.echo(f"{output / preparation.MANIFEST}")
+    typer.echo(preparation.describe(output))
     _report_left_out(left_out)
 
 

@@ -1,72 +1,80 @@
-"""Any two folders: speech (speaker = parent folder) and noise (type = parent folder), or noisy and clean pairs."""
+"""Any two folders: speech (by speaker) and noise (by type), or noisy and clean pairs."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..audio.files import duration_seconds, find_audio
 from ..config import PrepareConfig
-from ..errors import DeepnmfError
+from ..errors import InputError
 from .manifest import MixtureEntry, Split
+from .scan import Clip, ScanReport, absolute, find_recordings, folder_level, read_clips
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 EVALUATION_SNRS_DB = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0)
 """SNRs of dev and test mixtures, those of CHiME-2."""
+SPLITTING = (
+    "speakers and noise types are the first level of folders below the given ones, or below train, dev and test in "
+    "them (prepare.speaker_level has another for speakers); without folders of these names, a tenth of the speakers "
+    "and of the noise types each goes to dev and to test, by seed"
+)
 HELD_OUT_SHARE = 0.1
 """Share of the speakers and of the noise types that go to dev, and to test, where the folders name no splits."""
 
 
-@dataclass(frozen=True)
-class Clip:
-    """An audio file of a corpus; `group` is its speaker or noise type."""
-
-    path: Path
-    group: str
-    seconds: float
-
-
-def scan(folder: Path, left_out: list[str]) -> list[Clip]:
-    """Return the readable audio files under `folder`; one line for each other file is added to `left_out`."""
-    clips = read_clips(find_audio(folder), left_out)
-    if not clips:
-        raise DeepnmfError(f"{folder}: no readable audio in it ({left_out[-1]})")
-    return clips
-
-
-def _parent(path: Path) -> str:
-    return path.parent.name
-
-
-def read_clips(paths: Iterable[Path], left_out: list[str], group: Callable[[Path], str] = _parent) -> list[Clip]:
-    """Return the readable ones of `paths`, grouped by `group`; one line for each other file is added to `left_out`."""
-    clips = []
-    for path in paths:
-        try:
-            seconds = duration_seconds(path)
-            if seconds == 0:
-                raise DeepnmfError(f"{path}: no samples in it")
-            clips.append(Clip(path.resolve(), group(path), seconds))
-        except DeepnmfError as error:
-            left_out.append(str(error))
-    return clips
-
-
-def split_clips(folder: Path, left_out: list[str], seed: int) -> dict[Split, list[Clip]]:
+def split_clips(folder: Path, report: ScanReport, seed: int, level: int = 1) -> dict[Split, list[Clip]]:
     """Return the clips of each split: of the subfolders train, dev and test, or else by :func:`split_by_group`.
 
-    Training chooses its best epoch on dev, so where train has no dev beside it a share of train becomes dev.
+    Groups (speakers or noise types) are as :func:`scan_clips` has them, below `folder` or below train, dev and test.
+    Training chooses its best epoch on dev, so where
+    train has no dev beside it a share of train becomes dev.
     """
-    folder = Path(folder)
-    if not (folder / "train").is_dir():
-        return split_by_group(scan(folder, left_out), seed)
-    named = {split: scan(folder / split, left_out) for split in SPLITS if (folder / split).is_dir()}
-    return named if "dev" in named else named | split_by_group(named["train"], seed, ("train", "dev"))
+    root = absolute(folder)
+    paths = find_recordings(root, report)
+    if not (root / "train").is_dir():
+        return split_by_group(_grouped(paths, root, root, report, level), seed, report=report)
+    bases = {split: root / split for split in SPLITS}
+    named = {
+        split: _grouped([path for path in paths if base in path.parents], base, root, report, level)
+        for split, base in bases.items()
+        if base.is_dir()
+    }
+    if outside := [path for path in paths if not any(base in path.parents for base in bases.values())]:
+        report.notes.append(f"{len(outside)} recordings outside train, dev and test are not used, such as {outside[0]}")
+    return named if "dev" in named else named | split_by_group(named["train"], seed, ("train", "dev"), report)
 
 
-def split_by_group(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS) -> dict[Split, list[Clip]]:
+def scan_clips(folder: Path, report: ScanReport, level: int = 1) -> list[Clip]:
+    """Return the readable recordings under `folder`, each in the group that the folder at a level below it names.
+
+    For the first level, a folder that holds one folder of folders and nothing else is passed through.
+    """
+    folder = absolute(folder)
+    return _grouped(find_recordings(folder, report), folder, folder, report, level)
+
+
+def _grouped(paths: list[Path], base: Path, root: Path, report: ScanReport, level: int) -> list[Clip]:
+    start = _base_of_groups(paths, base) if level == 1 else base
+    clips = read_clips(paths, root, report, folder_level(start, level))
+    if not clips:
+        raise InputError(f"{base}: no readable audio in it" + "".join(f" ({line})" for line in report.left_out[-1:]))
+    return clips
+
+
+def _base_of_groups(paths: list[Path], base: Path) -> Path:
+    """Return `base`, or the first folder below it that does not hold one folder of folders and nothing else."""
+    while len(firsts := {path.relative_to(base).parts[:-1][:1] for path in paths}) == 1:
+        deeper = base.joinpath(*firsts.pop())
+        if deeper == base or all(path.parent == deeper for path in paths):
+            break
+        base = deeper
+    return base
+
+
+def split_by_group(
+    clips: list[Clip], seed: int, splits: Sequence[Split] = SPLITS, report: ScanReport | None = None
+) -> dict[Split, list[Clip]]:
     """Split whole groups of clips into `splits` by seed: a tenth to each but the first, which has the rest.
 
     With fewer than three groups the files are split; with fewer files than splits every split has them all.
@@ -80,7 +88,10 @@ def split_by_group(clips: list[Clip], seed: int, splits: Sequence[Split] = SPLIT
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.group, []).append(clip)
-    units = list(groups.values()) if len(groups) >= 3 else [[clip] for clip in clips]
+    whole = len(groups) >= 3
+    if not whole and report:
+        report.notes.append(f"{', '.join(sorted(groups))}: fewer than three folders, so their files are split")
+    units = list(groups.values()) if whole else [[clip] for clip in clips]
     if len(units) < len(splits):
         return dict.fromkeys(splits, clips)
     random.Random(f"{seed}/split").shuffle(units)
@@ -121,7 +132,7 @@ def _mixture_entry(clip: Clip, noises: list[Clip], split: Split, copy: int, snr_
     kind = rng.choice(sorted({noise.group for noise in noises}))
     noise = rng.choice([noise for noise in noises if noise.group == kind])
     return MixtureEntry(
-        id=f"{_name(clip)}/{copy}",
+        id=f"{clip.name}/{copy}",
         split=split,
         speech=str(clip.path),
         noise=str(noise.path),
@@ -134,40 +145,26 @@ def _mixture_entry(clip: Clip, noises: list[Clip], split: Split, copy: int, snr_
 
 
 def _name(clip: Clip) -> str:
-    return f"{clip.group}/{clip.path.stem}"
+    """Return what the draws of an utterance depend on: its group, and its path below the folder of that name."""
+    *folders, name = clip.name.split("/")
+    below = folders[folders.index(clip.group) + 1 :] if clip.group in folders else []
+    return "/".join([clip.group, *below, name])
 
 
-def pair_entries(noisy: Path, clean: Path, left_out: list[str], seed: int) -> Iterator[MixtureEntry]:
-    """Yield a row for each noisy file with a clean file at the same relative path."""
-    root = Path(noisy).resolve()
-    for split, clips in split_clips(noisy, left_out, seed).items():
+def pair_entries(noisy: Path, clean: Path, report: ScanReport, seed: int, level: int = 1) -> Iterator[MixtureEntry]:
+    """Yield an entry for each noisy file with a clean file at the same relative path."""
+    noisy, clean = absolute(noisy), absolute(clean)
+    for split, clips in split_clips(noisy, report, seed, level).items():
         for clip in clips:
-            relative = clip.path.relative_to(root)
-            partner = Path(clean).resolve() / relative
+            partner = clean / clip.path.relative_to(noisy)
             if not partner.is_file():
-                left_out.append(f"{clip.path}: no clean file {partner}")
+                report.left_out.append(f"{clip.path}: no clean file {partner}")
                 continue
             yield MixtureEntry(
-                id=relative.with_suffix("").as_posix(),
+                id=clip.name,
                 split=split,
                 speech=str(partner),
                 noisy=str(clip.path),
                 speaker=clip.group,
                 seconds=round(clip.seconds, 3),
             )
-
-
-def summary(rows: Iterable[MixtureEntry]) -> dict[str, dict[str, float]]:
-    """Return the number of mixtures and hours of each split.
-
-    Examples
-    --------
-    >>> summary([MixtureEntry("a", "train", "s.wav", "n.wav", snr_db=0, seconds=36)])
-    {'train': {'mixtures': 1, 'hours': 0.01}}
-    """
-    counts: dict[str, dict[str, float]] = {}
-    for row in rows:
-        entry = counts.setdefault(row.split, {"mixtures": 0, "hours": 0.0})
-        entry["mixtures"] += 1
-        entry["hours"] = round(entry["hours"] + row.seconds / 3600, 6)
-    return counts

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import write_json
+from ..artifacts import read_json, write_json
 from ..config import PrepareConfig
 from ..errors import DeepnmfError
 from .corpora.catalogue import find_corpus
 from .corpora.layout import PrepareOptions
-from .folders import mixture_entries, pair_entries, split_clips, summary
-from .manifest import MixtureEntry, write_manifest
+from .folders import SPLITTING as FOLDERS_SPLITTING
+from .folders import mixture_entries, pair_entries, split_clips
+from .inventory import recording_changes, write_inventory
+from .manifest import MixtureEntry, read_manifest, write_manifest
+from .overview import cautions, figures_table, split_figures
+from .scan import ScanReport
 
 MANIFEST = "manifest.jsonl"
+CORPUS = "corpus.json"
 
 
 def prepare(
@@ -27,22 +32,26 @@ def prepare(
     clean: Path | None = None,
     config: PrepareConfig | None = None,
     seed: int = 0,
+    update: bool = False,
 ) -> list[str]:
-    """Write ``manifest.jsonl`` and ``corpus.json`` into `output`.
+    """Write ``manifest.jsonl``, ``corpus.json`` and ``recordings.json`` into `output`.
 
     Parameters
     ----------
     output : Path
         Folder to write to.
     speech, noise : Path, optional
-        Folders to mix, searched recursively. Subfolders named train, dev and test are taken as splits; otherwise
-        speakers (parent folders of speech) and noise types (parent folders of noise) are split by seed.
+        Folders to mix, searched recursively and through links. Speakers and noise types are the first level of folders
+        below them. Subfolders named train, dev and test are taken as splits; otherwise speakers and noise types are
+        split by seed.
     noisy, clean : Path, optional
         Folders of recorded pairs with equal relative paths, instead of `speech` and `noise`.
     config : PrepareConfig, optional
         How many mixtures to make, at which SNRs.
     seed : int
         Decides splits, noises, offsets and SNRs.
+    update : bool
+        Whether to replace a manifest that is there, of recordings that have changed since or of other settings.
 
     Returns
     -------
@@ -52,19 +61,21 @@ def prepare(
     Raises
     ------
     DeepnmfError
-        If the folders are missing, empty, or leave no training mixture.
+        If the folders are missing, empty, or leave no training mixture, or `output` has another manifest that is not
+        to be updated.
     """
     config = config or PrepareConfig()
-    left_out: list[str] = []
+    report = ScanReport()
     if speech and noise and not (noisy or clean):
-        parts = split_clips(speech, left_out, seed), split_clips(noise, left_out, seed)
+        parts = split_clips(speech, report, seed, config.speaker_level), split_clips(noise, report, seed)
         rows = list(mixture_entries(*parts, config, seed))
     elif noisy and clean and not (speech or noise):
-        rows = list(pair_entries(noisy, clean, left_out, seed))
+        rows = list(pair_entries(noisy, clean, report, seed, config.speaker_level))
     else:
         raise DeepnmfError("give --speech and --noise, to mix, or --noisy and --clean, for recorded pairs")
-    _write(output, rows, left_out, {"seed": seed})
-    return left_out
+    folders = [folder for folder in (speech, noise, noisy, clean) if folder]
+    _write(Path(output), rows, report, folders, {"seed": seed, "split_rule": FOLDERS_SPLITTING}, update)
+    return report.left_out
 
 
 def prepare_corpus(
@@ -74,8 +85,9 @@ def prepare_corpus(
     config: PrepareConfig | None = None,
     seed: int = 0,
     dev_speakers: Sequence[str] = (),
+    update: bool = False,
 ) -> list[str]:
-    """Write ``manifest.jsonl`` and ``corpus.json`` of a known corpus into `output`.
+    """Write what :func:`prepare` writes, of a known corpus, into `output`.
 
     A corpus that is not whole is prepared as far as it is there: one line on stderr says what differs from the
     published numbers of files, and ``corpus.json`` keeps it.
@@ -92,6 +104,8 @@ def prepare_corpus(
         As for :func:`prepare`.
     dev_speakers : sequence of str
         VoiceBank-DEMAND: speakers of the training set that make up dev.
+    update : bool
+        As for :func:`prepare`.
 
     Returns
     -------
@@ -101,37 +115,71 @@ def prepare_corpus(
     Raises
     ------
     DeepnmfError
-        If the corpus is unknown, its folders have another layout, or no training mixture is left.
+        If the corpus is unknown, its folders have another layout, no training mixture is left, or `output` has another
+        manifest that is not to be updated.
     """
     spec = find_corpus(name, roots)
     if dev_speakers and name != "voicebank_demand":
         raise DeepnmfError(f"{name}: dev speakers can be chosen for voicebank_demand only")
     options = PrepareOptions(config or PrepareConfig(), seed, tuple(dev_speakers))
     rows, report = list(spec.rows(roots, options)), options.report
-    warnings = report.warnings()
-    for line in warnings:
-        print(f"deepnmf: {name}: {line}", file=sys.stderr)
-    _write(
-        output,
-        rows,
-        report.left_out,
-        {
-            "seed": seed,
-            "corpus": name,
-            "licence": spec.licence,
-            "split_rule": spec.splits,
-            "counts": [dataclasses.asdict(count) for count in report.counts],
-            "warnings": warnings,
-        },
-    )
+    record = {
+        "seed": seed,
+        "corpus": name,
+        "licence": spec.licence,
+        "split_rule": spec.splits,
+        "counts": [dataclasses.asdict(count) for count in report.counts],
+    }
+    _write(Path(output), rows, report, roots, record, update)
     return report.left_out
 
 
-def _write(output: Path, rows: Iterable[MixtureEntry], left_out: list[str], record: dict[str, Any]) -> None:
-    rows = list(rows)
-    counts = summary(rows)
-    if "train" not in counts:
-        why = left_out[0] if left_out else "the folders have no train split"
+def _write(
+    output: Path,
+    entries: list[MixtureEntry],
+    report: ScanReport,
+    folders: Sequence[Path],
+    record: dict[str, Any],
+    update: bool,
+) -> None:
+    figures = split_figures(entries)
+    if "train" not in figures:
+        why = report.left_out[0] if report.left_out else "the folders have no train split"
         raise DeepnmfError(f"no training mixture is left; {why}")
-    write_json(Path(output) / "corpus.json", {**record, "splits": counts, "left_out": left_out})
-    write_manifest(Path(output) / MANIFEST, rows)  # last: whoever finds it takes this stage for done
+    if (output / MANIFEST).exists() and not update:
+        _check_unchanged(output, entries)
+    record = {
+        **record,
+        "splits": figures,
+        "warnings": report.warnings(),
+        "cautions": cautions(entries),
+        "left_out": report.left_out,
+    }
+    for line in record["warnings"] + record["cautions"]:
+        print(f"deepnmf: {line}", file=sys.stderr)
+    write_json(output / CORPUS, record)
+    write_inventory(output, folders)
+    write_manifest(output / MANIFEST, entries)  # last: its presence marks this stage as done
+
+
+def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
+    """Refuse to replace a manifest, which would orphan all that was made of it."""
+    changes = recording_changes(output)
+    if changes or read_manifest(output / MANIFEST) != entries:
+        what = f"recordings have changed since: {changes}" if changes else "it was made of other folders or settings"
+        raise DeepnmfError(
+            f"{output / MANIFEST}: {what}; prepare into another folder, or replace it with --update and make features "
+            "and all later stages again"
+        )
+
+
+def describe(output: Path) -> str:
+    """Return a table of what each split has (mixtures, recordings, speakers, minutes, noise types), and the split rule.
+
+    Parameters
+    ----------
+    output : Path
+        What :func:`prepare` wrote to.
+    """
+    record = read_json(Path(output) / CORPUS)
+    return f"{figures_table(record['splits'])}\nSplits: {record['split_rule']}."

@@ -10,8 +10,9 @@ from typing import Any
 from ..artifacts import read_json, write_json
 from ..config import Config, difference, to_dict, with_defaults
 from ..data.features import features
+from ..data.inventory import recording_changes
 from ..data.manifest import read_manifest
-from ..data.prepare import MANIFEST, prepare, prepare_corpus
+from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus
 from ..errors import DeepnmfError
 from .loop import BEST, train_network
 from .pretrain import pretrain
@@ -115,8 +116,13 @@ def _manifest(output: Path, corpus: Corpus, config: Config, report: Callable[[st
     path = output / MANIFEST
     report(f"prepare: {path}" + (", done" if path.exists() else ""))
     if path.exists():
+        if changes := recording_changes(output):
+            report(f"prepare: recordings have changed since and are not taken in: {changes}; train into another folder")
         return path, list(read_json(output / "corpus.json")["left_out"])
     if corpus.name:
-        return path, prepare_corpus(output, corpus.name, corpus.roots, config.prepare, config.train.seed)
-    sources = corpus.speech, corpus.noise, corpus.noisy, corpus.clean
-    return path, prepare(output, *sources, config=config.prepare, seed=config.train.seed)
+        left_out = prepare_corpus(output, corpus.name, corpus.roots, config.prepare, config.train.seed)
+    else:
+        sources = corpus.speech, corpus.noise, corpus.noisy, corpus.clean
+        left_out = prepare(output, *sources, config=config.prepare, seed=config.train.seed)
+    report(describe(output))
+    return path, left_out

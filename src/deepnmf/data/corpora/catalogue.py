@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ...errors import DeepnmfError
-from ..folders import Clip, mixture_entries, split_clips
+from .. import folders
+from ..folders import mixture_entries, split_clips
 from ..manifest import MixtureEntry, Split
+from ..scan import Clip
 from . import NAMES, chime2, demand, librispeech, ms_snsd, musan, voicebank_demand, wham
 from .download import download
 from .layout import CorpusSpec, PrepareOptions
@@ -33,14 +35,14 @@ def _recorded(
 
 def _folders(roots: Sequence[Path], options: PrepareOptions) -> Iterable[MixtureEntry]:
     speech, noise = roots if len(roots) == 2 else (Path(roots[0], "speech"), Path(roots[0], "noise"))
-    parts = [split_clips(folder, options.report.left_out, options.seed) for folder in (speech, noise)]
-    return mixture_entries(parts[0], parts[1], options.config, options.seed)
+    speakers = split_clips(speech, options.report, options.seed, options.config.speaker_level)
+    return mixture_entries(speakers, split_clips(noise, options.report, options.seed), options.config, options.seed)
 
 
 CORPORA = {
     "folders": CorpusSpec(
         licence="yours",
-        splits="folders named train, dev and test, or a tenth of speakers and noise types to dev and test, by seed",
+        splits=folders.SPLITTING,
         roots=("speech", "noise"),
         rows=_folders,
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..folders import Clip, read_clips, split_by_group
+from ..folders import split_by_group
 from ..manifest import Split
+from ..scan import Clip, read_clips
 from .download import Archive
 from .layout import PrepareOptions, locate
 
@@ -41,6 +42,6 @@ ARCHIVES = tuple(Archive(f"{_ZENODO}/{name}.zip", f"md5:{md5}" if md5 else "") f
 def noise(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the first channel of each environment: the others are the same noise a few centimetres away."""
     root = locate(root, f"*/{CHANNEL}", "DEMAND", "demand")
-    clips = read_clips(sorted(root.glob(f"*/{CHANNEL}")), options.report.left_out)
+    clips = read_clips(sorted(root.glob(f"*/{CHANNEL}")), root, options.report, lambda path: path.parent.name)
     options.report.count("DEMAND", len(clips), PUBLISHED)
     return split_by_group(clips, options.seed)

@@ -6,49 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...audio.files import find_audio
 from ...config import PrepareConfig
 from ...errors import DeepnmfError
-from ..folders import Clip, read_clips
 from ..manifest import MixtureEntry, Split
+from ..scan import Clip, ScanReport, absolute, find_recordings, read_clips
 from .download import Archive
-
-
-@dataclass(frozen=True)
-class Count:
-    """Files found in a part of a corpus, and as published; several where the publications disagree."""
-
-    part: str
-    found: int
-    published: tuple[int, ...]
-
-
-@dataclass
-class ScanReport:
-    """What is noticed while a corpus is read: files left out and why, counts, and other notes."""
-
-    left_out: list[str] = field(default_factory=list)
-    counts: list[Count] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def count(self, part: str, found: int, *published: int) -> None:
-        """Note how many files a part of the corpus has and should have."""
-        self.counts.append(Count(part, found, published))
-
-    def warnings(self) -> list[str]:
-        """Return a line on the counts that differ from the published ones, if any, and the notes.
-
-        Examples
-        --------
-        >>> report = ScanReport()
-        >>> report.count("train", 7138, 7138)
-        >>> report.count("dev", 12, 2460, 2454)
-        >>> report.warnings()
-        ['not the corpus as published: dev has 12 files, not 2,460; what is there is used']
-        """
-        differing = [count for count in self.counts if count.found not in count.published]
-        parts = ", ".join(f"{c.part} has {c.found:,} files, not {c.published[0]:,}" for c in differing)
-        return [*([f"not the corpus as published: {parts}; what is there is used"] if parts else []), *self.notes]
 
 
 @dataclass(frozen=True)
@@ -103,18 +65,23 @@ def locate(root: Path, marker: str, *below: str) -> Path:
     raise DeepnmfError(f"{root}: no {marker} in it{places}; data/README.md has the layout of the corpus")
 
 
+def recordings_of(part: Path, report: ScanReport) -> list[Path]:
+    """Return the audio files of a part of a corpus; a part that is not there has none."""
+    return find_recordings(part, report) if part.is_dir() else []
+
+
 def pairs(
     noisy: Path, clean: Path, report: ScanReport, speaker: Callable[[Path], str]
 ) -> Iterator[tuple[Clip, Path, str]]:
-    """Yield each readable file under `noisy`, the clean file at the same relative path, and that path's stem.
+    """Yield each readable file under `noisy`, the clean file at the same relative path, and its name.
 
     A part of the corpus that is not there has no files; the counts say so.
     """
-    noisy, clean = Path(noisy).resolve(), Path(clean).resolve()
-    for clip in read_clips(find_audio(noisy) if noisy.is_dir() else [], report.left_out, speaker):
+    noisy, clean = absolute(noisy), absolute(clean)
+    for clip in read_clips(recordings_of(noisy, report), noisy, report, speaker):
         relative = clip.path.relative_to(noisy)
         if (clean / relative).is_file():
-            yield clip, clean / relative, relative.with_suffix("").as_posix()
+            yield clip, clean / relative, clip.name
         else:
             report.left_out.append(f"{clip.path}: no clean file {clean / relative}")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...audio.files import find_audio
-from ..folders import SPLITS, Clip, read_clips
+from ..folders import SPLITS
 from ..manifest import Split
+from ..scan import Clip, read_clips
 from .download import Archive
-from .layout import PrepareOptions, locate
+from .layout import PrepareOptions, locate, recordings_of
 
 LICENCE = "CC-BY-4.0"
 SPLITTING = "speech as published: train-clean-100, dev-clean, test-clean"
@@ -40,7 +40,7 @@ def speech(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     root = locate(root, FOLDERS["train"], "LibriSpeech")
     parts = {}
     for split, folder in FOLDERS.items():
-        files = find_audio(root / folder) if (root / folder).is_dir() else []
-        parts[split] = read_clips(files, options.report.left_out, lambda path: path.parents[1].name)
+        files = recordings_of(root / folder, options.report)
+        parts[split] = read_clips(files, root, options.report, lambda path: path.parents[1].name)
         options.report.count(folder, len(parts[split]), PUBLISHED[split])
     return parts

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ...audio.files import find_audio
-from ..folders import Clip, read_clips, split_by_group
+from ..folders import split_by_group
 from ..manifest import Split
+from ..scan import Clip, find_recordings, read_clips
 from .download import Archive
 from .layout import PrepareOptions, locate
 
@@ -38,7 +38,7 @@ def _speaker(path: Path) -> str:
 def _split(root: Path, kind: str, options: PrepareOptions, group: Callable[[Path], str]) -> dict[Split, list[Clip]]:
     root = locate(root, "clean_train", "MS-SNSD", "MS-SNSD-master")
     parts = {
-        part: read_clips(find_audio(root / f"{kind}_{part}"), options.report.left_out, group)
+        part: read_clips(find_recordings(root / f"{kind}_{part}", options.report), root, options.report, group)
         for part in ("train", "test")
     }
     return {**split_by_group(parts["train"], options.seed, ("train", "dev")), "test": parts["test"]}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...audio.files import find_audio
-from ..folders import Clip, read_clips, split_by_group
+from ..folders import split_by_group
 from ..manifest import Split
+from ..scan import Clip, find_recordings, read_clips
 from .download import Archive
 from .layout import PrepareOptions, locate
 
@@ -26,6 +26,8 @@ ARCHIVES = (
 def noise(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
     """Return the noises of ``noise/{free-sound,sound-bible}``; the corpus tells no more of their type."""
     root = locate(root, "noise", "musan")
-    clips = read_clips(find_audio(root / "noise"), options.report.left_out)
+    clips = read_clips(
+        find_recordings(root / "noise", options.report), root, options.report, lambda path: path.parent.name
+    )
     options.report.count("musan/noise", len(clips), PUBLISHED)
     return split_by_group(clips, options.seed)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DeepnmfError
-from ..folders import Clip
 from ..manifest import MixtureEntry, Split
+from ..scan import Clip
 from .download import Archive
 from .layout import PrepareOptions, locate, pair_entry, pairs
 
