@@ -47,7 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.parent / _temporary_name(path.suffix)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path.parent)
+        remove_abandoned(path.parent)
         # Created with the permissions that it keeps: CIFS and exFAT refuse to change them.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
@@ -99,7 +99,7 @@ def _put_in_place(temporary: Path, path: Path) -> None:
             raise
 
 
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of processes of this host that are no more; once for each folder."""
     if (key := os.path.abspath(folder)) in _SWEPT:  # noqa: PTH100 - resolving links costs more than it saves
         return

@@ -325,7 +325,7 @@ def test_json_says_what_became_of_each_file(enhance: Enhance, folder: Path, caps
     assert enhance("x.wav", "y.wav", odd, "none.wav", "*.txt", "--skip-existing", "--json") == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     status = {line["input"]: line["status"] for line in lines}
-    assert status == {"x.wav": "enhanced", "y.wav": "skipped", odd: "failed", None: "failed"}
+    assert status == {"x.wav": "enhanced", "y.wav": "skipped", odd: "failed", "none.wav": "failed", "*.txt": "failed"}
     assert {line["output"] for line in lines if line["status"] != "failed"} == {"x_enhanced.wav", "y_enhanced.wav"}
     assert all(line["reason"] for line in lines if line["status"] == "failed")
 

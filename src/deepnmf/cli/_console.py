@@ -99,7 +99,7 @@ class Console:
                 self._err("".join(traceback.format_exception(error.__cause__)).rstrip(), one_line=False)
         return 1 if self._errors else 0
 
-    def _fail(self, source: Path | None, target: Path | None, error: DeepnmfError) -> None:
+    def _fail(self, source: Path, target: Path | None, error: DeepnmfError) -> None:
         self._errors.append(error)
         if self._json:
             self._out(_record(source, target, "failed", str(error)))
@@ -131,10 +131,8 @@ class Console:
             print(printable(text) if one_line else text, file=sys.stderr)
 
 
-def _record(
-    source: Path | None, target: Path | None, status: str, reason: str | None, warnings: tuple[str, ...] = ()
-) -> str:
-    names = {"input": source and str(source), "output": target and str(target)}
+def _record(source: Path, target: Path | None, status: str, reason: str | None, warnings: tuple[str, ...] = ()) -> str:
+    names = {"input": str(source), "output": target and str(target)}
     return json.dumps({**names, "status": status, "reason": reason, "warnings": list(warnings)})
 
 

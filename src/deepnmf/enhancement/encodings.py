@@ -29,6 +29,7 @@ BITS = {
     "PCM_32": 32,
     "FLOAT": 24,
     "DOUBLE": 24,
+    "DWVW_24": 24,
 }
 READ_ONLY = ("MPEG_LAYER_I", "MPEG_LAYER_II")
 

@@ -42,15 +42,19 @@ class Search:
     ----------
     inputs : list of Input
         Files to enhance, in the order given, none twice.
-    faults : list of DeepnmfError
+    faults : list of (Path, DeepnmfError)
         What was asked for and cannot be done: names that do not exist, folders that cannot be listed.
     left_out : list of (Path, str)
         What a folder or a pattern holds and is not enhanced, with the reason.
     """
 
     inputs: list[Input] = field(default_factory=list)
-    faults: list[DeepnmfError] = field(default_factory=list)
+    faults: list[tuple[Path, DeepnmfError]] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+    def fail(self, name: Path | str, reason: str) -> None:
+        """Note what cannot be done."""
+        self.faults.append((Path(name), DeepnmfError(f"{name}: {reason}" if str(name) else reason)))
 
 
 def find_inputs(
@@ -104,7 +108,7 @@ def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
     path = Path(name)
     found = kind(path)
     if not name.strip():
-        search.faults.append(DeepnmfError("an empty name is no file; is a variable unset?"))
+        search.fail(name, "an empty name is no file; is a variable unset?")
     elif found == "folder":
         yield from _walk(path, output, search)
     elif found in ("file", "special"):
@@ -112,7 +116,7 @@ def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
     elif glob.has_magic(name) and not os.path.lexists(path):
         yield from _expand(name, search)
     else:
-        search.faults.append(DeepnmfError(f"{name}: {found}"))
+        search.fail(name, found)
 
 
 def _expand(pattern: str, search: Search) -> Iterator[Input]:
@@ -125,12 +129,12 @@ def _expand(pattern: str, search: Search) -> Iterator[Input]:
             found = True
             yield Input(path)
     if not found:
-        search.faults.append(DeepnmfError(f"{pattern}: no audio file matches"))
+        search.fail(pattern, "no audio file matches")
 
 
 def _walk(folder: Path, output: Path | None, search: Search) -> Iterator[Input]:
     def refuse(error: OSError) -> None:
-        search.faults.append(DeepnmfError(f"{error.filename}: cannot list the folder ({error.strerror})"))
+        search.fail(error.filename, f"cannot list the folder ({error.strerror})")
 
     found: list[Path] = []
     faults = len(search.faults)
@@ -140,7 +144,7 @@ def _walk(folder: Path, output: Path | None, search: Search) -> Iterator[Input]:
         folders[:] = [name for name in sorted(folders) if _enter(here / name, output, entered, search)]
         found += [here / name for name in files if _is_audio(here / name, search)]
     if not found and len(search.faults) == faults:
-        search.faults.append(DeepnmfError(f"{folder}: no audio files in it of a known suffix"))
+        search.fail(folder, "no file in it has the suffix of an audio format")
     yield from (Input(path, folder) for path in sorted(found))
 
 
@@ -172,7 +176,7 @@ def _is_audio(path: Path, search: Search) -> bool:
         return True
     else:
         reason = "a FIFO or device; name it to read from it" if found == "special" else found
-        search.faults.append(DeepnmfError(f"{path}: {reason}"))
+        search.fail(path, reason)
     return False
 
 

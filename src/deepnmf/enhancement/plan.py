@@ -45,14 +45,14 @@ class Plan:
     ----------
     jobs : list of Job
         In the order of the inputs, none twice.
-    faults : list of (Path or None, DeepnmfError)
-        What cannot be done, with the input where it is one file.
+    faults : list of (Path, DeepnmfError)
+        Inputs that cannot be enhanced, and why.
     left_out : list of (Path, str)
         What folders and patterns hold and is not enhanced, with the reason.
     """
 
     jobs: list[Job] = field(default_factory=list)
-    faults: list[tuple[Path | None, DeepnmfError]] = field(default_factory=list)
+    faults: list[tuple[Path, DeepnmfError]] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -99,7 +99,7 @@ def plan_outputs(
     if folder is not None and kind(folder) in ("file", "special"):
         raise DeepnmfError(f"{folder}: a file, and no folder for outputs; choose another name")
     search = find_inputs(inputs, folder, records.is_output)
-    plan = Plan(faults=[(None, fault) for fault in search.faults], left_out=search.left_out)
+    plan = Plan(faults=search.faults, left_out=search.left_out)
     if file:
         jobs = _into_file(search.inputs, Path(str(output)), suffix)
     elif folder is None:
@@ -187,22 +187,36 @@ def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
     sources = {identity: job.source for job in jobs if (identity := _identity(job.source)) is not None}
     taken: set[str] = set()
     for job in jobs:
-        target = job.target
-        if (there := _identity(target)) in sources:
-            fault = f"{target}: the output is the input{_other(sources[there], job)}; choose another name with -o"
-        elif len(os.fsencode(target.name)) > MOST_NAME_BYTES:
-            fault = f"{job.source}: with {SUFFIX} its name is too long for an output; choose another name with -o"
-        elif kind(target) == "folder":
-            fault = f"{target}: the output is a folder; choose another name with -o"
-        elif str(target).casefold() in taken:
-            fault = f"{job.source}: its output would be {target}, as another input's; enhance it on its own"
-        elif records is not None and there is not None and not records.wrote(target):
-            fault = f"{target}: is there and was not written by deepnmf; delete it, or choose another name with -o"
-        else:
-            taken.add(str(target).casefold())
+        fault = _harm(job, sources, records)
+        if fault is None and str(job.target).casefold() in taken:
+            fault = f"{job.source}: its output would be {job.target}, as another input's; enhance it on its own"
+        if fault is None:
+            taken.add(str(job.target).casefold())
             plan.jobs.append(job)
-            continue
-        plan.faults.append((job.source, DeepnmfError(fault)))
+        else:
+            plan.faults.append((job.source, DeepnmfError(fault)))
+
+
+def _harm(job: Job, sources: dict[tuple[int, int], Path], records: Records | None) -> str | None:
+    """Return why a job must not be done, else None."""
+    source, target = job.source, job.target
+    there = _identity(target)
+    if there in sources:
+        what = "the output is the input"
+        if sources[there] != source:
+            what = f"an input, and would be the output for {source}"
+        return f"{target}: {what}; choose another name with -o"
+    if len(os.fsencode(target.name)) > MOST_NAME_BYTES:
+        return f"{source}: with {SUFFIX} its name is too long for an output; choose another name with -o"
+    if kind(target) == "folder":
+        return f"{target}: the output is a folder; choose another name with -o"
+    if records is None:
+        return None
+    if target.parent == source.parent and kind(source) == "special":
+        return f"{source}: no file, beside which an output could lie; name one with -o"
+    if there is not None and not records.wrote(target):
+        return f"{target}: is there and was not written by deepnmf; delete it, or choose another name with -o"
+    return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -211,7 +225,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _other(source: Path, job: Job) -> str:
-    return "" if _identity(job.source) == _identity(source) else f" {source}"

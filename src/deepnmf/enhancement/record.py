@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..artifacts import remove_abandoned
 from ..errors import DeepnmfError
 
 NAME = ".deepnmf-outputs.jsonl"
@@ -81,7 +82,7 @@ class FolderRecord:
         return (file_digest(path), origin) in self._entries.get(self._name(path), [])
 
     def lock(self, paths: Iterable[Path]) -> None:
-        """Claim outputs until :meth:`close`.
+        """Claim outputs until :meth:`close`; remove what dead runs left beside them.
 
         Raises
         ------
@@ -90,6 +91,7 @@ class FolderRecord:
         """
         self._open()
         for path in paths:
+            remove_abandoned(path.parent)
             if self._descriptor is not None and not _lock_byte(self._descriptor, _offset(self._name(path))):
                 self.close()
                 raise DeepnmfError(f"{path}: another run of deepnmf is writing it; wait for it, or choose another name")
