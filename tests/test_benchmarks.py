@@ -59,3 +59,13 @@ def test_harm_to_clean_speech_and_to_noise_is_measured() -> None:
     assert means == leasts  # there is but one
     hum = np.sin(2 * np.pi * 60 * np.arange(16000) / 16000).astype(np.float32)
     assert np.abs(distortion.without_rumble(hum + noise) - distortion.without_rumble(noise)).max() < 1e-5
+
+
+@pytest.mark.parametrize("beta", [1.0, 1.5])
+def test_the_speed_of_nmf_is_measured_of_every_system(beta: float) -> None:
+    import nmf
+
+    for learn in (False, True):
+        shares = nmf.measure(features=20, atoms=3, frames=40, learn=learn, beta=beta, repeats=2)
+        assert {"plain NumPy", "deepnmf"} <= set(shares)
+        assert all(len(repeats) == 2 and min(repeats) > 0 for repeats in shares.values())

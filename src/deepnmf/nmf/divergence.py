@@ -30,7 +30,12 @@ def beta_divergence(target: np.ndarray, estimate: np.ndarray, beta: float, floor
     if beta == 2:
         terms = 0.5 * np.square(x - y)
     elif beta == 1:
-        terms = x * np.log(np.maximum(x, np.finfo(x.dtype).tiny) / y) - x + y  # 0 log 0 = 0
+        terms = x / y
+        terms += np.finfo(terms.dtype).tiny  # 0 log 0 = 0
+        np.log(terms, out=terms)
+        terms *= x
+        terms -= x
+        terms += y
     elif beta == 0:
         ratio = (x + floor) / y
         terms = ratio - np.log(ratio) - 1

@@ -56,7 +56,7 @@ class SparseNMF(Estimator):
     n_iter_ : int
         Updates that :meth:`fit` made.
     objective_ : list of float
-        The objective before the first update, at every tenth, and at the end; it never rises.
+        The objective before the first update, within every tenth, and at the end; it never rises.
     reconstruction_err_ : float
         ``√(2 D_β(X | H C))`` of the frames fitted, as ``sklearn.decomposition.NMF`` has it.
 
@@ -125,19 +125,17 @@ class SparseNMF(Estimator):
         self._level = _level(X)
         X /= X.dtype.type(self._level)
         self._start(X)
-        updates, H = self._updates(X.dtype), np.empty((len(X), len(self.components_)), X.dtype)
+        updates, H = self._updates(X), np.empty((len(X), len(self.components_)), X.dtype)
         self._infer(updates, X, H, 0)
-        self.objective_ = [self._objective(updates, X, H)]
+        self.objective_ = []
         for iteration in range(1, self.max_iter + 1):
-            checked = iteration % CHECK_PERIOD == 0
-            value = self._iterate(updates, X, H, checked)
-            if checked:
-                self.objective_.append(value)
+            checked = iteration % CHECK_PERIOD == 0 and iteration < self.max_iter
+            self._iterate(updates, X, H, iteration == 1, checked)
             if progress is not None:
                 progress(iteration, self.objective_[-1])
             if checked and self._has_converged():
                 break
-            if checked and iteration <= self.max_iter - CHECK_PERIOD:
+            if checked:
                 self._revive(updates, X, H)
         self.n_iter_ = iteration
         self._finish(updates, X, H)
@@ -162,7 +160,7 @@ class SparseNMF(Estimator):
             self._start(X)
         self._gradient *= self.forget_factor
         above, below = self._gradient
-        updates, H = self._updates(X.dtype), np.empty((len(X), len(self.components_)), X.dtype)
+        updates, H = self._updates(X), np.empty((len(X), len(self.components_)), X.dtype)
         for block in blocks(X):
             self._infer(updates, X[block], H[block], self.batch_iter)
             updates.add_gradient(X[block], H[block], above, below)
@@ -176,7 +174,7 @@ class SparseNMF(Estimator):
         """
         self._check_fitted()
         X = self._check_features(check_magnitudes(X))
-        updates, H = self._updates(X.dtype), np.empty((len(X), len(self.components_)), X.dtype)
+        updates, H = self._updates(X), np.empty((len(X), len(self.components_)), X.dtype)
         for block in blocks(X):
             self._infer(updates, self._at_unit_level(X[block]), H[block], self.max_iter)
         H *= self._level
@@ -213,10 +211,10 @@ class SparseNMF(Estimator):
         self.components_ = np.ascontiguousarray(normalised_atoms((chosen + blur).astype(X.dtype)).T)
         self._gradient = np.zeros((2, *self.components_.shape), X.dtype)
 
-    def _updates(self, dtype: np.dtype[Any]) -> BlockUpdates:
+    def _updates(self, X: np.ndarray) -> BlockUpdates:
         """Return the updates at unit level: D_β falls by level^β there, so the same minimum has μ level^(1−β)."""
-        components = self.components_.astype(dtype, copy=False)
-        return BlockUpdates(components, self.beta, self.sparsity * self._level ** (1 - self.beta))
+        components = self.components_.astype(X.dtype, copy=False)
+        return BlockUpdates(components, self.beta, self.sparsity * self._level ** (1 - self.beta), len(X))
 
     def _infer(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, iterations: int) -> None:
         """Fill the activations of a block at unit level; at the start each atom has an equal part of a frame."""
@@ -224,15 +222,16 @@ class SparseNMF(Estimator):
         for _ in range(iterations):
             updates.update_activations(X, H)
 
-    def _iterate(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, measured: bool) -> float:
-        """Update activations, then components; return the objective between the two if it is to be `measured`."""
+    def _iterate(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, first: bool, checked: bool) -> None:
+        """Update activations, then components; note the objective before if `first`, between the two if `checked`."""
         above, below = np.zeros((2, *updates.components.shape), X.dtype)
-        value = 0.0
+        before = between = 0.0
         for block in blocks(X):
-            updates.update_activations(X[block], H[block])
-            value += updates.add_gradient(X[block], H[block], above, below, measured)
+            before += updates.update_activations(X[block], H[block], first)
+            between += updates.add_gradient(X[block], H[block], above, below, checked)
         updates.components = stepped_components(updates.components, above, below, self.beta)
-        return value * self._level**self.beta
+        noted = [value for value, measured in ((before, first), (between, checked)) if measured]
+        self.objective_ += [value * self._level**self.beta for value in noted]
 
     def _has_converged(self) -> bool:
         first, before, now = self.objective_[0], *self.objective_[-2:]
@@ -291,10 +290,11 @@ def active_frames(X: np.ndarray, below_peak_db: float = 60.0) -> np.ndarray:
     peak = X.max(initial=0)
     if peak == 0:
         raise InputError("cannot learn a dictionary from silence: no frame has any energy")
-    energy = np.concatenate([np.square(X[block] / peak).sum(axis=1, dtype=np.float64) for block in blocks(X)])
+    scaled = (X[block] / peak for block in blocks(X))
+    energy = np.concatenate([np.einsum("nf,nf->n", part, part).astype(np.float64) for part in scaled])
     return np.asarray(energy > energy.max() * 10 ** (-below_peak_db / 10))
 
 
 def _level(X: np.ndarray) -> float:
     """Return the mean of the data, never so small that it could not divide in the data's precision."""
-    return max(float(X.mean(dtype=np.float64)), float(np.finfo(X.dtype).tiny))
+    return max(float(X.mean(axis=1).mean(dtype=np.float64)), float(np.finfo(X.dtype).tiny))
