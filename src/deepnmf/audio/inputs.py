@@ -53,7 +53,8 @@ class ByteStream:
     def read(self, count: int) -> bytes:
         """Return `count` bytes, fewer only at the end."""
         parts, missing = [], count
-        while missing and (data := self.read_some(min(missing, READ_BYTES))):
+        largest = READ_BYTES if self.size is None else count
+        while missing and (data := self.read_some(min(missing, largest))):
             parts.append(data)
             missing -= len(data)
         return b"".join(parts)

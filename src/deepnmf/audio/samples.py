@@ -81,7 +81,9 @@ def unpacked(data: bytes, layout: SampleFormat, channels: int) -> np.ndarray:
     raw = np.frombuffer(data, np.uint8).reshape(-1, layout.size)
     if layout.big_endian:
         raw = np.ascontiguousarray(raw[:, ::-1])
-    values = _values(raw, layout.subtype) * np.float32(2**layout.shift)
+    values = _values(raw, layout.subtype)
+    if layout.shift:
+        values *= np.float32(2**layout.shift)
     return np.ascontiguousarray(values.reshape(-1, channels).T)
 
 
@@ -94,9 +96,10 @@ def _values(raw: np.ndarray, subtype: str) -> np.ndarray:
         return np.asarray(law_values(subtype)[raw[:, 0]])
     if subtype == "PCM_U8":
         raw = raw ^ 0x80
-    wide = np.zeros((len(raw), 4), np.uint8)  # samples in the high bytes of 32-bit words
-    wide[:, 4 - raw.shape[1] :] = raw
-    return (wide.view("<i4")[:, 0] / 2.0**31).astype(np.float32)
+    bits = 8 * raw.shape[1]
+    if bits == 24:  # NumPy has no such integers: into the high bytes of 32
+        raw, bits = np.pad(raw, ((0, 0), (1, 0))), 32
+    return raw.reshape(-1).view(f"<i{bits // 8}").astype(np.float32) * np.float32(2.0 ** (1 - bits))
 
 
 def packed(block: np.ndarray, layout: SampleFormat) -> bytes:
