@@ -105,6 +105,41 @@ def test_what_is_cut_short_is_refused_or_salvaged_in_any_format(
     assert 0.3 * share * whole.shape[1] < found.shape[1] < whole.shape[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("x.m4a", ("-c:a", "aac", "-movflags", "+faststart")),
+        ("x.mka", ("-c:a", "libopus")),
+        ("x.webm", ("-c:a", "libopus")),
+        ("x.avi", ("-c:a", "pcm_s16le")),
+        ("x.wv", ("-c:a", "wavpack")),
+        ("x.wma", ("-c:a", "wmav2")),
+    ],
+)
+def test_what_ffmpeg_decodes_is_refused_or_salvaged_alike(
+    name: str, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av")
+    (tmp_path / "x.wav").write_bytes(encoded(np.tile(stereo(), 8), "WAV"))
+    if not ffmpeg("-i", tmp_path / "x.wav", *options, tmp_path / name):
+        pytest.skip("no ffmpeg with this encoder")
+    data = (tmp_path / name).read_bytes()
+    whole = samples_of(tmp_path / name).shape[1]
+    assert np.array_equal(from_stdin(monkeypatch, data), samples_of(tmp_path / name))
+    (tmp_path / "cut").write_bytes(data[: int(0.7 * len(data))])
+    with pytest.raises(DeepnmfError, match=r"truncated|damaged"):
+        samples_of(tmp_path / "cut")
+    assert 0.4 * whole < samples_of(tmp_path / "cut", salvage=True).shape[1] < whole
+
+
+def test_an_mp4_without_its_index_is_named_as_cut(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    (tmp_path / "x.m4a").write_bytes(b"\0\0\0\x14ftypM4A \0\0\0\0M4A \0\1\0\0mdat" + bytes(range(256)) * 20)
+    for salvage in (False, True):
+        with pytest.raises(DeepnmfError, match="truncated, 60"):
+            samples_of(tmp_path / "x.m4a", salvage=salvage)
+
+
 @pytest.mark.parametrize("container", ["OGG", "FLAC"])
 def test_a_flipped_byte_in_the_middle_is_no_silent_loss(container: str, tmp_path: Path) -> None:
     data = bytearray(encoded(np.tile(stereo(), 8), container))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +21,7 @@ from ..errors import InputError, MissingExtra
 from .formats import Encoding, Tags, library_reason
 from .inputs import ByteStream, Window
 from .signatures import SIGNATURE_BYTES, signature
-from .wav import placeholder
+from .sizes import missing_bytes
 
 FORMATS = (
     *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dsf", "dss", "dts", "dtshd"),
@@ -52,6 +51,8 @@ PROMISING = ("mov", "matroska", "asf", "wv", "ape", "tta", "avi", "flac", "caf",
 """Those whose length stands in the file and is not estimated from its size."""
 LENGTH_SLACK_SECONDS = 0.5
 """Encoders' delays and rounded time stamps make a promised length differ from the samples by as much."""
+LOWEST_VERSION = (17, 1)
+"""Those before end the process on containers that announce their tracks late."""
 STALL_SECONDS = 60.0
 LARGEST_SECONDS = 200 * 3600.0
 _SPEAKERS = {
@@ -100,7 +101,7 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
     DeepnmfError
         If there is no audio in it, or PyAV is not installed.
     """
-    head = stream.peek(SIGNATURE_BYTES)
+    origin, head = stream.tell(), stream.peek(SIGNATURE_BYTES)
     if not head.strip(b"\0"):
         raise InputError(f"{stream.name}: not readable as audio (there are only zeros in it)")
     try:
@@ -110,20 +111,24 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
         raise MissingExtra(
             f"{stream.name}: not readable as audio ({what or 'unknown format'}); a decoder of more formats", "av"
         ) from None
+    if tuple(int(part) for part in av.__version__.split(".")[:2]) < LOWEST_VERSION:
+        raise InputError(f"{stream.name}: PyAV {av.__version__} may crash on it; pip install 'av>=17.1'")
     av.logging.set_level(None)  # its lines do not name the file; the error does
     try:
         return FfmpegDecoder(stream)
     except InputError:
         raise
     except (av.FFmpegError, ValueError, EOFError) as error:
-        raise InputError(f"{stream.name}: not readable as audio ({_refusal(error, head)})") from None
+        stream.seek(origin)
+        raise InputError(f"{stream.name}: not readable as audio ({_refusal(error, stream)})") from None
 
 
-def _refusal(error: Exception, head: bytes) -> str:
+def _refusal(error: Exception, stream: ByteStream) -> str:
     if getattr(error, "errno", None) == errno.EINVAL:
         return "not one of the formats that are decoded"
-    index = "; cut short? the index of such files stands at their end" if head[4:8] == b"ftyp" else ""
-    return library_reason(error) + index
+    if missing := missing_bytes(stream):
+        return f"truncated, {missing} bytes are missing, and with them what is needed to read the rest"
+    return library_reason(error)
 
 
 class FfmpegDecoder:
@@ -133,7 +138,8 @@ class FfmpegDecoder:
         import av
 
         self._name = stream.name
-        self.lost = _cut_riff(stream)
+        missing = missing_bytes(stream)
+        self.lost = f"truncated, {missing} bytes are missing" if missing else ""
         window = Window(stream.file, stream.tell(), stream.size or 0)
         options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
         self._container: Any = av.open(window, options=options, metadata_errors="replace")
@@ -268,18 +274,6 @@ class FfmpegDecoder:
     def _text(self) -> dict[str, str]:
         found = {**self._track.metadata, **self._container.metadata}
         return {_TAGS[name.lower()]: text for name, text in found.items() if name.lower() in _TAGS and text}
-
-
-def _cut_riff(stream: ByteStream) -> str:
-    """Return what an AVI file lacks of its header's promise; FFmpeg takes its end for the end."""
-    head = stream.peek(8)
-    (promised,) = struct.unpack("<4xI", head) if head[:4] == b"RIFF" else (0,)
-    there = (stream.size or 0) - stream.tell() - 8
-    return (
-        f"truncated, its header promises {promised} bytes, the file has {there}"
-        if promised > there and not placeholder(promised)
-        else ""
-    )
 
 
 def _subtype(frame: Any, codec: str) -> str:

@@ -38,6 +38,8 @@ class MpegAudio:
         Samples of the encoder's delay before the sound, and samples of the sound.
     promised : int
         Samples of the sound by the information frame; 0 if there is none.
+    partial : bool
+        Whether the file ends within a frame.
     """
 
     start: int
@@ -45,6 +47,7 @@ class MpegAudio:
     first: int
     frames: int
     promised: int
+    partial: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def _scan(data: mmap.mmap, at: int) -> MpegAudio | None:
     last = max(0, padding - DECODER_DELAY) if delay else 0  # padding that the encoder put behind the sound
     whole = max(0, (promised or 0) * head.samples - first - last)
     frames = count * head.samples - first - (last if count == promised else 0)
-    return MpegAudio(start, stop, first, max(0, frames), whole)
+    partial = _parse(data[stop : stop + 4]) is not None
+    return MpegAudio(start, stop, first, max(0, frames), whole, partial)
 
 
 def _walk(data: mmap.mmap, at: int) -> tuple[int, int, int]:

@@ -148,8 +148,10 @@ class MpegDecoder(SndfileDecoder):
         self._mpeg, self.lost, self.tags = mpeg, "", Tags(text)
         encoding = self.encoding
         self.encoding = Encoding(encoding.rate_hz, encoding.channels, mpeg.frames, encoding.container, encoding.subtype)
+        rate_hz = encoding.rate_hz
+        if mpeg.partial:
+            self.lost = f"truncated in a frame after {mpeg.frames / rate_hz:.3f} s"
         if mpeg.frames < mpeg.promised:
-            rate_hz = encoding.rate_hz
             self.lost = f"truncated, {mpeg.frames / rate_hz:.3f} of {mpeg.promised / rate_hz:.3f} s are there"
         self.seek(0)
 
