@@ -52,10 +52,16 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # stage N TITLE: whether it is wanted, and says so.
 stage() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "stage $1: $2"; }
 # each_system COMMAND: runs it with name, dictionary, settings of both and split to score; "-" stands for none.
+# A system that fails is reported and left out of the stages that follow; the others go on.
+failed=()
 each_system() {
   local name dictionary snmf network split
   while IFS=$'\t' read -r name dictionary snmf network split <&3; do
-    "$1" "$name" "$dictionary" "$snmf" "$network" "${split:-test}"
+    [[ " ${failed[*]-} " != *" $name "* ]] || continue
+    "$1" "$name" "$dictionary" "$snmf" "$network" "${split:-test}" || {
+      failed+=("$name")
+      echo "$name: stage $1 failed; the other systems go on" >&2
+    }
   done 3< <(grep -v '^#' "$systems" | awk -F'\t' -v only="$only" '$1 ~ only')
 }
 # choose WORDS: fills the array `settings`, the command line's after the system's because the last one counts.
@@ -67,15 +73,17 @@ choose() {
 }
 
 pretrain() {
+  [ "$2" != - ] || return 0
   choose "$3"
   [ -e "$exp/dictionary-$2.safetensors" ] ||
     deepnmf pretrain "$exp/features" -o "$exp/dictionary-$2.safetensors" "${settings[@]}"
 }
 train() {
   choose "$4"
-  local begin=$SECONDS
-  deepnmf train --features "$exp/features" --dictionary "$exp/dictionary-$2.safetensors" -o "$exp/$1" \
-    --device "$device" "${settings[@]}"
+  local begin=$SECONDS dictionary=()
+  [ "$2" = - ] || dictionary=(--dictionary "$exp/dictionary-$2.safetensors")
+  deepnmf train --features "$exp/features" ${dictionary[@]+"${dictionary[@]}"} -o "$exp/$1" \
+    --device "$device" "${settings[@]}" || return
   [ -e "$exp/$1/minutes" ] || awk "BEGIN {print ($SECONDS - $begin) / 60}" >"$exp/$1/minutes"
 }
 score() {
@@ -95,3 +103,4 @@ if stage 3 dictionaries; then each_system pretrain; fi
 if stage 4 networks; then each_system train; fi
 if stage 5 scores; then each_system score; fi
 if stage 6 table; then python "$results" "$exp" "$systems"; fi
+[ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}" >&2; exit 1; }

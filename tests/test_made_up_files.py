@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from deepnmf.artifacts import load_tensors, save_tensors
-from deepnmf.config import NETWORKS, Config, FeatureConfig, SnmfConfig, to_dict
+from deepnmf.config import FeatureConfig, SnmfConfig, to_dict
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.kinds import KINDS, Config
 from deepnmf.nmf.dictionary import load_dictionary
 from deepnmf.report.summary import model_summary
 from helpers.made_up_files import made_up_files
-from helpers.untrained import FEATURES, F, untrained
+from helpers.networks import FEATURES, F, untrained
 
 HISTORY = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.0, "dev_sdr_db": 3.0}]
 
@@ -25,8 +26,8 @@ HISTORY = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.0, "dev_sdr_db": 3.0}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("models")
-    metadata = {"config": to_dict(Config()), "history": HISTORY, "seed": 1, "deepnmf": "1", "manifest": "a" * 64}
-    for kind in NETWORKS:
+    metadata = {"config": Config().to_dict(), "history": HISTORY, "seed": 1, "deepnmf": "1", "manifest": "a" * 64}
+    for kind in list(KINDS):
         save_model(folder / f"{kind}.safetensors", Model(untrained(kind), FEATURES, metadata))
     return sorted(folder.iterdir())
 
@@ -75,7 +76,7 @@ def test_a_hyperparameter_out_of_range_is_named(
 
 @pytest.mark.parametrize(
     ("stft", "key"),
-    [({"fft_size": 2**40}, "fft_size"), ({"rate_hz": 0}, "STFT"), ({"rate_hz": 2**50, "hop_ms": 1e-12}, "STFT")],
+    [({"fft_size": 2**40}, "fft_size"), ({"rate_hz": 0}, "rate_hz"), ({"rate_hz": 2**50, "hop_ms": 1e-12}, "rate_hz")],
 )
 def test_an_stft_out_of_range_is_named(models: list[Path], tmp_path: Path, stft: dict[str, object], key: str) -> None:
     arrays, metadata = load_tensors(models[0], "model")

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepnmf.artifacts import save_tensors
-from deepnmf.config import FeatureConfig, NetworkConfig, StftSpec
+from deepnmf.config import FeatureConfig, StftSpec
 from deepnmf.dsp.stft import stack_context
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
-from deepnmf.networks.unfolded.deep_nmf import from_snmf
+from helpers.networks import deep_nmf, with_weights
 
 SPEC = StftSpec(rate_hz=1000, window_ms=10.0, hop_ms=4.0, fft_size=10)
 F = SPEC.bins
@@ -24,9 +24,8 @@ def model(context: int = 3, tied: bool = False, layers: int = 12) -> Model:
     """Return a model of more than ten dictionaries, so that their order by name is not their order by number."""
     rng = np.random.default_rng(0)
     speech, noise = rng.random((F * context, 3), np.float32), rng.random((F * context, 2), np.float32)
-    config = NetworkConfig(layers=layers, trained=layers + 1, tied=tied)
-    net = from_snmf(speech, noise, F, 0.1, 1.0, config)
-    net = net.replaced(tuple(W * np.float32(1 + 0.1 * k) for k, W in enumerate(net.dictionaries)), net.output)
+    net = deep_nmf(speech, noise, F, layers=layers, tied=tied)
+    net = with_weights(net, tuple(W * np.float32(1 + 0.1 * k) for k, W in enumerate(net.dictionaries)), net.output)
     return Model(net, FeatureConfig(stft=SPEC), {"seed": 7})
 
 
@@ -63,7 +62,7 @@ def test_half_the_bytes_give_nearly_the_same_masks(tmp_path: Path) -> None:
     assert all(weights.dtype == np.float32 for weights in loaded.network.arrays().values())
     masks = [network.estimator().push(magnitudes(9)) for network in (loaded, saved)]
     np.testing.assert_allclose(*masks, atol=2e-3)
-    large = saved.network.replaced(saved.network.dictionaries, 1e6 * saved.network.output)
+    large = with_weights(saved.network, saved.network.dictionaries, 1e6 * saved.network.output)
     with pytest.raises(DeepnmfError, match="need 32 bits"):
         save_model(half, Model(large, saved.features), half=True)
     assert load_model(half).network.parameters == saved.network.parameters
@@ -105,7 +104,7 @@ def test_a_dictionary_file_is_not_a_model(tmp_path: Path) -> None:
 
 def test_a_feature_setting_of_a_later_version_is_named(tmp_path: Path) -> None:
     save_tensors(tmp_path / "m.safetensors", {"output": np.ones((2, 2))}, "model", _metadata("colour"))
-    with pytest.raises(DeepnmfError, match=r"m\.safetensors: features: unknown key colour"):
+    with pytest.raises(DeepnmfError, match=r"m\.safetensors: features: unknown key features.colour"):
         load_model(tmp_path / "m.safetensors")
 
 

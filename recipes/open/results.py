@@ -55,7 +55,7 @@ def learning(model: Model) -> str:
 
 def trained(model: Model) -> bool:
     """Tell whether any layer was trained."""
-    return model.metadata["config"]["network"]["trained"] != 0
+    return model.metadata["config"]["network"].get("trained_layers") != 0
 
 
 def best(model: Model) -> float:

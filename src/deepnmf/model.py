@@ -13,13 +13,9 @@ import numpy as np
 from .artifacts import save_tensors
 from .config import FeatureConfig, to_dict
 from .errors import DeepnmfError
-from .networks.base import Estimator, FramewiseNetwork, Network
-from .networks.baselines.mask_rnn import GRUNetwork, LSTMNetwork
-from .networks.baselines.sigmoid import SigmoidNetwork
-from .networks.unfolded.deep_nmf import DeepNMF
-from .networks.unfolded.ista import IstaNetwork
-from .networks.unfolded.markov import BeliefPropagationNetwork, MeanFieldNetwork
-from .networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from .networks.base import Estimator, Network
+from .networks.kinds import KINDS as KINDS
+from .networks.kinds import kind_of as kind_of
 from .records import check_provenance, read_features
 from .schema import Shapes, check_arrays, check_numbers, shown
 from .tensor_file import about, open_tensors
@@ -27,21 +23,6 @@ from .tensor_file import about, open_tensors
 DEFAULT_MODEL = "default"
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
-FRAMEWISE: dict[str, type[FramewiseNetwork]] = {
-    "deep-nmf": DeepNMF,
-    "sigmoid": SigmoidNetwork,
-    "mean-field": MeanFieldNetwork,
-    "belief-propagation": BeliefPropagationNetwork,
-    "ista": IstaNetwork,
-}
-"""Kinds of networks whose frames are independent, by the name that the model file gives them."""
-KINDS: dict[str, type[Network]] = {
-    **FRAMEWISE,
-    "recurrent-deep-nmf": RecurrentDeepNMF,
-    "gru": GRUNetwork,
-    "lstm": LSTMNetwork,
-}
-"""All kinds; a file without one holds deep NMF."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +46,6 @@ class Model:
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""
         return self.network.estimator()
-
-
-def kind_of(network: Network) -> str:
-    """Return the name of a network's kind."""
-    return next(name for name, cls in KINDS.items() if isinstance(network, cls))
 
 
 def save_model(path: Path, model: Model, half: bool = False) -> None:

@@ -47,7 +47,7 @@ def check_provenance(metadata: dict[str, Any]) -> None:
     if not _is_table_of_tables(metadata.get("config", {})):
         raise DeepnmfError("config must be a table of tables")
     network = metadata.get("config", {}).get("network", {})
-    for name in ("layers", "trained"):
+    for name in ("layers", "trained", "trained_layers"):
         if network.get(name) is not None:
             NumberSpec(0, LAYERS_LIMIT + 1, integer=True).check(f"config.network.{name}", network[name])
     history = metadata.get("history", [])

@@ -14,9 +14,9 @@ from typer.main import get_command
 
 from deepnmf._version import __version__
 from deepnmf.cli import app
-from deepnmf.config import FeatureConfig, NetworkConfig
+from deepnmf.config import FeatureConfig
 from deepnmf.model import Model, save_model
-from deepnmf.networks.unfolded.deep_nmf import from_snmf
+from helpers.networks import deep_nmf
 from helpers.signals import TinyCorpus
 
 HEAVY = ("torch", "librosa", "numpy", "scipy", "soundfile", "soxr", "tqdm", "rich", "fast_bss_eval", "pystoi")
@@ -108,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.wav").write_text("not a sound")
     soundfile.write(folder / "sound.wav", np.zeros(1600), 16000)
     W = np.ones((257, 2), np.float32)
-    network = from_snmf(W, W, 257, 0.1, 1.0, NetworkConfig(layers=1, trained=0))
+    network = deep_nmf(W, W, 257, layers=1)
     save_model(folder / "tiny.safetensors", Model(network, FeatureConfig()))
     return folder
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepnmf.config import Config, TrainConfig, to_dict
 from deepnmf.model import load_model, save_model
+from deepnmf.networks.kinds import configuration
 from deepnmf.report.atoms import centre_frequencies, drawing, sorted_atoms
 from deepnmf.report.summary import model_summary
 from helpers.enhance_cli import run
@@ -19,7 +19,7 @@ from helpers.enhance_models import recurrent_model, small_model
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    config = to_dict(Config(train=TrainConfig(optimiser="adam")))
+    config = configuration({"train": {"optimiser": "adam"}}).to_dict()
     history = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.0, "dev_sdr_db": 4.5}, {"error": 1.0, "dev_sdr_db": 4.0}]
     metadata = {"config": config, "seed": 3, "history": history, "manifest": "m" * 64, "dictionary": "d" * 64}
     save_model(tmp_path / "model.safetensors", dataclasses.replace(small_model(2), metadata=metadata))

@@ -14,14 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from deepnmf.cli import app
-from deepnmf.config import Config, from_dict
 from deepnmf.data.corpora import NAMES
 from deepnmf.data.corpora.catalogue import CORPORA, download_corpus, find_corpus
 from deepnmf.data.manifest import MixtureEntry, read_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.data.prepare import prepare_corpus
 from deepnmf.errors import DeepnmfError
-from deepnmf.training.experiment import Corpus, train
+from deepnmf.networks.kinds import configuration
+from deepnmf.training.experiment import DataSource, train
 from helpers import corpus_trees
 
 
@@ -158,27 +158,26 @@ def test_a_noisy_file_without_its_clean_one_is_left_out(tmp_path: Path) -> None:
 
 
 def test_train_takes_a_corpus_and_refuses_another(tmp_path: Path) -> None:
-    config = from_dict(
-        Config,
+    config = configuration(
         {
             "snmf": {"speech_atoms": 3, "noise_atoms": 3, "iterations": 3},
-            "network": {"layers": 1, "trained": 0},
+            "network": {"layers": 1, "trained_layers": 0},
             "train": {"epochs": 0},
         },
     )
     tree = corpus_trees.wham(tmp_path / "tree")
     for _ in "twice":
-        assert train(tmp_path / "exp", Corpus(name="wham", roots=(tree,)), config, report=lambda _: None) == []
+        assert train(tmp_path / "exp", DataSource(name="wham", roots=(tree,)), config, report=lambda _: None) == []
     assert (tmp_path / "exp/best.safetensors").exists()
     with pytest.raises(DeepnmfError, match="holds another experiment"):
-        train(tmp_path / "exp", Corpus(name="chime2", roots=(tree,)), config)
+        train(tmp_path / "exp", DataSource(name="chime2", roots=(tree,)), config)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--root", "."], "--root, --download and --dev-speakers go with --corpus"),
-        (["--corpus", "wham", "--root", ".", "--speech", "."], "--corpus has its own folders"),
+        (["--corpus", "wham", "--root", ".", "--speech", "."], "--corpus is instead of --speech"),
         (["--corpus", "wham"], "give --root once for each of: WHAM!"),
         (["--corpus", "wham", "--root", ".", "--download"], "cannot be downloaded"),
     ],

@@ -15,6 +15,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import run
 from helpers.enhance_models import small_model
+from helpers.networks import untrained, with_weights
 
 RATE = 16000
 
@@ -74,7 +75,7 @@ def test_a_trained_output_of_any_scale_in_its_rows_is_served() -> None:
     """The mask does not depend on the scale of the output's rows, and neither does it after adaptation."""
     model = small_model()
     scales = (10 ** np.random.default_rng(0).uniform(0, 6, (257, 1))).astype(np.float32)
-    scaled = model.network.replaced(model.network.dictionaries, scales * model.network.output)
+    scaled = with_weights(model.network, model.network.dictionaries, scales * model.network.output)
     outputs = []
     for network in (model.network, scaled):
         fitted = adapted(dataclasses.replace(model, network=network), rumble(2), RATE)
@@ -87,11 +88,11 @@ def test_profiles_that_teach_nothing_are_refused() -> None:
         with pytest.raises(DeepnmfError, match=fault):
             adapted(small_model(), samples.astype(np.float32), RATE)
     model = small_model()
-    trained = model.network.replaced(tuple(1.1 * W for W in model.network.dictionaries), model.network.output)
+    trained = with_weights(model.network, tuple(1.1 * W for W in model.network.dictionaries), model.network.output)
     with pytest.raises(DeepnmfError, match="no longer describe sound"):
         adapted(dataclasses.replace(model, network=trained), rumble(1), RATE)
     with pytest.raises(DeepnmfError, match="not a deep NMF"):
-        adapted(dataclasses.replace(small_model(), network=object()), rumble(1), RATE)  # type: ignore[arg-type]
+        adapted(dataclasses.replace(small_model(), network=untrained("gru")), rumble(1), RATE)
 
 
 def test_profiles_on_the_command_line(

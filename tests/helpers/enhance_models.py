@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from deepnmf.config import Config, FeatureConfig, NetworkConfig, RecurrentConfig
+from deepnmf.config import FeatureConfig
 from deepnmf.model import Model
-from deepnmf.networks.unfolded.deep_nmf import DeepNMF, from_snmf
-from deepnmf.nmf.dictionary import Dictionary
+from deepnmf.networks.settings import RecurrentDeepNMFConfig
+from deepnmf.networks.unfolded.deep_nmf import DeepNMF
+from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.nmf.sparse_nmf import normalised_atoms
-from deepnmf.training.recurrent import RecurrentModule
+from helpers.networks import deep_nmf, dictionary
 
 
 def small_model(context: int = 1, layers: int = 4) -> Model:
@@ -24,22 +25,25 @@ def small_model(context: int = 1, layers: int = 4) -> Model:
     harmonics = np.isin(np.arange(bins) % 16, (15, 0, 1)).astype(np.float32)
     speech[:, 0] = normalised_atoms(np.tile(harmonics, context)[:, None])[:, 0]
     noise = normalised_atoms(1 + 0.2 * rng.random((bins * context, 6)).astype(np.float32))
-    return Model(from_snmf(speech, noise, bins, 0.1, 1.0, NetworkConfig(layers=layers, trained=0)), features)
+    return Model(deep_nmf(speech, noise, bins, layers=layers, trained_layers=0), features)
 
 
 def recurrent_model(layers: int = 1, recurrent_layers: int = 1) -> Model:
     """Its prior has random weights, and its dictionaries are those of :func:`small_model`."""
-    import torch
-
     small = small_model()
     network = cast(DeepNMF, small.network)
     speech, noise = np.split(network.output, [network.speech_atoms], axis=1)
-    settings = Config(small.features, recurrent=RecurrentConfig(20, 12, recurrent_layers, 6, layers))
-    torch.manual_seed(0)
-    module = RecurrentModule(settings, Dictionary(speech, noise, settings.snmf, small.features, {}))
-    for weight in module.prior.parameters():  # far from where training starts, so that the past matters
-        torch.nn.init.normal_(weight, std=0.5)
-    return Model(module.exported(), small.features)
+    settings = RecurrentDeepNMFConfig(
+        bands=20, units=12, recurrent_layers=recurrent_layers, subband_units=6, layers=layers
+    )
+    rng = np.random.default_rng(0)
+    start = RecurrentDeepNMF.start(settings, small.features, dictionary(speech, noise, len(speech), 3.0), rng)
+    weights = {  # far from where training starts, so that the past matters
+        name: (0.5 * rng.standard_normal(W.shape)).astype(np.float32) if name in start.prior.arrays() else W
+        for name, W in start.arrays().items()
+    }
+    weights["pooling"] = start.prior.pooling
+    return Model(RecurrentDeepNMF.from_arrays(weights, start.hyperparameters()), small.features)
 
 
 class _Constant(DeepNMF):

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from deepnmf.config import NETWORKS
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import KINDS
 from deepnmf.networks.base import Network
 from deepnmf.schema import Shapes, check_numbers, check_shapes
-from helpers.untrained import F, untrained
+from helpers.networks import F, untrained
 
 
 def check(network: Network, hyperparameters: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
@@ -19,7 +18,7 @@ def check(network: Network, hyperparameters: dict[str, Any], shapes: dict[str, t
     check_shapes(type(network).array_specs(hyperparameters, F, Shapes(shapes)), shapes)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("network", [{}, {"layers": 1}, {"tied": True}, {"recurrent_layers": 2}])
 def test_what_can_be_trained_fits_its_description(kind: str, network: dict[str, Any]) -> None:
     built = untrained(kind, **network)
@@ -36,7 +35,7 @@ def test_what_can_be_trained_fits_its_description(kind: str, network: dict[str, 
         check(built, built.hyperparameters(), {**shapes, "extra": (1,)})
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("value", [-1, 10**9, 10**4000, 0.5, float("nan"), float("inf"), "4", True, None, [], [[]], {}])
 def test_a_hyperparameter_out_of_its_range_is_named(kind: str, value: Any) -> None:
     built = untrained(kind)

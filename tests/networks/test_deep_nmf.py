@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from deepnmf.config import NetworkConfig, StftSpec
+from deepnmf.config import StftSpec
 from deepnmf.dsp.arrays import epsilon
 from deepnmf.dsp.level import LevelTracker
 from deepnmf.dsp.stft import istft, stack_context, stft
 from deepnmf.errors import DeepnmfError
-from deepnmf.networks.unfolded.deep_nmf import DeepNMF, from_snmf, trained_dictionaries
+from deepnmf.networks.unfolded.deep_nmf import DeepNMF, trained_dictionaries
 from deepnmf.nmf.sparse_nmf import normalised_atoms
 from deepnmf.nmf.updates import source_models, update_activations
+from helpers.networks import deep_nmf, with_weights
 
 BETAS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 F, T, R_S, R_N = 6, 2, 3, 2
@@ -27,10 +28,10 @@ def network(
     """Return a network whose distinct dictionaries really differ."""
     rng = np.random.default_rng(0)
     speech, noise = (normalised_atoms(rng.random((F * T, atoms))) for atoms in (R_S, R_N))
-    plain = from_snmf(speech, noise, F, 0.1, beta, NetworkConfig(layers=layers, trained=trained, tied=tied))
+    plain = deep_nmf(speech, noise, F, 0.1, beta, layers=layers, trained_layers=trained, tied=tied)
     dictionaries = tuple(W * rng.uniform(0.5, 1.5, W.shape) for W in plain.dictionaries)
     output = plain.output * rng.uniform(0.5, 1.5, plain.output.shape)
-    return plain.replaced(tuple(W.astype(dtype) for W in dictionaries), output.astype(dtype))
+    return with_weights(plain, tuple(W.astype(dtype) for W in dictionaries), output.astype(dtype))
 
 
 def mixtures(frames: int = 9, dtype: type = np.float64) -> np.ndarray:
@@ -67,7 +68,7 @@ def test_the_mask_is_the_one_written_down(layers: int) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_numpy_and_torch_agree(beta: float, tied: bool) -> None:
     net, m = network(beta=beta, tied=tied), mixtures()
-    same = net.replaced(tuple(torch.tensor(W) for W in net.dictionaries), torch.tensor(net.output))
+    same = with_weights(net, tuple(torch.tensor(W) for W in net.dictionaries), torch.tensor(net.output))
     assert np.allclose(net.mask(m), same.mask(torch.tensor(m)).numpy(), rtol=1e-10)
 
 
@@ -129,7 +130,7 @@ def test_which_layers_share_and_which_are_trained(
 def test_every_layer_starts_as_the_pretrained_dictionary() -> None:
     rng = np.random.default_rng(0)
     speech, noise = rng.random((F * T, 2)), rng.random((F * T, 3))
-    net = from_snmf(speech, noise, F, 0.1, 1.0, NetworkConfig(layers=3, trained=4))
+    net = deep_nmf(speech, noise, F, 0.1, 1.0, layers=3, trained_layers=4)
     assert all(np.array_equal(W, np.concatenate([speech, noise], axis=1)) for W in net.dictionaries)
     assert np.array_equal(net.output, net.dictionaries[0][-F:])  # the current frame is the last
     assert net.speech_atoms == 2
@@ -137,7 +138,7 @@ def test_every_layer_starts_as_the_pretrained_dictionary() -> None:
 
 @pytest.mark.parametrize(("layers", "trained"), [(0, 0), (3, -1), (3, 5)])
 def test_an_impossible_depth_is_refused(layers: int, trained: int) -> None:
-    with pytest.raises(DeepnmfError, match="0 ≤ trained ≤ layers"):
+    with pytest.raises(DeepnmfError, match="network"):
         network(layers, trained)
 
 

@@ -10,18 +10,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepnmf.config import RecurrentConfig, StftSpec
+from deepnmf.config import StftSpec
 from deepnmf.networks.cells import GRU, LSTM, CellStack
+from deepnmf.networks.settings import RecurrentDeepNMFConfig
 from deepnmf.networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, PriorStream, RecurrentPrior, neighbourhoods
-from deepnmf.training.prior import PriorModule, exported_cells
+from deepnmf.training.modules import PriorModule, cells_to_numpy
 
 SPEC = StftSpec()
 BANDS = 20
 
 
 def prior_module(bands: int = BANDS, seed: int = 0) -> PriorModule:
-    torch.manual_seed(seed)
-    return PriorModule(RecurrentConfig(bands, units=12, recurrent_layers=2, subband_units=6), SPEC, atoms=9)
+    settings = RecurrentDeepNMFConfig(bands=bands, units=12, recurrent_layers=2, subband_units=6)
+    return PriorModule(RecurrentPrior.start(settings, SPEC, 9, np.random.default_rng(seed)))
 
 
 def magnitudes(frames: int, seed: int = 0) -> np.ndarray:
@@ -36,14 +37,14 @@ def test_cells_are_those_of_torch(kind: type[GRU | LSTM], streams: int) -> None:
     x = torch.randn(30, streams, 7)
     with torch.inference_mode():
         expected = theirs(x)[0].permute(0, 2, 1).numpy()
-    ours = CellStack(exported_cells(theirs, kind), streams)
+    ours = CellStack(cells_to_numpy(theirs, kind), streams)
     columns = x.permute(0, 2, 1).numpy()
     found = np.concatenate([ours.push(columns[:11]), ours.push(columns[11:])])
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_stack_without_streams_takes_plain_frames() -> None:
-    cells = exported_cells(torch.nn.LSTM(7, 5), LSTM)
+    cells = cells_to_numpy(torch.nn.LSTM(7, 5), LSTM)
     x = np.random.default_rng(0).standard_normal((30, 7)).astype(np.float32)
     np.testing.assert_array_equal(CellStack(cells).push(x), CellStack(cells, 1).push(x[:, :, None])[:, :, 0])
 
@@ -54,11 +55,11 @@ def test_the_stream_is_the_forward_pass_of_training(bands: int) -> None:
     with torch.inference_mode():
         expected = module(torch.from_numpy(m)[None])[:, 0].T.numpy()
     assert np.std(expected, axis=1).min() > 0
-    np.testing.assert_allclose(PriorStream(module.exported()).push(m), expected, atol=1e-6)
+    np.testing.assert_allclose(PriorStream(module.to_numpy()).push(m), expected, atol=1e-6)
 
 
 def test_the_arrays_and_settings_give_the_prior_back() -> None:
-    prior, m = prior_module().exported(), magnitudes(10)
+    prior, m = prior_module().to_numpy(), magnitudes(10)
     again = RecurrentPrior.from_arrays(prior.arrays(), prior.hyperparameters())
     assert list(again.arrays()) == list(prior.arrays())
     np.testing.assert_array_equal(PriorStream(again).push(m), PriorStream(prior).push(m))
@@ -78,7 +79,7 @@ def test_a_sub_band_reads_its_own_bands_in_the_middle_and_zeros_beyond_the_ends(
 
 def test_sub_bands_share_their_weights() -> None:
     """Without a word from the full band, what enters two bands higher up comes out one sub-band higher up."""
-    module, prior = prior_module(), prior_module().exported()
+    module, prior = prior_module(), prior_module().to_numpy()
     silent = dataclasses.replace(
         prior,
         fullband_to_subband=0 * prior.fullband_to_subband,

@@ -9,46 +9,40 @@ import numpy as np
 import pytest
 import torch
 
-from deepnmf.config import (
-    Config,
-    FeatureConfig,
-    NetworkConfig,
-    NetworkKind,
-    PrepareConfig,
-    SnmfConfig,
-    StftSpec,
-    TrainConfig,
-)
+from deepnmf.config import FeatureConfig, SnmfConfig, StftSpec
 from deepnmf.dsp.stft import stack_context
-from deepnmf.model import FRAMEWISE, Model, load_model, save_model
-from deepnmf.networks.base import FramewiseNetwork, with_arrays
+from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.base import FramewiseNetwork
+from deepnmf.networks.kinds import KINDS, configuration
 from deepnmf.networks.layers import standardised_logs
 from deepnmf.networks.unfolded.markov import MarkovNetwork
 from deepnmf.nmf.dictionary import Dictionary
 from deepnmf.nmf.sparse_nmf import normalised_atoms
-from deepnmf.training.experiment import Corpus, train
+from deepnmf.training.experiment import DataSource, train
 from deepnmf.training.loop import train_network
 from helpers.signals import TinyCorpus
 
-INFERENCE: list[NetworkKind] = ["mean-field", "belief-propagation", "ista"]
-KINDS: list[NetworkKind] = [*INFERENCE, "sigmoid"]
+INFERENCE: list[str] = ["mean-field", "belief-propagation", "ista"]
+OTHERS: list[str] = [*INFERENCE, "sigmoid"]
 F, T, UNITS, K = 6, 2, 9, 3
 STFT = StftSpec(rate_hz=1000, window_ms=10.0, hop_ms=4.0, fft_size=10)
-each_kind = pytest.mark.parametrize("kind", KINDS)
+each_kind = pytest.mark.parametrize("kind", OTHERS)
 tied_or_not = pytest.mark.parametrize("tied", [True, False])
 
 
-def network(kind: NetworkKind, tied: bool, dtype: type = np.float64) -> FramewiseNetwork:
+def network(kind: str, tied: bool, dtype: type = np.float64) -> FramewiseNetwork:
     """Return an untrained network whose layers differ if they may."""
-    settings = Config(
-        FeatureConfig(STFT), SnmfConfig(context=T), NetworkConfig(kind=kind, layers=K, tied=tied, units=UNITS)
-    )
+    network = {"kind": kind, "context": T, "layers": K, "tied": tied, "units": UNITS}
+    if kind == "ista":
+        del network["units"]
     rng = np.random.default_rng(0)
     speech, noise = (normalised_atoms(rng.random((F * T, atoms))) for atoms in (4, 3))
-    start = FRAMEWISE[kind].start(settings, Dictionary(speech, noise, settings.snmf, settings.features, {}), rng)
-    return with_arrays(
-        start, {name: (x * rng.uniform(0.8, 1.2, x.shape)).astype(dtype) for name, x in start.arrays().items()}
-    )
+    source, features = Dictionary(speech, noise, SnmfConfig(), FeatureConfig(STFT), {}), FeatureConfig(STFT)
+    config = configuration({"network": network})
+    start = config.kind.start(config.network, features, source, rng).framewise()
+    assert start is not None
+    arrays = {name: (x * rng.uniform(0.8, 1.2, x.shape)).astype(dtype) for name, x in start.arrays().items()}
+    return start.with_arrays(arrays)
 
 
 def mixtures(frames: int = 20, dtype: type = np.float64) -> np.ndarray:
@@ -57,24 +51,24 @@ def mixtures(frames: int = 20, dtype: type = np.float64) -> np.ndarray:
 
 @each_kind
 @tied_or_not
-def test_numpy_and_torch_agree_on_a_mask(kind: NetworkKind, tied: bool) -> None:
+def test_numpy_and_torch_agree_on_a_mask(kind: str, tied: bool) -> None:
     net, m = network(kind, tied), mixtures()
     mask = net.mask(m)
     assert mask.shape == (F, 20)
     assert ((mask >= 0) & (mask <= 1)).all()
     assert mask.std() > 0.01
-    same = with_arrays(net, {name: torch.tensor(x) for name, x in net.arrays().items()})
+    same = net.with_arrays({name: torch.tensor(x) for name, x in net.arrays().items()})
     np.testing.assert_allclose(same.mask(torch.tensor(m)).numpy(), mask, rtol=1e-10)
     assert network(kind, tied, np.float32).mask(m.astype(np.float32)).dtype == np.float32
 
 
 @each_kind
 @tied_or_not
-def test_every_array_has_a_finite_gradient(kind: NetworkKind, tied: bool) -> None:
+def test_every_array_has_a_finite_gradient(kind: str, tied: bool) -> None:
     net = network(kind, tied)
     tensors = {name: torch.tensor(x, requires_grad=True) for name, x in net.arrays().items()}
     found = torch.autograd.grad(
-        with_arrays(net, tensors).mask(torch.tensor(mixtures())).square().sum(), tensors.values()
+        net.with_arrays(tensors).mask(torch.tensor(mixtures())).square().sum(), tensors.values()
     )
     for gradient in found:
         assert torch.isfinite(gradient).all()
@@ -82,7 +76,7 @@ def test_every_array_has_a_finite_gradient(kind: NetworkKind, tied: bool) -> Non
 
 
 @each_kind
-def test_tied_is_untied_with_layers_that_are_the_same(kind: NetworkKind) -> None:
+def test_tied_is_untied_with_layers_that_are_the_same(kind: str) -> None:
     tied, untied, m = network(kind, True), network(kind, False), mixtures()
     alike = {}
     for name, own in untied.arrays().items():
@@ -94,7 +88,7 @@ def test_tied_is_untied_with_layers_that_are_the_same(kind: NetworkKind) -> None
             np.broadcast_to(shared, own.shape) if name not in {"readout", "readout_bias", "output"} else shared
         )
     assert np.abs(untied.mask(m) - tied.mask(m)).max() > 1e-3
-    np.testing.assert_allclose(with_arrays(untied, alike).mask(m), tied.mask(m), rtol=1e-12)
+    np.testing.assert_allclose(untied.with_arrays(alike).mask(m), tied.mask(m), rtol=1e-12)
 
 
 @tied_or_not
@@ -107,7 +101,7 @@ def test_mean_field_and_belief_propagation_have_the_same_weights_and_differ(tied
 
 
 @pytest.mark.parametrize("kind", INFERENCE[:2])
-def test_without_couplings_it_is_one_sigmoid_layer(kind: NetworkKind) -> None:
+def test_without_couplings_it_is_one_sigmoid_layer(kind: str) -> None:
     net, m = network(kind, True), mixtures()
     assert isinstance(net, MarkovNetwork)
     alone = dataclasses.replace(net, couplings=0 * net.couplings)
@@ -118,7 +112,7 @@ def test_without_couplings_it_is_one_sigmoid_layer(kind: NetworkKind) -> None:
 
 
 @pytest.mark.parametrize("kind", INFERENCE)
-def test_tied_and_deep_enough_one_more_layer_changes_nothing(kind: NetworkKind) -> None:
+def test_tied_and_deep_enough_one_more_layer_changes_nothing(kind: str) -> None:
     net, m = network(kind, True), mixtures()
     masks = [dataclasses.replace(net, layers=layers).mask(m) for layers in (1, 1000, 1001)]
     assert np.abs(masks[1] - masks[0]).max() > 1e-3
@@ -138,7 +132,7 @@ def test_sizes_are_counted() -> None:
 
 @each_kind
 @tied_or_not
-def test_from_a_file_and_in_blocks_it_is_the_same(kind: NetworkKind, tied: bool, tmp_path: Path) -> None:
+def test_from_a_file_and_in_blocks_it_is_the_same(kind: str, tied: bool, tmp_path: Path) -> None:
     net, m = network(kind, tied, np.float32), mixtures(dtype=np.float32)[:F]
     save_model(tmp_path / "model.safetensors", Model(net, FeatureConfig(STFT)))
     estimator = load_model(tmp_path / "model.safetensors").estimator()
@@ -148,7 +142,7 @@ def test_from_a_file_and_in_blocks_it_is_the_same(kind: NetworkKind, tied: bool,
 
 @each_kind
 @pytest.mark.parametrize("level", [0.0, 1e-30, 1e4])
-def test_any_magnitude_gives_a_mask(kind: NetworkKind, level: float) -> None:
+def test_any_magnitude_gives_a_mask(kind: str, level: float) -> None:
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         mask = network(kind, False, np.float32).mask(np.full((F * T, 2), level, np.float32))
     assert ((mask >= 0) & (mask <= 1)).all()
@@ -158,21 +152,26 @@ def test_any_magnitude_gives_a_mask(kind: NetworkKind, level: float) -> None:
 def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with features and a dictionary of the tiny corpus."""
     output = tmp_path_factory.mktemp("prepared")
-    config = Config(
-        snmf=SnmfConfig(speech_atoms=4, noise_atoms=3, iterations=5),
-        train=TrainConfig(epochs=0),
-        prepare=PrepareConfig(mixtures_per_utterance=1),
+    config = configuration(
+        {
+            "prepare": {"mixtures_per_utterance": 1},
+            "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 5},
+            "train": {"epochs": 0},
+        }
     )
-    train(output, Corpus(speech=tiny_corpus.speech, noise=tiny_corpus.noise), config, report=lambda _: None)
+    train(output, DataSource(speech=tiny_corpus.speech, noise=tiny_corpus.noise), config, report=lambda _: None)
     return output
 
 
 @each_kind
-def test_training_lowers_the_error(kind: NetworkKind, prepared: Path, tmp_path: Path) -> None:
-    network = NetworkConfig(kind, layers=2, units=16)
-    config = TrainConfig(epochs=3, epoch_frames=0, batch_frames=200)
-    train_network(prepared / "dictionary.safetensors", prepared / "features", tmp_path, network, config)
+def test_training_lowers_the_error(kind: str, prepared: Path, tmp_path: Path) -> None:
+    network = {"kind": kind, "layers": 2, "units": 16}
+    if kind == "ista":
+        del network["units"]
+    config = configuration({"network": network, "train": {"epochs": 3, "epoch_frames": 0, "batch_frames": 200}})
+    dictionary = prepared / "dictionary.safetensors" if config.kind.FROM_DICTIONARY else None
+    train_network(prepared / "features", tmp_path, config, dictionary)
     model = load_model(tmp_path / "last.safetensors")
     errors = [entry["error"] for entry in model.metadata["history"][1:]]
-    assert isinstance(model.network, FRAMEWISE[kind])
+    assert isinstance(model.network, KINDS[kind])
     assert errors[-1] < 0.95 * errors[0]

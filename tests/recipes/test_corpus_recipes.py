@@ -16,8 +16,8 @@ from helpers import ROOT, corpus_trees
 pytestmark = pytest.mark.slow
 
 TINY = (
-    "prepare.mixtures_per_utterance=1 snmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3 snmf.iterations=3 "
-    "network.layers=2 network.trained=1 train.epochs=1 train.epoch_frames=200"
+    "prepare.mixtures_per_utterance=1 network.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3 snmf.iterations=3 "
+    "network.layers=2 network.trained_layers=1 train.epochs=1 train.epoch_frames=200"
 )
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from deepnmf.networks.kinds import KINDS
 from helpers import ROOT
 from helpers.signals import TinyCorpus
 
 pytestmark = pytest.mark.slow
 
-ATOMS = "snmf.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3"
-SMALL = "network.layers=2 train.epochs=1 train.epoch_frames=200"
+ATOMS = "network.context=2 snmf.speech_atoms=3 snmf.noise_atoms=3"
+EPOCH = "train.epochs=1 train.epoch_frames=200"
+SMALL = f"network.context=2 network.layers=2 {EPOCH}"
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def run_grid(tree: Path, grid: Path, experiment: Path, *options: str) -> str:
 
 def test_open(open_tree: Path, grid: Path) -> None:
     systems = [
-        ("snmf", f"{SMALL} network.trained=0", "test"),
+        ("snmf", f"{SMALL} network.trained_layers=0", "test"),
         ("deep", SMALL, "test"),
         ("adam", f"{SMALL} train.optimiser=adam", "-"),
     ]
@@ -72,6 +74,20 @@ def test_open(open_tree: Path, grid: Path) -> None:
     assert parameters["deep"] == f"{(2 * 2 + 1) * 6 * 257:,}"
 
 
+def tiny_row(line: str) -> str:
+    """Return a row of a grid with a tiny network of its kind."""
+    if line.startswith("#"):
+        return f"{line}\n"
+    name, dictionary, snmf, network, *split = line.split("\t")
+    kind = next((word.partition("=")[2] for word in network.split() if word.startswith("network.kind=")), "deep-nmf")
+    small = {"layers": 2, "units": 8, "bands": 8, "subband_units": 4}
+    known = KINDS[kind].SETTINGS.__dataclass_fields__
+    own = [f"network.{key}={value}" for key, value in small.items() if key in known]
+    if dictionary != "-":
+        snmf = f"{snmf.removeprefix('-')} snmf.iterations=3 snmf.speech_atoms=3 snmf.noise_atoms=3".strip()
+    return "\t".join([name, dictionary, snmf, " ".join([network.removeprefix("-"), *own]).strip(), *split]) + "\n"
+
+
 @pytest.mark.parametrize(
     ("grid", "only"),
     [
@@ -81,10 +97,13 @@ def test_open(open_tree: Path, grid: Path) -> None:
     ],
 )
 def test_the_grids_run_with_tiny_networks(grid: str, only: str, open_tree: Path, tmp_path: Path) -> None:
-    recurrent = "recurrent.bands=8 recurrent.units=4 recurrent.subband_units=4"
-    tiny = f"{SMALL} {ATOMS.replace('context=2', 'iterations=3')} {recurrent}"
-    folder = ROOT / "recipes/open" / grid
-    settings = [word for setting in tiny.split() for word in ("--set", setting)]
+    source = ROOT / "recipes/open" / grid
+    folder = tmp_path / "grid"
+    shutil.copytree(source, folder)
+    (folder / "systems.tsv").write_text("".join(map(tiny_row, (source / "systems.tsv").read_text().splitlines())))
+    if not (folder / "config.toml").exists():
+        shutil.copy(ROOT / "recipes/open/config.toml", folder)
+    settings = [word for setting in EPOCH.split() for word in ("--set", setting)]
     printed = run_grid(
         open_tree, folder, tmp_path / "exp", "--only", only, "--metric", "si_sdr", "--metric", "sdr", "--", *settings
     )
@@ -98,6 +117,20 @@ def test_the_grids_run_with_tiny_networks(grid: str, only: str, open_tree: Path,
     assert all(f"\n| {name} | " in printed for name in names)
     scored = {(name, split) for name, *_, split in rows if (tmp_path / "exp" / name / split / "scores.csv").exists()}
     assert scored == {(name, split) for name, *_, split in rows if split in ("dev", "test")}
+
+
+def test_a_system_that_fails_is_reported_and_the_others_go_on(open_tree: Path, grid: Path) -> None:
+    lines = [
+        f"{name}\tt2\t{ATOMS}\t{SMALL} {settings}\t-\n" for name, settings in [("bad", "train.eta=-1"), ("good", "")]
+    ]
+    (grid / "systems.tsv").write_text("".join(lines))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    roots = "--root", open_tree / "speech", "--root", open_tree / "noise"
+    command = [ROOT / "recipes/open/run.sh", *roots, "--exp", grid.parent / "exp", "--grid", grid]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == "failed: bad"
+    assert "| good | " in result.stdout
 
 
 def test_the_comparison_of_networks(open_tree: Path, grid: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from deepnmf import enhance, evaluation
 from deepnmf.artifacts import read_json, write_json
-from deepnmf.config import Config, SnmfConfig
+from deepnmf.config import SnmfConfig
 from deepnmf.data.manifest import read_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.dsp.level import LevelTracker
@@ -27,6 +27,7 @@ from deepnmf.dsp.stft import stft
 from deepnmf.errors import DeepnmfError
 from deepnmf.evaluation.metrics import METRICS, si_sdr
 from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.settings import LayeredConfig
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF
 from deepnmf.networks.unfolded.ista import IstaNetwork
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
@@ -220,7 +221,9 @@ def test_a_page_on_recurrent_deep_nmf_shows_its_layers(experiment: Experiment) -
 
 def test_other_networks_show_what_applies(experiment: Experiment) -> None:
     model = load_model(experiment.folder)
-    sparse_coding = IstaNetwork.start(Config(), _dictionary(model), np.random.default_rng(0))
+    sparse_coding = IstaNetwork.start(
+        LayeredConfig("ista"), model.features, _dictionary(model), np.random.default_rng(0)
+    )
     other = dataclasses.replace(model, network=sparse_coding)
     assert trace_layers(other, np.zeros(1600, np.float32), np.zeros(1600, np.float32)) is None
     scores = load_scores(experiment.scores, model, experiment.folder)

@@ -10,7 +10,7 @@ from torch import Tensor
 from deepnmf.config import StftSpec
 from deepnmf.dsp.stft import stft
 from deepnmf.evaluation.metrics import estoi
-from deepnmf.training.losses import LOWEST_HZ, THIRD_OCTAVES, WINDOW_FRAMES, third_octaves, unintelligibility
+from deepnmf.training.losses import LOWEST_HZ, THIRD_OCTAVES, WINDOW_FRAMES, estoi_loss, third_octaves
 from helpers.signals import RATE_HZ, noise, voice
 
 SPEC = StftSpec()
@@ -28,7 +28,7 @@ def clean_voice(seed: int = 0) -> np.ndarray:
 def term(estimate: np.ndarray, speech: np.ndarray) -> float:
     """Return the term for one segment ``(F, N)`` at the level of the speech."""
     level = np.sqrt(np.square(speech).mean())
-    return float(unintelligibility(*(torch.from_numpy(x / level)[None] for x in (estimate, speech)), SPEC))
+    return float(estoi_loss(*(torch.from_numpy(x / level)[None] for x in (estimate, speech)), SPEC))
 
 
 def test_the_truth_is_intelligible_at_any_volume_of_any_band() -> None:
@@ -75,11 +75,11 @@ def segments(frames: int = 45, seed: int = 0) -> tuple[Tensor, Tensor]:
 def test_the_gradient_is_the_numeric_one() -> None:
     estimate, speech = segments()
     estimate.requires_grad_()
-    (gradient,) = torch.autograd.grad(unintelligibility(estimate, speech, SPEC), estimate)
+    (gradient,) = torch.autograd.grad(estoi_loss(estimate, speech, SPEC), estimate)
     assert gradient.abs().max() > 0
     direction = torch.rand(estimate.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.5
     with torch.no_grad():
-        above, below = (unintelligibility(estimate + step * direction, speech, SPEC) for step in (1e-5, -1e-5))
+        above, below = (estoi_loss(estimate + step * direction, speech, SPEC) for step in (1e-5, -1e-5))
     assert float((gradient * direction).sum()) == pytest.approx(float(above - below) / 2e-5, rel=1e-5)
 
 
@@ -87,7 +87,7 @@ def test_the_gradient_is_the_numeric_one() -> None:
 def test_the_gradient_is_finite_whatever_the_estimate(level: float) -> None:
     _, speech = segments()
     estimate = torch.full(speech.shape, level, dtype=torch.float32, requires_grad=True)
-    value = unintelligibility(estimate, speech.float(), SPEC)
+    value = estoi_loss(estimate, speech.float(), SPEC)
     (gradient,) = torch.autograd.grad(value, estimate)
     assert 0 <= value.item() <= 2
     assert gradient.isfinite().all()
@@ -95,15 +95,15 @@ def test_the_gradient_is_finite_whatever_the_estimate(level: float) -> None:
 
 def test_segments_without_speech_do_not_count() -> None:
     estimate, speech = segments()
-    assert float(unintelligibility(estimate, 0 * speech, SPEC)) == 0
-    one = unintelligibility(estimate[:1], speech[:1], SPEC)
+    assert float(estoi_loss(estimate, 0 * speech, SPEC)) == 0
+    one = estoi_loss(estimate[:1], speech[:1], SPEC)
     half = speech * torch.tensor([1.0, 0.0])[:, None, None]
-    assert float(unintelligibility(estimate, half, SPEC)) == pytest.approx(float(one), rel=1e-9)
+    assert float(estoi_loss(estimate, half, SPEC)) == pytest.approx(float(one), rel=1e-9)
 
 
 @pytest.mark.parametrize("frames", [1, WINDOW_FRAMES - 1, WINDOW_FRAMES])
 def test_segments_shorter_than_a_window_give_zero(frames: int) -> None:
-    value = unintelligibility(*segments(frames), SPEC)
+    value = estoi_loss(*segments(frames), SPEC)
     assert (float(value) == 0) == (frames < WINDOW_FRAMES)
 
 

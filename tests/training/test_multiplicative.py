@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from deepnmf.config import NetworkConfig
 from deepnmf.dsp.arrays import epsilon
-from deepnmf.networks.unfolded.deep_nmf import DeepNMF, from_snmf, trained_dictionaries
+from deepnmf.networks.unfolded.deep_nmf import DeepNMF, trained_dictionaries
 from deepnmf.training.multiplicative import Parts, Statistics, backpropagate, resplit
+from helpers.networks import deep_nmf, with_weights
 
 F, T, R_S, R_N, N = 7, 3, 3, 2, 11
 BETAS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
@@ -30,10 +30,14 @@ def problem(
     """Return a network with distinct dictionaries, mixtures ``(T·F, N)`` and targets ``(F, N)``."""
     rng = np.random.default_rng(seed)
     speech, noise = rng.random((F * T, R_S)), rng.random((F * T, R_N))
-    plain = from_snmf(speech, noise, F, 0.1, beta, NetworkConfig(layers=layers, trained=trained, tied=tied))
+    plain = deep_nmf(speech, noise, F, 0.1, beta, layers=layers, trained_layers=trained, tied=tied)
     dictionaries = (W * rng.uniform(0.8, 1.2, W.shape) for W in plain.dictionaries)
-    net = plain.replaced(tuple(torch.tensor(W.astype(dtype)) for W in dictionaries), torch.tensor(plain.output))
-    net = net.replaced(net.dictionaries, net.output.to(net.dictionaries[0].dtype))
+    net = with_weights(
+        plain,
+        tuple(torch.tensor(W.astype(dtype)) for W in dictionaries),
+        output=torch.tensor(plain.output),
+    )
+    net = with_weights(net, net.dictionaries, net.output.to(net.dictionaries[0].dtype))
     m, s = rng.random((F * T, N)).astype(dtype), rng.random((F, N)).astype(dtype)
     return net, torch.tensor(m), torch.tensor(s)
 
@@ -54,7 +58,7 @@ def automatic(net: DeepNMF, m: Tensor, s: Tensor, error_beta: float) -> tuple[li
     """Return the gradients of every inference dictionary and of the output dictionary, by autograd."""
     dictionaries = [W.clone().requires_grad_() for W in net.dictionaries]
     output = net.output.clone().requires_grad_()
-    estimate = net.replaced(tuple(dictionaries), output).mask(m) * m[-F:]
+    estimate = with_weights(net, tuple(dictionaries), output).mask(m) * m[-F:]
     error(s, estimate, error_beta).backward()
     return [W.grad for W in dictionaries if W.grad is not None], output.grad  # type: ignore[return-value]
 
@@ -147,7 +151,7 @@ def test_the_parts_are_those_written_down() -> None:
 def test_tied_parts_are_the_sums_of_the_layers_parts(beta: float, trained: int, resplitting: bool) -> None:
     tied, m, s = problem(beta, 4, trained, tied=True)
     untied, _, _ = problem(beta, 4, trained)
-    same = untied.replaced(tuple(tied.dictionaries[tied.layers[k]] for k in _first_uses(untied)), tied.output)
+    same = with_weights(untied, tuple(tied.dictionaries[tied.layers[k]] for k in _first_uses(untied)), tied.output)
     shared = backpropagate(tied, m, s, trained, resplitting=resplitting).dictionaries
     apart = backpropagate(same, m, s, trained, resplitting=resplitting).dictionaries
     assert len(shared) == 1
@@ -225,7 +229,7 @@ def after_update(net: DeepNMF, m: Tensor, s: Tensor, trained: int, eta: float) -
     dictionaries = [
         stepped(W, found.dictionaries[k]) if k in found.dictionaries else W for k, W in enumerate(net.dictionaries)
     ]
-    return net.replaced(tuple(dictionaries), stepped(net.output, found.output))
+    return with_weights(net, tuple(dictionaries), stepped(net.output, found.output))
 
 
 def squared_error(net: DeepNMF, m: Tensor, s: Tensor) -> float:

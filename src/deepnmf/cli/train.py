@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import NETWORKS
 from ..data.corpora import NAMES
-from ..errors import DeepnmfError, require
+from ..errors import DeepnmfError, InputError
+from ..networks.kinds import KINDS
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..networks.kinds import Config
 
 Speech = Annotated[Path | None, typer.Option(help="Folder of clean speech, searched recursively.")]
 Noise = Annotated[Path | None, typer.Option(help="Folder of noise, searched recursively.")]
@@ -68,7 +68,7 @@ def prepare(
             raise DeepnmfError("--root, --download and --dev-speakers go with --corpus")
         left_out = preparation.prepare(output, speech, noise, noisy, clean, *how, update)
     else:
-        _alone(speech, noise, noisy, clean)
+        _alone("--corpus", speech, noise, noisy, clean)
         if download:
             catalogue.download_corpus(corpus, root or [])
         chosen = dev_speakers.split(",") if dev_speakers else []
@@ -107,7 +107,7 @@ def pretrain(
     from ..training import pretrain as pretraining
 
     loaded = _load(config, settings, seed)
-    pretraining.pretrain(features, output, loaded.snmf, loaded.train.seed)
+    pretraining.pretrain(features, output, loaded)
     typer.echo(f"{output}")
 
 
@@ -120,65 +120,72 @@ def train(
     corpus: CorpusName = None,
     root: Roots = None,
     manifest: Annotated[Path | None, typer.Option(help="A manifest, instead of folders.")] = None,
-    dictionary: Annotated[Path | None, typer.Option(help="With --features: run the last stage alone.")] = None,
-    features: Annotated[Path | None, typer.Option(help="With --dictionary: run the last stage alone.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="What `deepnmf features` wrote: run the last stage alone.")
+    ] = None,
+    dictionary: Annotated[
+        Path | None, typer.Option(help="With --features: what `deepnmf pretrain` wrote, for kinds that start from it.")
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     network: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"Kind of network: {', '.join(NETWORKS)}; deep-nmf by default.")
+        str | None, typer.Option(metavar="NAME", help=f"Kind of network: {', '.join(KINDS)}; deep-nmf by default.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=0, help="Epochs of training.")] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help="K, the layers before the output.")] = None,
-    trained: Annotated[
-        int | None, typer.Option(min=0, help="deep-nmf: C, the layers trained, from the output back.")
+    epochs: Annotated[int | None, typer.Option(help="Epochs of training.")] = None,
+    layers: Annotated[int | None, typer.Option(help="K, the layers before the output.")] = None,
+    trained_layers: Annotated[
+        int | None, typer.Option(help="deep-nmf: C, the layers trained, from the output back.")
     ] = None,
-    context: Annotated[int | None, typer.Option(min=1, help="T, the frames of an observation.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="deep-nmf: multiplicative or adam.")] = None,
+    context: Annotated[int | None, typer.Option(help="T, the frames of an observation.")] = None,
+    optimiser: Annotated[
+        str | None, typer.Option(help="Of non-negative weights, where there are some: multiplicative or adam.")
+    ] = None,
     seed: Seed = None,
     device: Annotated[str, typer.Option(help="Torch device, such as cuda.")] = "cpu",
     threads: Threads = 1,
 ) -> None:
     """Train on your own recordings: every stage that is not yet done, resuming where an earlier run stopped."""
     _limit_threads(threads)
-    require("training", "torch")
-    from ..training import experiment as pipeline
-    from ..training import loop as training
+    from ..training import experiment
 
     direct = {
         "train": {"epochs": epochs, "optimiser": optimiser},
-        "network": {"kind": network, "layers": layers, "trained": trained},
-        "snmf": {"context": context},
+        "network": {"kind": network, "layers": layers, "trained_layers": trained_layers, "context": context},
     }
     loaded = _load(config, settings, seed, direct)
-    if dictionary and features:
-        best = training.train_network(
-            dictionary, features, output, loaded.network, loaded.train, device, loaded.recurrent, loaded.prepare
-        )
-        typer.echo(f"{best}")
+    if features:
+        _alone("--features", speech, noise, noisy, clean, manifest, corpus)
+        typer.echo(f"{experiment.train_last_stage(features, output, loaded, dictionary, device)}")
         return
+    if dictionary:
+        raise InputError("--dictionary goes with --features")
     if corpus:
-        _alone(speech, noise, noisy, clean, manifest)
-    sources = pipeline.Corpus(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
-    left_out = pipeline.train(output, sources, loaded, device, typer.echo)
+        _alone("--corpus", speech, noise, noisy, clean, manifest)
+    source = experiment.DataSource(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
+    left_out = experiment.train(output, source, loaded, device, typer.echo)
     typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
     _report_left_out(left_out)
 
 
-def _alone(*others: Path | None) -> None:
+def _alone(option: str, *others: Path | str | None) -> None:
     if any(others):
-        raise DeepnmfError("--corpus has its own folders, given with --root; leave out --speech, --noise and the like")
+        raise InputError(f"{option} is instead of --speech, --noise and the like; leave them out")
 
 
 def _load(
     path: Path | None, settings: list[str] | None, seed: int | None = None, direct: dict[str, Any] | None = None
 ) -> Config:
-    from ..config import load, parse_setting
+    from ..config import parse_setting
+    from ..networks.kinds import load
 
     overrides: dict[str, Any] = {section: dict(values) for section, values in (direct or {}).items()}
     overrides.setdefault("train", {})["seed"] = seed
     for setting in settings or []:
-        section, key, value = parse_setting(setting)
-        overrides.setdefault(section, {})[key] = value
+        *tables, key, value = parse_setting(setting)
+        table = overrides
+        for name in tables:
+            table = table.setdefault(name, {})
+        table[key] = value
     return load(path, overrides)
 
 

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from ..errors import DeepnmfError, require
+from ..errors import DeepnmfError, InputError, require
 from ..model import Model
-from ..networks.unfolded.deep_nmf import DeepNMF
+from ..networks.base import Estimator, FramewiseNetwork, MaskEstimator
 
 
-@dataclass(frozen=True)
-class DeviceNetwork(DeepNMF):
-    """A network whose weights are torch tensors on `device`; NumPy magnitudes in, NumPy masks out."""
+class DeviceNetwork:
+    """A network of independent frames around which NumPy arrays go to a torch device and masks come back.
 
-    device: str = "cpu"
+    Parameters
+    ----------
+    network : FramewiseNetwork
+        With NumPy weights.
+    device : str
+        A torch device.
+    """
 
-    def mask(self, m: np.ndarray) -> Any:
+    def __init__(self, network: FramewiseNetwork, device: str) -> None:
+        import torch
+
+        arrays = {name: torch.from_numpy(np.array(W)).to(device) for name, W in network.arrays().items()}
+        self._network, self._device = network.with_arrays(arrays), device
+
+    def mask(self, m: np.ndarray) -> np.ndarray:
         """Return the mask of stacked magnitudes ``(T·F, N)``, shape ``(F, N)``."""
         import torch
 
         with torch.inference_mode():
-            return super().mask(torch.from_numpy(np.ascontiguousarray(m)).to(self.device)).cpu().numpy()
+            return self._network.mask(torch.from_numpy(np.ascontiguousarray(m)).to(self._device)).cpu().numpy()
+
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+        bins, stacked = self._network.shape
+        return MaskEstimator(self.mask, bins, stacked // bins)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceModel(Model):
+    """A model whose masks come from a :class:`DeviceNetwork`."""
+
+    on: DeviceNetwork = dataclasses.field(kw_only=True)
+
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+        return self.on.estimator()
 
 
 def on_device(model: Model, device: str) -> Model:
@@ -35,18 +60,29 @@ def on_device(model: Model, device: str) -> Model:
     Raises
     ------
     DeepnmfError
-        If torch does not have the device, or the model is not a deep NMF.
+        If torch does not have the device, or the model's frames are not independent.
     """
-    require("another device than the CPU", "torch")
+    network = model.network.framewise()
+    if network is None:
+        raise InputError("this model runs on the CPU only: its frames are not independent")
+    check_device(device)
+    return DeviceModel(model.network, model.features, model.metadata, on=DeviceNetwork(network, device))
+
+
+def check_device(device: str) -> None:
+    """Check that torch is installed and can compute on a device; for the CPU, torch need not be imported.
+
+    Raises
+    ------
+    DeepnmfError
+        If it cannot.
+    """
+    require(f"device {device!r}", "torch")
+    if device == "cpu":
+        return
     import torch
 
-    network = model.network
-    if type(network) is not DeepNMF:
-        raise DeepnmfError("this model runs on the CPU only; leave --device out")
     try:
-        moved = [torch.from_numpy(np.ascontiguousarray(W)).to(device) for W in (*network.dictionaries, network.output)]
-    except (RuntimeError, AssertionError, ValueError) as error:  # torch's ways of saying that a device is not there
+        torch.ones(1, device=device).add(1).cpu()
+    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
         raise DeepnmfError(f"device {device!r} cannot be used ({str(error).splitlines()[0]})") from None
-    fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(network)}
-    fields.update(dictionaries=tuple(moved[:-1]), output=moved[-1])
-    return dataclasses.replace(model, network=DeviceNetwork(**fields, device=device))

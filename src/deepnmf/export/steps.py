@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,10 +12,11 @@ from torch.nn.functional import linear
 
 from ..dsp.arrays import softplus
 from ..errors import DeepnmfError
-from ..networks.base import Network
+from ..networks.base import FramewiseNetwork, Network
 from ..networks.cells import LSTM
+from ..networks.kinds import kind_of
 from ..networks.layers import FEATURE_FLOOR
-from ..networks.unfolded.deep_nmf import DeepNMF, infer
+from ..networks.unfolded.deep_nmf import infer
 from ..networks.unfolded.prior import bands_read
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
@@ -40,20 +42,28 @@ def mask_step(network: Network) -> MaskStep:
     DeepnmfError
         If there is none for networks of this kind.
     """
-    if isinstance(network, DeepNMF):
-        return FramewiseStep(network)
-    if isinstance(network, RecurrentDeepNMF):
-        return RecurrentStep(network)
-    raise DeepnmfError("only deep NMF models, frame-wise or recurrent, can be exported")
+    if (framewise := network.framewise()) is not None:
+        return FramewiseStep(framewise)
+    return _recurrent_step(network)
+
+
+@functools.singledispatch
+def _recurrent_step(network: Network) -> MaskStep:
+    raise DeepnmfError(f"models of the kind {kind_of(network)} cannot be exported")
+
+
+@_recurrent_step.register
+def _(network: RecurrentDeepNMF) -> MaskStep:
+    return RecurrentStep(network)
 
 
 class FramewiseStep:
-    """Deep NMF; ``context`` are the earlier frames, if it looks at any."""
+    """A network of independent frames; ``context`` are the earlier frames, if it looks at any."""
 
-    def __init__(self, network: DeepNMF) -> None:
-        self._network = network.replaced(tuple(map(_tensor, network.dictionaries)), _tensor(network.output))
-        self._bins = network.output.shape[0]
-        earlier = network.dictionaries[0].shape[0] - self._bins
+    def __init__(self, network: FramewiseNetwork) -> None:
+        self._network = network.with_arrays({name: _tensor(W) for name, W in network.arrays().items()})
+        self._bins, stacked = network.shape
+        earlier = stacked - self._bins
         self.states: Shapes = {"context": (earlier, 1)} if earlier else {}
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..config import Config
+from ..config import FeatureConfig, NetworkConfig, TrainConfig
 from ..dsp.arrays import Array
 from ..dsp.stft import stack_context
+from ..errors import DeepnmfError
 from ..schema import ArraySpec, NumberSpec, Shapes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ..nmf.dictionary import Dictionary
+    from .unfolded.deep_nmf import DeepNMF
 
 
 class Estimator(Protocol):
@@ -25,53 +28,6 @@ class Estimator(Protocol):
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of the next magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
-
-
-class Network(Protocol):
-    """What the rest of the package needs of a trained network, whatever its kind."""
-
-    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
-    """What the model file says beside the arrays, and within which ranges."""
-
-    @classmethod
-    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have.
-
-        Parameters
-        ----------
-        hyperparameters : dict
-            Within the ranges of `HYPERPARAMETERS`.
-        bins : int
-            F of the features.
-        shapes : Shapes
-            Of the arrays in the file: the sizes that nothing else decides, such as R, are taken from there.
-
-        Raises
-        ------
-        DeepnmfError
-            If an array that decides a size is missing, or sizes and hyperparameters contradict each other.
-        """
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-
-    @property
-    def multiplications_per_frame(self) -> int:
-        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
-
-    def estimator(self) -> Estimator:
-        """Return a fresh streaming mask estimator."""
-
-    def arrays(self) -> dict[str, Any]:
-        """Return all arrays by name, as the model file holds them."""
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays, as JSON values."""
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, Any], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
 
 
 @runtime_checkable
@@ -90,22 +46,160 @@ class DictionaryNetwork(Protocol):
     def speech_atoms(self) -> int:
         """R_s."""
 
+    def layer_dictionaries(self) -> list[Array]:
+        """Return the dictionary of each of the K layers."""
 
-class FramewiseNetwork(Network, Protocol):
-    """A network whose frames are independent, its arrays of NumPy or torch: what training needs of it.
 
-    Arrays are named by what they are, with the layer after a dot if there are several: ``"weights.2"``.
-    """
+class Network(ABC):
+    """A trained network. What a kind does not have or cannot do, it answers by the defaults here."""
 
-    NONNEGATIVE: ClassVar[frozenset[str]]
-    """What stays ≥ 0, by name without the layer: it is trained as its logarithm, the rest as it is."""
+    SETTINGS: ClassVar[type[NetworkConfig]]
+    """What section ``network`` of the configuration has for this kind."""
+    TRAINING: ClassVar[type[TrainConfig]]
+    """The same for section ``train``."""
+    FROM_DICTIONARY: ClassVar[bool] = False
+    """Whether it starts from pretrained dictionaries."""
+    DYNAMIC_MIXING: ClassVar[bool] = False
+    """Whether it is trained on mixtures made on the fly, else on the features that are stored."""
+    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset()
+    """Arrays that stay ≥ 0, by name without the layer: training keeps them so."""
+    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
+    """What the model file says beside the arrays, and within which ranges."""
 
     @classmethod
-    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> Self:
-        """Return the untrained network, float32 in NumPy, from the pretrained dictionaries or at random."""
+    @abstractmethod
+    def start(
+        cls, settings: Any, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
+    ) -> Self:
+        """Return the untrained network, float32 in NumPy.
 
+        Parameters
+        ----------
+        settings : NetworkConfig
+            Of the class `SETTINGS`.
+        features : FeatureConfig
+            The transform.
+        dictionary : Dictionary or None
+            The pretrained dictionaries, if the kind starts from them.
+        rng : Generator
+            For what starts at random.
+        """
+
+    @classmethod
+    @abstractmethod
+    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
+        """Return the arrays that a model file of this kind must have.
+
+        Parameters
+        ----------
+        hyperparameters : dict
+            Within the ranges of `HYPERPARAMETERS`.
+        bins : int
+            F of the features.
+        shapes : Shapes
+            Of the arrays in the file: the sizes that nothing else decides, such as R, are taken from there.
+
+        Raises
+        ------
+        DeepnmfError
+            If an array that decides a size is missing, or sizes and hyperparameters contradict each other.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: dict[str, Any], hyperparameters: dict[str, Any]) -> Self:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Any]:
+        """Return all arrays by name, as the model file holds them; the layer stands after a dot: ``"weights.2"``."""
+
+    @abstractmethod
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays, as JSON values."""
+
+    @abstractmethod
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights; a band pooling is fixed and does not count."""
+        return sum(math.prod(array.shape) for name, array in self.arrays().items() if name != "pooling")
+
+    @property
+    @abstractmethod
+    def multiplications_per_frame(self) -> int:
+        """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
+
+    def trained_arrays(self, settings: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of the arrays that training changes."""
+        return [name for name in self.arrays() if name != "pooling"]
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return name and value of what is worth knowing of this kind beside its size."""
+        return []
+
+    def framewise(self) -> FramewiseNetwork | None:
+        """Return the network if its frames are independent, so that it also works on arrays of torch."""
+        return None
+
+    def with_atoms(self) -> DictionaryNetwork | None:
+        """Return the network if it has atoms to show."""
+        return None
+
+    def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray] | None:  # noqa: ARG002
+        """Return the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)``, if there are some."""
+        return None
+
+    def adaptable(self) -> DeepNMF:
+        """Return the network if noise atoms can join it.
+
+        Raises
+        ------
+        DeepnmfError
+            If they cannot; the message says why.
+        """
+        raise DeepnmfError("this model has no noise atoms to add to: it is not a deep NMF; use another --model")
+
+
+class FramewiseNetwork(Network):
+    """A network whose frames are independent: a frozen dataclass of arrays, NumPy's or torch's, and numbers."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """F and T·F, the bins of the mask and of the stacked magnitudes."""
+
+    @abstractmethod
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
+
+    def estimator(self) -> Estimator:
+        """Return a fresh streaming mask estimator."""
+        bins, stacked = self.shape
+        return MaskEstimator(self.mask, bins, stacked // bins)
+
+    def framewise(self) -> FramewiseNetwork:
+        """Return the network."""
+        return self
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all arrays by name, as the model file holds them."""
+        return {name: value for name, value in vars(self).items() if not isinstance(value, int | float)}
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return what the model file says beside the arrays."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        return cls(**arrays, **{name: value for name, value in hyperparameters.items() if name != "kind"})
+
+    def with_arrays(self, arrays: dict[str, Array]) -> Self:
+        """Return the same network with other arrays."""
+        return dataclasses.replace(self, **arrays)  # type: ignore[type-var]
 
 
 class MaskEstimator:
@@ -125,55 +219,3 @@ class MaskEstimator:
         if self._context > 1:
             self._past = np.concatenate([self._past, magnitudes], axis=1)[:, -(self._context - 1) :]
         return self._mask(stacked)
-
-
-class UnfoldedNetwork(ABC):
-    """A mask estimator whose frames are independent; a subclass is a frozen dataclass of arrays and numbers."""
-
-    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset()
-    HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, int]:
-        """F and T·F, the bins of the mask and of the stacked magnitudes."""
-
-    @abstractmethod
-    def mask(self, m: Array) -> Array:
-        """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(math.prod(array.shape) for array in self.arrays().values())
-
-    @classmethod
-    @abstractmethod
-    def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
-
-    def estimator(self) -> Estimator:
-        """Return a fresh streaming mask estimator."""
-        bins, stacked = self.shape
-        return MaskEstimator(self.mask, bins, stacked // bins)
-
-    def arrays(self) -> dict[str, Array]:
-        """Return all arrays by name, as the model file holds them."""
-        return {name: value for name, value in vars(self).items() if not isinstance(value, int | float)}
-
-    def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
-        return cls(**arrays, **{name: value for name, value in hyperparameters.items() if name != "kind"})
-
-
-FramewiseT = TypeVar("FramewiseT", bound=FramewiseNetwork)
-
-
-def with_arrays(network: FramewiseT, tensors: dict[str, Array]) -> FramewiseT:
-    """Return the same network with other arrays."""
-    return network.from_arrays(tensors, network.hyperparameters())

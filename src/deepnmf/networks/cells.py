@@ -158,3 +158,13 @@ def cells_from_arrays(
 ) -> tuple[CellT, ...]:
     """Put together what :func:`cell_arrays` returned."""
     return tuple(kind(*(tensors[f"{prefix}.{index}.{name}"] for name in ARRAYS)) for index in range(layers))
+
+
+def random_cells(
+    kind: type[CellT], layers: int, inputs: int, units: int, rng: np.random.Generator
+) -> tuple[CellT, ...]:
+    """Return layers whose weights are uniform within ``±1 / √units``, as torch's recurrent layers start."""
+    limit = 1 / np.sqrt(units)
+    specs = cell_specs(kind, layers, inputs, units)
+    arrays = {name: rng.uniform(-limit, limit, spec.shape).astype(np.float32) for name, spec in specs.items()}
+    return cells_from_arrays(kind, arrays, layers)

@@ -32,3 +32,10 @@ def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator)
     limit = 2 * math.sqrt(6 / (units + inputs))
     weights = rng.uniform(-limit, limit, (units, inputs)).astype(np.float32)
     return weights, -mean * weights.sum(axis=1)
+
+
+def uniform_layer(units: int, inputs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and bias uniform within ``±1 / √inputs``, as torch's linear layers start."""
+    limit = 1 / math.sqrt(inputs)
+    weights, bias = rng.uniform(-limit, limit, (units, inputs)), rng.uniform(-limit, limit, units)
+    return weights.astype(np.float32), bias.astype(np.float32)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..config import FeatureConfig, SnmfConfig, from_dict
-from ..errors import DeepnmfError
 from ..records import read_features
-from ..schema import BETA, SPARSITY, ArraySpec, check_arrays, shown
+from ..schema import ArraySpec, Shapes, check_arrays
 from ..tensor_file import about, open_tensors
 
 
@@ -24,6 +23,16 @@ class Dictionary:
     snmf: SnmfConfig
     features: FeatureConfig
     metadata: dict[str, Any]
+
+    @property
+    def atoms(self) -> np.ndarray:
+        """Atoms of speech, then of noise, ``(T·F, R_s + R_n)``."""
+        return np.concatenate([self.speech, self.noise], axis=1)
+
+    @property
+    def context(self) -> int:
+        """T."""
+        return len(self.speech) // self.features.stft.bins
 
 
 def load_dictionary(path: Path) -> Dictionary:
@@ -39,7 +48,8 @@ def load_dictionary(path: Path) -> Dictionary:
     with about(path):
         features = read_features(file.metadata.get("features"))
         snmf = _read_snmf(file.metadata.get("snmf"))
-        rows = snmf.context * features.stft.bins
+        rows = Shapes({name: array.shape for name, array in file.arrays.items()}).size("speech", 0)
+        rows = max(1, rows // features.stft.bins) * features.stft.bins  # T·F; another height does not fit
         sizes = {"speech": snmf.speech_atoms, "noise": snmf.noise_atoms}
         check_arrays({name: ArraySpec((rows, atoms), nonnegative=True) for name, atoms in sizes.items()}, file.arrays)
     arrays = file.copy()
@@ -47,9 +57,7 @@ def load_dictionary(path: Path) -> Dictionary:
 
 
 def _read_snmf(values: Any) -> SnmfConfig:
-    if not isinstance(values, dict):
-        raise DeepnmfError(f"snmf must be a table, not {shown(values)}")
-    snmf = from_dict(SnmfConfig, values, "snmf")
-    SPARSITY.check("snmf.sparsity", snmf.sparsity)
-    BETA.check("snmf.beta", snmf.beta)
-    return snmf
+    """Return the settings of sparse NMF; those of version 0.1 had the context too, which the arrays show."""
+    if isinstance(values, dict):
+        values = {name: value for name, value in values.items() if name != "context"}
+    return from_dict(SnmfConfig, values, "snmf")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import Config, to_dict
 from ..model import Model, kind_of
 from ..networks.base import DictionaryNetwork
+from ..networks.kinds import changed_settings
 from ..networks.unfolded.deep_nmf import DeepNMF
 from ..networks.unfolded.prior import RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
@@ -39,7 +39,7 @@ def _trained_layers(model: Model) -> int | None:
     network = model.metadata.get("config", {}).get("network", {})
     if "layers" not in network:
         return None
-    trained = network.get("trained")
+    trained = network.get("trained_layers", network.get("trained"))
     return int(network["layers"]) + 1 if trained is None else int(trained)
 
 
@@ -94,7 +94,7 @@ def _features(model: Model) -> Facts:
 
 def _training(metadata: dict[str, Any]) -> Facts:
     scores = [entry["dev_sdr_db"] for entry in metadata.get("history", [])]
-    changed = differences(to_dict(Config()), metadata["config"]) if "config" in metadata else []
+    changed = [f"{name} = {value}" for name, value in changed_settings(metadata.get("config", {})).items()]
     facts = [
         ("dev score", _dev_score(scores) if scores else ""),
         ("settings", "\n".join(changed) or ("all at their defaults" if "config" in metadata else "")),
@@ -113,21 +113,3 @@ def _provenance(metadata: dict[str, Any]) -> Facts:
     names = (("manifest", "manifest"), ("dictionary", "dictionary"), ("written by", "deepnmf"), ("sha256", "sha256"))
     facts = [(label, str(metadata.get(name) or "")) for label, name in names]
     return [(label, f"deepnmf {value}" if label == "written by" and value else value) for label, value in facts]
-
-
-def differences(defaults: dict[str, Any], found: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return ``"section.key = value"`` for everything in `found` that is not as in `defaults`.
-
-    Examples
-    --------
-    >>> differences({"network": {"layers": 4, "tied": False}}, {"network": {"layers": 25, "tied": False}})
-    ['network.layers = 25']
-    """
-    changed: list[str] = []
-    for key, value in sorted(found.items()):
-        default = defaults.get(key)
-        if isinstance(value, dict):
-            changed += differences(default if isinstance(default, dict) else {}, value, f"{prefix}{key}.")
-        elif key not in defaults or value != default:
-            changed.append(f"{prefix}{key} = {value}")
-    return changed

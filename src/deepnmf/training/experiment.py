@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json, write_json
-from ..config import Config, difference, to_dict, with_defaults
+from ..config import difference
 from ..data.features import features
 from ..data.inventory import recording_changes
 from ..data.manifest import read_manifest
 from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus
-from ..errors import DeepnmfError
-from .loop import BEST, train_network
+from ..enhancement.device import check_device
+from ..errors import DeepnmfError, InputError
+from ..networks.kinds import Config, with_defaults
+from .inputs import check_inputs
 from .pretrain import pretrain
 
+BEST = "best.safetensors"
 DICTIONARY = "dictionary.safetensors"
 EXPERIMENT = "experiment.json"
 
 
 @dataclass(frozen=True)
-class Corpus:
+class DataSource:
     """Where recordings come from: speech and noise to mix, noisy and clean pairs, a manifest, or a known corpus."""
 
     speech: Path | None = None
@@ -45,19 +48,19 @@ class Corpus:
 
 def train(
     output: Path,
-    corpus: Corpus,
+    source: DataSource,
     config: Config | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
 ) -> list[str]:
-    """Run every stage that is not yet done: prepare, features, pretrain, train.
+    """Run every stage that the kind of network needs and that is not yet done: prepare, features, pretrain, train.
 
     Parameters
     ----------
     output : Path
         Folder of the experiment: ``manifest.jsonl``, ``features/``, ``dictionary.safetensors``, ``best.safetensors``,
         ``last.safetensors`` and ``checkpoint.safetensors``.
-    corpus : Corpus
+    source : DataSource
         The recordings.
     config : Config, optional
         Settings of all stages.
@@ -77,52 +80,75 @@ def train(
         If `output` holds an experiment of another corpus or configuration, or a stage fails.
     """
     output, config = Path(output), config or Config()
-    fresh = _claim(output, corpus, config)
+    check_device(device)
+    is_new = _check_or_record_run(output, source, config)
     try:
-        manifest, left_out = _manifest(output, corpus, config, report)
+        manifest, left_out = _manifest(output, source, config, report)
     except DeepnmfError:
-        if fresh:  # a mistyped folder must not keep the right one out
+        if is_new:  # a mistyped folder must not keep the right one out
             (output / EXPERIMENT).unlink()
         raise
     report(f"features: {output / 'features'}")
     left_out += features(manifest, output / "features", config.features)
-    dictionary = output / DICTIONARY
-    report(f"pretrain: {dictionary}" + (", done" if dictionary.exists() else ""))
-    if not dictionary.exists():
-        pretrain(output / "features", dictionary, config.snmf, config.train.seed)
+    dictionary = _dictionary(output, config, report)
     report(f"train: {output / BEST}")
-    settings = config.network, config.train, device, config.recurrent, config.prepare
-    train_network(dictionary, output / "features", output, *settings)
+    from .loop import train_network  # torch takes seconds to import
+
+    train_network(output / "features", output, config, dictionary, device)
     return left_out
 
 
-def _claim(output: Path, corpus: Corpus, config: Config) -> bool:
+def train_last_stage(
+    features: Path, output: Path, config: Config, dictionary: Path | None = None, device: str = "cpu"
+) -> Path:
+    """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
+    check_device(device)
+    check_inputs(features, config, dictionary)
+    from .loop import train_network  # torch takes seconds to import
+
+    return train_network(features, output, config, dictionary, device)
+
+
+def _dictionary(output: Path, config: Config, report: Callable[[str], None]) -> Path | None:
+    """Return the pretrained dictionary, if the kind of network starts from one."""
+    if not config.kind.FROM_DICTIONARY:
+        return None
+    path = output / DICTIONARY
+    report(f"pretrain: {path}" + (", done" if path.exists() else ""))
+    if not path.exists():
+        pretrain(output / "features", path, config)
+    return path
+
+
+def _check_or_record_run(output: Path, source: DataSource, config: Config) -> bool:
     """Record what the experiment is, or refuse a folder that holds another; return whether it is new."""
     path = output / EXPERIMENT
-    record = {"corpus": corpus.to_dict(), "config": to_dict(config)}
+    record = {"corpus": source.to_dict(), "config": config.to_dict()}
     if not path.exists():
         write_json(path, record)
         return True
     recorded = read_json(path)
     if found := difference(record, {**recorded, "config": with_defaults(recorded["config"], str(path))}):
-        raise DeepnmfError(f"{output}: holds another experiment ({found}); choose another folder")
+        raise InputError(f"{output}: holds another experiment ({found}); choose another folder")
     return False
 
 
-def _manifest(output: Path, corpus: Corpus, config: Config, report: Callable[[str], None]) -> tuple[Path, list[str]]:
-    if corpus.manifest:
-        read_manifest(corpus.manifest, "train")
-        return corpus.manifest, []
+def _manifest(
+    output: Path, source: DataSource, config: Config, report: Callable[[str], None]
+) -> tuple[Path, list[str]]:
+    if source.manifest:
+        read_manifest(source.manifest, "train")
+        return source.manifest, []
     path = output / MANIFEST
     report(f"prepare: {path}" + (", done" if path.exists() else ""))
     if path.exists():
         if changes := recording_changes(output):
             report(f"prepare: recordings have changed since and are not taken in: {changes}; train into another folder")
         return path, list(read_json(output / "corpus.json")["left_out"])
-    if corpus.name:
-        left_out = prepare_corpus(output, corpus.name, corpus.roots, config.prepare, config.train.seed)
+    if source.name:
+        left_out = prepare_corpus(output, source.name, source.roots, config.prepare, config.train.seed)
     else:
-        sources = corpus.speech, corpus.noise, corpus.noisy, corpus.clean
-        left_out = prepare(output, *sources, config=config.prepare, seed=config.train.seed)
+        folders = source.speech, source.noise, source.noisy, source.clean
+        left_out = prepare(output, *folders, config=config.prepare, seed=config.train.seed)
     report(describe(output))
     return path, left_out

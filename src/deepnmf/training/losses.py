@@ -1,17 +1,27 @@
-"""An intelligibility term for training: the correlation that ESTOI is made of, differentiable."""
+"""What training minimises, from masks and the magnitudes of mixture, speech and noise, ``(S, F, N)`` in torch."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import StftSpec
+from ..config import FeatureConfig, StftSpec, TrainConfig
+from ..dsp.arrays import epsilon
+from ..networks.settings import FramewiseTraining, SequenceTraining
+from .targets import compress_target, phase_sensitive
+
+Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""From mask, mixture (the current frames), speech and noise to the error, summed over frames."""
+LOSS_FLOOR = 1e-2
+"""Added to unit-level magnitudes before they are compressed, for the slope at zero is infinite: 40 dB down."""
 
 LOWEST_HZ, THIRD_OCTAVES = 150, 18
-"""Those of STOI end at 4.3 kHz, after 15 bands; these go on to 8 kHz, lest the gains have an edge there."""
+"""Those of STOI end at 4.3 kHz, after 15 bands; these go on to 8 kHz, so that the gains have no edge there."""
 WINDOW_FRAMES, WINDOW_STEP = 30, 15
 """Envelopes are compared over 0.3 s (ESTOI: 0.384 s) at a time."""
 ACTIVE_BELOW_PEAK = 1e-3
@@ -20,7 +30,51 @@ LEAST_POWER = 1e-5
 """Added to powers at unit level, so that silence has a slope."""
 
 
-def unintelligibility(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
+def loss_of(train: TrainConfig, features: FeatureConfig) -> Loss:
+    """Return the loss that the settings of the training describe."""
+    if isinstance(train, SequenceTraining):
+        return functools.partial(sequence_loss, train, features.stft)
+    assert isinstance(train, FramewiseTraining)
+    return functools.partial(framewise_loss, train)
+
+
+def framewise_loss(train: FramewiseTraining, mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor) -> Tensor:
+    """Return the β-divergence between target and estimate, summed over all entries."""
+    return beta_loss(framewise_target(train, mixture, speech, noise), mask * mixture, train.error_beta)
+
+
+def framewise_target(train: FramewiseTraining, mixture: Tensor, speech: Tensor, noise: Tensor) -> Tensor:
+    """Return the magnitudes that the estimate should have."""
+    return speech if train.target == "magnitude" else phase_sensitive(mixture, speech, noise)
+
+
+def sequence_loss(
+    train: SequenceTraining, spec: StftSpec, mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor
+) -> Tensor:
+    """Return the squared errors of compressed and of plain magnitudes, and the intelligibility term for each frame."""
+    estimate, frames = mask * mixture, mixture.shape[0] * mixture.shape[2]
+    target = compress_target(mixture, speech + LOSS_FLOOR, noise, train.loss_power, train.loss_phase)
+    error = ((estimate + LOSS_FLOOR) ** train.loss_power - target).square().sum()
+    plain = (estimate - phase_sensitive(mixture, speech, noise)).square().sum()
+    intelligibility = frames * estoi_loss(estimate, speech, spec)
+    return error + train.loss_uncompressed * plain + train.loss_intelligibility * intelligibility
+
+
+def beta_loss(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
+    """Return the β-divergence summed over all entries, differentiable."""
+    if beta == 2:
+        return 0.5 * (target - estimate).square().sum()
+    y = estimate + epsilon(estimate)
+    if beta == 1:
+        return (torch.xlogy(target, target / y) - target + y).sum()
+    if beta == 0:
+        ratio = (target + epsilon(target)) / y
+        return (ratio - ratio.log() - 1).sum()
+    terms = target**beta + (beta - 1) * y**beta - beta * target * y ** (beta - 1)
+    return terms.sum() / (beta * (beta - 1))
+
+
+def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
     """Return the mean of 1 − d over the windows in which someone speaks, d being ESTOI's correlation; 0 without speech.
 
     Envelopes of third-octave bands are normalised over time, then over bands, in each window; d is their mean inner

@@ -1,23 +1,32 @@
-"""Stage 3: dictionaries of speech and of noise by sparse NMF, trained apart (docs/model.md §1)."""
+"""Stage 3: dictionaries of speech and of noise by sparse NMF, trained apart (Hershey et al. 2014, §4)."""
 
 from __future__ import annotations
 
-import functools
+import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from ..artifacts import save_tensors
-from ..config import SnmfConfig, to_dict
+from ..artifacts import read_json, save_tensors
+from ..config import to_dict
 from ..data.features import FeatureSet
+from ..errors import DeepnmfError, InputError
+from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
 from ..nmf.sparse_nmf import SparseNMF
+from ..progress import Progress
+from .batches import DynamicBatches
+
+SEGMENT_FRAMES = 50
+"""Short, so that the frames that are drawn come from many recordings."""
 
 
-def pretrain(features: Path, output: Path, config: SnmfConfig | None = None, seed: int = 0) -> Dictionary:
-    """Learn both dictionaries from a feature folder and write them to the file `output`.
+def pretrain(features: Path, output: Path, config: Config | None = None) -> Dictionary:
+    """Learn both dictionaries and write them to the file `output`.
+
+    Frames are drawn from the stored features of the training split; if the folder has none, as kinds with dynamic
+    mixing need none, from mixtures made on the fly.
 
     Parameters
     ----------
@@ -25,51 +34,70 @@ def pretrain(features: Path, output: Path, config: SnmfConfig | None = None, see
         What :func:`deepnmf.data.features.features` wrote.
     output : Path
         ``dictionary.safetensors``: the atoms, and the objective at every tenth iteration in its metadata.
-    config : SnmfConfig, optional
-        Atoms, context, β, sparsity, iterations and the most frames to learn from.
-    seed : int
-        Seed of the frames drawn and of the starting atoms.
+    config : Config, optional
+        Its section ``snmf``, the context of the network and the seed.
+
+    Raises
+    ------
+    DeepnmfError
+        If the kind of network starts from no dictionary, or the atoms are not finite.
     """
-    config = config or SnmfConfig()
-    data = FeatureSet(features, "train", config.context, segment_frames=50)
+    config = config or Config()
+    if not config.kind.FROM_DICTIONARY:
+        raise InputError(f"{config.network.kind} starts from no dictionary: leave out this stage")
+    dev = FeatureSet(features, "dev", 1)
+    config = dataclasses.replace(config, features=dev.config)
     atoms, objectives = {}, {}
-    for source, count in (("speech", config.speech_atoms), ("noise", config.noise_atoms)):
-        frames = sample_frames(data, source, config.max_frames, seed)
-        snmf = SparseNMF(
-            count,
-            beta=config.beta,
-            sparsity=config.sparsity,
-            max_iter=config.iterations,
-            tol=0,
-            random_state=seed,
-        )
-        with tqdm(total=config.iterations, desc=f"dictionary of {source}", disable=None) as bar:
-            snmf.fit(frames.T, progress=functools.partial(_advance, bar))
-        atoms[source] = snmf.components_.T
-        objectives[source] = snmf.objective_
+    for index, (source, count) in enumerate((("speech", config.snmf.speech_atoms), ("noise", config.snmf.noise_atoms))):
+        frames = _sample(Path(features), dev, config, index)
+        atoms[source], objectives[source] = _fit(source, count, frames, config)
     metadata = {
-        "features": to_dict(data.config),
-        "snmf": to_dict(config),
-        "seed": seed,
-        "manifest": data.record["manifest"],
+        "features": to_dict(config.features),
+        "snmf": to_dict(config.snmf),
+        "seed": config.train.seed,
+        "manifest": dev.record["manifest"],
         "objective": objectives,
     }
     save_tensors(output, atoms, "dictionary", metadata)
     return load_dictionary(output)
 
 
-def _advance(bar: Any, _iteration: int, objective: float) -> None:
-    bar.set_postfix_str(f"objective {objective:.4g}", refresh=False)
-    bar.update()
+def _fit(source: str, count: int, frames: np.ndarray, config: Config) -> tuple[np.ndarray, list[float]]:
+    """Return atoms ``(T·F, R)`` learnt from frames of that height, and the objective."""
+    snmf = config.snmf
+    learner = SparseNMF(
+        count, beta=snmf.beta, sparsity=snmf.sparsity, max_iter=snmf.iterations, tol=0, random_state=config.train.seed
+    )
+    with Progress(f"dictionary of {source}", snmf.iterations, "iterations") as progress:
+
+        def advance(_: int, objective: float) -> None:
+            progress.update(note=f"objective {objective:.4g}")
+
+        learner.fit(frames.T, progress=advance)
+    atoms = np.ascontiguousarray(learner.components_.T)
+    if not np.isfinite(atoms).all():
+        raise DeepnmfError(f"pretrain: the dictionary of {source} diverged; use snmf.beta from 0 to 2")
+    return atoms, learner.objective_
 
 
-def sample_frames(data: FeatureSet, source: str, limit: int, seed: int) -> np.ndarray:
-    """Return at most `limit` context-stacked frames ``(T·F, N)`` of one source, from segments drawn by seed."""
+def _sample(features: Path, dev: FeatureSet, config: Config, signal: int) -> np.ndarray:
+    """Return frames of speech (0) or of noise (1), ``(T·F, N)``, drawn by seed."""
+    seed, limit, context = config.train.seed, config.snmf.max_frames, config.context
+    if "train" in read_json(features / "features.json")["shards"]:
+        data = FeatureSet(features, "train", context, SEGMENT_FRAMES)
+        order = np.random.default_rng(seed).permutation(len(data.segments))
+        return _first((data.stacked(data.segments[i], ("speech", "noise")[signal]) for i in order), limit)
+    batches = DynamicBatches(dev.recordings, config, segments=1)
+    examples = (example for batch in batches.epoch(0) for example in batch)
+    return _first((example[1 + signal][0] for example in examples), limit)
+
+
+def _first(pieces: Iterable[np.ndarray], limit: int) -> np.ndarray:
+    """Return at most `limit` frames of pieces ``(T·F, N)``."""
     chosen, held = [], 0
-    rng = np.random.default_rng(seed)
-    for index in rng.permutation(len(data.segments)):
-        chosen.append(data.stacked(data.segments[index], source))
-        held += chosen[-1].shape[1]
+    for piece in pieces:
+        chosen.append(piece)
+        held += piece.shape[1]
         if held >= limit:
             break
     return np.concatenate(chosen, axis=1)[:, :limit]

@@ -1,121 +1,129 @@
-"""What the training loop needs of each kind of network, and the kinds whose frames are independent."""
+"""One training step for every kind of network: network → loss → backward → clip → optimisers → schedule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..config import Config
-from ..data.features import FeatureSet, Segment
-from ..model import FRAMEWISE
-from ..networks.base import FramewiseNetwork, FramewiseT, Network, with_arrays
-from ..nmf.dictionary import Dictionary
-from .optimisers import make_optimiser
-from .targets import phase_sensitive
+from ..errors import DeepnmfError
+from ..networks.base import Network
+from ..networks.kinds import Config
+from .batches import Batch, Example
+from .losses import loss_of
+from .modules import module_of
+from .optimisers import (
+    Schedule,
+    load_optimiser_state,
+    make_optimisers,
+    optimiser_state,
+)
+from .paper_rule import PaperRule
+from .precision import usable_precision
 
-CHUNK_FRAMES = 1000
-"""Frames that are worked on at once; bounds memory whatever the batch."""
-
-
-class Learner(Protocol):
-    """A network in training: made of the settings, the pretrained dictionary, the number of updates and a device."""
-
-    SEGMENT_FRAMES: ClassVar[int]
-    """Frames of the pieces that utterances are cut into."""
-
-    @staticmethod
-    def batch_frames(settings: Config) -> int:
-        """Return the frames of a mini-batch; 0 takes the whole epoch as one batch."""
-
-    @staticmethod
-    def trains(settings: Config) -> bool:
-        """Return whether there is anything to train."""
-
-    def __init__(self, settings: Config, source: Dictionary, updates: int, device: str) -> None: ...
-
-    def learn(self, data: FeatureSet, batch: list[Segment], rng: np.random.Generator) -> tuple[float, int]:
-        """Make one update from the segments of a batch; return the error summed over frames, and the frames."""
-
-    def mask(self, m: Tensor) -> Tensor:
-        """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, by the present weights."""
-
-    def network(self) -> Network:
-        """Return the present network with NumPy weights."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all that a resumed run needs, the trained weights included."""
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up what :meth:`state` returned."""
+WARM_UP_UPDATES = 100
+LARGEST_GRADIENT = 10.0
+"""Of recurrent kinds: norm that the gradient of the mean error of a frame is clipped to; about the usual one."""
 
 
-class FramewiseLearner:
-    """A network whose frames are independent, by one of the two optimisers of :mod:`deepnmf.training.optimisers`."""
+class Diverged(DeepnmfError):  # noqa: N818 - what has happened, not an error of the program
+    """Weights, or the error, that are no longer finite."""
 
-    SEGMENT_FRAMES: ClassVar[int] = 100  # short, so that a batch holds many speakers and noises
 
-    def __init__(self, settings: Config, source: Dictionary, updates: int, device: str) -> None:
-        config = settings.network
-        start = FRAMEWISE[config.kind].start(settings, source, np.random.default_rng(settings.train.seed))
-        self._optimiser = make_optimiser(on_device(start, device), config.trained_layers, settings.train, updates)
-        self._target = settings.train.target
-        self._device = device
-        self.state, self.restore = self._optimiser.state, self._optimiser.restore
+class TrainingStep:
+    """A network in training.
 
-    @staticmethod
-    def batch_frames(settings: Config) -> int:
-        """Return the frames of a mini-batch; 0 takes the whole epoch as one batch."""
-        return settings.train.batch_frames
+    Parameters
+    ----------
+    network : Network
+        Where it starts, in NumPy.
+    config : Config
+        What it is trained by.
+    updates : int
+        Number of updates of the run: step sizes fall to zero by then.
+    device : str
+        A torch device.
+    """
 
-    @staticmethod
-    def trains(settings: Config) -> bool:
-        """Return whether any layer is trained."""
-        return settings.network.trained_layers > 0
+    def __init__(self, network: Network, config: Config, updates: int, device: str = "cpu") -> None:
+        train: Any = config.train
+        trained = network.trained_arrays(config.network)
+        logarithmic = getattr(train, "optimiser", "adam") == "adam"
+        self.precision = usable_precision(getattr(train, "precision", "float32"), device)
+        self.module = module_of(network, trained, logarithmic, self.precision).to(device)
+        self._loss = loss_of(train, config.features)
+        self._optimisers = make_optimisers(self.module, train, not getattr(train, "batch_frames", 1))
+        dynamic = network.DYNAMIC_MIXING
+        self._schedule = Schedule(self._optimisers, updates, WARM_UP_UPDATES if dynamic else 0)
+        self._largest_gradient = LARGEST_GRADIENT if dynamic else None
+        self._paper_rule = PaperRule.of(self.module, self._optimisers, config)
+        self._device, self._done = device, 0
 
-    def learn(self, data: FeatureSet, batch: list[Segment], _: np.random.Generator) -> tuple[float, int]:
-        """Make one update from the segments of a batch; return the error summed over frames, and the frames."""
+    def step(self, batch: Batch) -> tuple[float, int]:
+        """Make one update from a batch; return the error summed over frames, and the frames.
+
+        Raises
+        ------
+        Diverged
+            If the error or a weight is no longer finite.
+        """
         error, frames = 0.0, 0
-        for chunk in _chunks(batch):
-            m, target = (torch.from_numpy(x).to(self._device) for x in examples(data, chunk, self._target))
-            error += self._optimiser.accumulate(m, target)
-            frames += m.shape[1]
-        self._optimiser.update()
+        for example in batch:
+            error += self._backward(example)
+            frames += example.frames
+        self._clip(frames)
+        self._schedule.set_rates(self._done)
+        for optimiser in self._optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        self._done += 1
+        self._check(error)
         return error, frames
 
-    def mask(self, m: Tensor) -> Tensor:
-        """Return the mask ``(F, N)`` of stacked magnitudes ``(T·F, N)``."""
-        return self._optimiser.network.mask(m)
+    def _backward(self, example: Example) -> float:
+        """Add the gradient of the error of an example; return the error."""
+        mixture, speech, noise = (torch.from_numpy(x).to(self._device, torch.float32) for x in example)
+        if self._paper_rule is not None:
+            return self._paper_rule.backward(mixture, speech, noise)
+        present = mixture[:, -speech.shape[1] :]  # (S, F, N), the current frames
+        error = self._loss(self.module(mixture), present, speech, noise)
+        torch.autograd.backward(error)
+        return float(error.detach())
 
-    def network(self) -> FramewiseNetwork:
-        """Return the present network with NumPy weights."""
-        return off_device(self._optimiser.network)
+    def _clip(self, frames: int) -> None:
+        if self._largest_gradient is not None:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._largest_gradient * frames)
 
+    def _check(self, error: float) -> None:
+        for name, weight in self.module.named_parameters():
+            if not torch.isfinite(weight).all():
+                raise Diverged(f"layer {self.module.weights.name_of(weight) or name} is no longer finite")
+        if not np.isfinite(error):
+            raise Diverged("the error is no longer finite")
 
-def _chunks(segments: list[Segment]) -> Iterator[list[Segment]]:
-    per_chunk = CHUNK_FRAMES // FramewiseLearner.SEGMENT_FRAMES
-    for start in range(0, len(segments), per_chunk):
-        yield segments[start : start + per_chunk]
+    def mask(self, m: np.ndarray) -> np.ndarray:
+        """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, by the present weights."""
+        with torch.inference_mode():
+            return self.module(torch.from_numpy(m).to(self._device)[None])[0].cpu().numpy()
 
+    def to_numpy(self) -> Network:
+        """Return the network with the present weights, in NumPy."""
+        return self.module.to_numpy()
 
-def examples(data: FeatureSet, segments: list[Segment], target: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return stacked mixtures ``(T·F, N)`` and targets ``(F, N)`` of several segments side by side."""
-    stacked, targets = [], []
-    for segment in segments:
-        m, speech, noise = data.example(segment)
-        stacked.append(m)
-        targets.append(speech if target == "magnitude" else phase_sensitive(m[-len(speech) :], speech, noise))
-    return np.concatenate(stacked, axis=1), np.concatenate(targets, axis=1)
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return all that a resumed run needs."""
+        weights = {f"weight.{name}": value.detach() for name, value in self.module.named_parameters()}
+        state = weights | {f"optimiser.{name}": value for name, value in optimiser_state(self._optimisers).items()}
+        return {name: value.cpu().numpy() for name, value in state.items()} | {"updates": np.array(self._done)}
 
-
-def on_device(network: FramewiseT, device: str) -> FramewiseT:
-    """Return a NumPy network as a torch network on `device`."""
-    return with_arrays(network, {name: torch.tensor(W, device=device) for name, W in network.arrays().items()})
-
-
-def off_device(network: FramewiseT) -> FramewiseT:
-    """Return a torch network as a NumPy network."""
-    return with_arrays(network, {name: W.cpu().numpy() for name, W in network.arrays().items()})
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Take up what :meth:`state_dict` returned."""
+        tensors = {name: torch.tensor(value, device=self._device) for name, value in state.items()}
+        with torch.no_grad():
+            for name, value in self.module.named_parameters():
+                value.copy_(tensors[f"weight.{name}"])
+        prefix = "optimiser."
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        load_optimiser_state(self._optimisers, own)
+        self._done = int(state["updates"])

@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import sigmoid
+from ...dsp.bands import band_pooling
 from ...schema import RECURRENT_LAYERS, ArraySpec, NumberSpec, Shapes
-from ..cells import GRU, LSTM, Cell, CellStack, cell_arrays, cell_specs, cells_from_arrays
-from ..layers import FEATURE_FLOOR
+from ..base import Network
+from ..cells import GRU, LSTM, Cell, CellStack, cell_arrays, cell_specs, cells_from_arrays, random_cells
+from ..layers import FEATURE_FLOOR, uniform_layer
+from ..settings import RecurrentConfig, SequenceTraining
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ...nmf.dictionary import Dictionary
+
 
 @dataclass(frozen=True)
-class MaskNetwork:
+class MaskNetwork(Network):
     """Recurrent layers and a sigmoid layer, ``σ(W z + b)``.
 
     Attributes
@@ -36,6 +42,9 @@ class MaskNetwork:
         b, ``(F,)``.
     """
 
+    SETTINGS: ClassVar[type[NetworkConfig]] = RecurrentConfig
+    TRAINING: ClassVar[type[TrainConfig]] = SequenceTraining
+    DYNAMIC_MIXING: ClassVar[bool] = True
     CELL: ClassVar[type[Cell]]
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"recurrent_layers": RECURRENT_LAYERS}
 
@@ -54,10 +63,14 @@ class MaskNetwork:
             "output_bias": ArraySpec((bins,)),
         }
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights; the pooling is fixed and does not count."""
-        return sum(value.size for name, value in self.arrays().items() if name != "pooling")
+    @classmethod
+    def start(
+        cls, settings: RecurrentConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
+    ) -> Self:
+        """Return a network with random weights."""
+        stft, bands, units = features.stft, settings.bands, settings.units
+        cells = random_cells(cls.CELL, settings.recurrent_layers, bands, units, rng)
+        return cls(band_pooling(stft.bins, bands, stft.rate_hz), cells, *uniform_layer(stft.bins, units, rng))
 
     @property
     def multiplications_per_frame(self) -> int:
@@ -110,5 +123,6 @@ class MaskNetworkEstimator:
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
         network = self._network
-        z = self._cells.push(np.log(magnitudes.T @ network.pooling.T + np.float32(FEATURE_FLOOR)))
-        return sigmoid(network.output @ z.T + network.output_bias[:, None])
+        bands = np.log(magnitudes.T @ network.pooling.T + np.float32(FEATURE_FLOOR))  # (N, bands)
+        z = self._cells.push(bands)  # (N, U)
+        return sigmoid(network.output @ z.T + network.output_bias[:, None])  # (F, N)

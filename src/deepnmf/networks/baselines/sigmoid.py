@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array, sigmoid
 from ...schema import LAYERS, ArraySpec, NumberSpec, Shapes, context_of, parameter_sets
-from ..base import UnfoldedNetwork
+from ..base import FramewiseNetwork
 from ..layers import Layer, random_layer, standardised_logs
+from ..settings import SignedTraining, UnitsConfig
 from ..unfolded.unfold import layer_parameters, unfold
 
 if TYPE_CHECKING:
-    from ...config import Config
     from ...nmf.dictionary import Dictionary
 
 
@@ -29,7 +30,7 @@ def activate(x: Array, layer: Layer) -> Array:
 
 
 @dataclass(frozen=True)
-class SigmoidNetwork(UnfoldedNetwork):
+class SigmoidNetwork(FramewiseNetwork):
     """A network of K hidden layers of H sigmoid units.
 
     Attributes
@@ -44,6 +45,8 @@ class SigmoidNetwork(UnfoldedNetwork):
         K.
     """
 
+    SETTINGS: ClassVar[type[NetworkConfig]] = UnitsConfig
+    TRAINING: ClassVar[type[TrainConfig]] = SignedTraining
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS}
 
     inputs: Array
@@ -55,16 +58,18 @@ class SigmoidNetwork(UnfoldedNetwork):
     layers: int
 
     @classmethod
-    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> SigmoidNetwork:
-        """Return a network with random weights, for observations of the size that the dictionary's have."""
-        H, K = settings.network.units, settings.network.layers
-        sets = min(1, K - 1) if settings.network.tied else K - 1
+    def start(
+        cls, settings: UnitsConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
+    ) -> SigmoidNetwork:
+        """Return a network with random weights, for observations of T stacked frames."""
+        H, K, bins = settings.units, settings.layers, features.stft.bins
+        sets = min(1, K - 1) if settings.tied else K - 1
         hidden = [random_layer(H, H, 0.5, rng) for _ in range(sets)]
         return cls(
-            *random_layer(H, len(source.speech), 0.0, rng),
+            *random_layer(H, settings.context * bins, 0.0, rng),
             np.array([weights for weights, _ in hidden], np.float32).reshape(sets, H, H),
             np.array([bias for _, bias in hidden], np.float32).reshape(sets, H),
-            *random_layer(settings.features.stft.bins, H, 0.5, rng),
+            *random_layer(bins, H, 0.5, rng),
             layers=K,
         )
 
@@ -99,4 +104,4 @@ class SigmoidNetwork(UnfoldedNetwork):
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""
         hidden = layer_parameters(list(zip(self.hidden, self.hidden_biases, strict=True)), self.layers - 1)
         layers = [(self.inputs, self.input_bias), *hidden, (self.readout, self.readout_bias)]
-        return unfold(activate, layers, standardised_logs(m))
+        return unfold(activate, layers, standardised_logs(m))  # (T·F, N), then (H, N) for each layer, (F, N)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...config import Config
+from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array
 from ...nmf.updates import wiener_mask
 from ...schema import ATOMS, LAYERS, ArraySpec, NumberSpec, Shapes, check_speech_atoms, context_of, parameter_sets
-from ..base import UnfoldedNetwork
+from ..base import FramewiseNetwork
+from ..settings import LayeredConfig, SparseCodingTraining
 from .unfold import layer_parameters, unfold
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def update(h: Array, m: Array, W: Array, step: Array | float, threshold: Array |
 
 
 @dataclass(frozen=True)
-class IstaNetwork(UnfoldedNetwork):
+class IstaNetwork(FramewiseNetwork):
     """K steps of non-negative sparse coding from h = 0, and the Wiener mask.
 
     Attributes
@@ -52,6 +53,9 @@ class IstaNetwork(UnfoldedNetwork):
         R_s.
     """
 
+    SETTINGS: ClassVar[type[NetworkConfig]] = LayeredConfig
+    TRAINING: ClassVar[type[TrainConfig]] = SparseCodingTraining
+    FROM_DICTIONARY: ClassVar[bool] = True
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"atoms", "steps", "thresholds", "output"})
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS, "speech_atoms": ATOMS}
 
@@ -63,18 +67,20 @@ class IstaNetwork(UnfoldedNetwork):
     speech_atoms: int
 
     @classmethod
-    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> IstaNetwork:  # noqa: ARG003
+    def start(
+        cls, settings: LayeredConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
+    ) -> IstaNetwork:
         """Return sparse coding with the pretrained dictionary, in the longest steps that never go up."""
-        W = np.concatenate([source.speech, source.noise], axis=1)
-        sets = 1 if settings.network.tied else settings.network.layers
+        assert dictionary is not None
+        W, sets = dictionary.atoms, 1 if settings.tied else settings.layers
         step = 1 / np.linalg.norm(W, 2) ** 2
         return cls(
             atoms=np.stack([W] * sets),
             steps=np.full(sets, step, np.float32),
             thresholds=np.full((sets, W.shape[1]), step * STARTING_SPARSITY, np.float32),
-            output=W[-settings.features.stft.bins :],
-            layers=settings.network.layers,
-            speech_atoms=source.speech.shape[1],
+            output=W[-features.stft.bins :],
+            layers=settings.layers,
+            speech_atoms=dictionary.speech.shape[1],
         )
 
     @classmethod
@@ -110,6 +116,14 @@ class IstaNetwork(UnfoldedNetwork):
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
         sets = list(zip(self.dictionaries, self.steps, self.thresholds[:, :, None], strict=True))
-        start = 0 * (self.output[:1].T @ m[:1])
-        h = unfold(lambda h, layer: update(h, m, *layer), layer_parameters(sets, self.layers), start)
-        return wiener_mask(self.output, h, self.speech_atoms)
+        start = 0 * (self.output[:1].T @ m[:1])  # (R, N)
+        h = unfold(lambda h, layer: update(h, m, *layer), layer_parameters(sets, self.layers), start)  # (R, N)
+        return wiener_mask(self.output, h, self.speech_atoms)  # (F, N)
+
+    def layer_dictionaries(self) -> list[Array]:
+        """Return the dictionary of each of the K layers, ``(T·F, R)``."""
+        return layer_parameters(list(self.dictionaries), self.layers)
+
+    def with_atoms(self) -> IstaNetwork:
+        """Return the network."""
+        return self

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...config import Config
+from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array, sigmoid
 from ...schema import LAYERS, ArraySpec, NumberSpec, Shapes, context_of, parameter_sets
-from ..base import UnfoldedNetwork
+from ..base import FramewiseNetwork
 from ..layers import random_layer, standardised_logs
+from ..settings import SignedTraining, UnitsConfig
 from . import belief_propagation, mean_field
 from .graph import Graph, grid
 from .unfold import layer_parameters, unfold
@@ -39,7 +40,7 @@ COUPLING = 0.5
 
 
 @dataclass(frozen=True)
-class MarkovNetwork(UnfoldedNetwork):
+class MarkovNetwork(FramewiseNetwork):
     """K iterations of inference among n hidden units, and a sigmoid readout.
 
     Attributes
@@ -58,6 +59,8 @@ class MarkovNetwork(UnfoldedNetwork):
         K.
     """
 
+    SETTINGS: ClassVar[type[NetworkConfig]] = UnitsConfig
+    TRAINING: ClassVar[type[TrainConfig]] = SignedTraining
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS}
 
     inputs: Array
@@ -68,21 +71,23 @@ class MarkovNetwork(UnfoldedNetwork):
     layers: int
 
     @classmethod
-    def start(cls, settings: Config, source: Dictionary, rng: np.random.Generator) -> Self:
+    def start(
+        cls, settings: UnitsConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
+    ) -> Self:
         """Return the untrained network: a sigmoid network of one hidden layer, and random couplings."""
-        config, bins, stacked = settings.network, settings.features.stft.bins, len(source.speech)
-        n, sets = config.units, 1 if config.tied else config.layers
+        bins = features.stft.bins
+        n, sets = settings.units, 1 if settings.tied else settings.layers
         slots = grid(n).neighbours.size
-        hidden = [random_layer(n, stacked, 0.0, rng) for _ in range(sets)]
+        hidden = [random_layer(n, settings.context * bins, 0.0, rng) for _ in range(sets)]
         readout, readout_bias = random_layer(bins, n, 0.5, rng)
-        couplings = COUPLING * rng.standard_normal((sets, slots // 2 if config.tied else slots))
+        couplings = COUPLING * rng.standard_normal((sets, slots // 2 if settings.tied else slots))
         return cls(
             inputs=np.stack([V for V, _ in hidden]),
             biases=np.stack([c for _, c in hidden]),
             couplings=couplings.astype(np.float32),
             readout=readout,
             readout_bias=readout_bias,
-            layers=config.layers,
+            layers=settings.layers,
         )
 
     @classmethod
@@ -109,7 +114,7 @@ class MarkovNetwork(UnfoldedNetwork):
     @property
     def graph(self) -> Graph:
         """The grid of the hidden units."""
-        return grid(self.readout.shape[1])
+        return grid(int(self.readout.shape[1]))  # a tensor while torch traces it for ONNX
 
     @property
     def multiplications_per_frame(self) -> int:
@@ -121,8 +126,9 @@ class MarkovNetwork(UnfoldedNetwork):
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
-        q = self.infer(layer_parameters(self.potentials(standardised_logs(m)), self.layers))
-        return sigmoid(self.readout @ q + self.readout_bias[:, None])
+        potentials = self.potentials(standardised_logs(m))  # (n, N) and (n, d), one pair for each set of parameters
+        q = self.infer(layer_parameters(potentials, self.layers))  # (n, N)
+        return sigmoid(self.readout @ q + self.readout_bias[:, None])  # (F, N)
 
     def potentials(self, v: Array) -> list[Potentials]:
         """Return the potentials of each set of parameters for observations v ``(T·F, N)``."""

@@ -15,16 +15,26 @@ from typing import Any
 
 import numpy as np
 
+from ...config import StftSpec
 from ...dsp.arrays import softplus
+from ...dsp.bands import band_pooling
 from ...errors import DeepnmfError
 from ...schema import ArraySpec, Shapes
-from ..cells import LSTM, CellStack, cell_arrays, cell_specs, cells_from_arrays
-from ..layers import FEATURE_FLOOR
+from ..cells import LSTM, CellStack, cell_arrays, cell_specs, cells_from_arrays, random_cells
+from ..layers import FEATURE_FLOOR, uniform_layer
+from ..settings import RecurrentDeepNMFConfig
 
 SUBBAND_STRIDE = 2
 """Bands from one sub-band to the next."""
 SUBBAND_WIDTH = 8
 """Bands that a sub-band reads: its own and as many of its neighbours on both sides."""
+FROM_FULL_BAND = 10
+"""C: numbers from the full band to each sub-band."""
+EMBEDDING = 8
+"""S: numbers from each sub-band to the output."""
+STARTING_BIAS = -2.0
+"""Of the output at the start: activations of 0.13, at which the unit-norm atoms of the dictionaries about give unit
+level."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,27 @@ class RecurrentPrior:
     subband_embedding_bias: np.ndarray
     output: np.ndarray
     output_bias: np.ndarray
+
+    @classmethod
+    def start(
+        cls, settings: RecurrentDeepNMFConfig, stft: StftSpec, atoms: int, rng: np.random.Generator
+    ) -> RecurrentPrior:
+        """Return a prior with random weights."""
+        bands, units, subbands = settings.bands, settings.units, settings.bands // SUBBAND_STRIDE
+        fullband_to_subband, fullband_to_subband_bias = uniform_layer(subbands * FROM_FULL_BAND, units, rng)
+        subband_embedding, subband_embedding_bias = uniform_layer(EMBEDDING, settings.subband_units, rng)
+        output, output_bias = uniform_layer(atoms, units + subbands * EMBEDDING, rng)
+        return cls(
+            pooling=band_pooling(stft.bins, bands, stft.rate_hz),
+            cells=random_cells(LSTM, settings.recurrent_layers, bands, units, rng),
+            fullband_to_subband=fullband_to_subband,
+            fullband_to_subband_bias=fullband_to_subband_bias,
+            subband=random_cells(LSTM, 1, SUBBAND_WIDTH + FROM_FULL_BAND, settings.subband_units, rng),
+            subband_embedding=subband_embedding,
+            subband_embedding_bias=subband_embedding_bias,
+            output=output,
+            output_bias=np.full_like(output_bias, STARTING_BIAS),
+        )
 
     @classmethod
     def array_specs(cls, layers: int, bins: int, atoms: int, shapes: Shapes) -> dict[str, ArraySpec]:

@@ -3,16 +3,19 @@
 A small causal recurrent network (:mod:`.prior`) says where the activations start, from magnitudes of
 past and present frames. They go through K ≥ 0 multiplicative updates on the present frame and give the Wiener mask.
 The dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the
-starting point is learnt freely. Here is inference, in NumPy; :mod:`deepnmf.training.recurrent` has the twin in torch.
+starting point is learnt freely. Here is inference, in NumPy; :mod:`deepnmf.training.modules` has the twin in torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...config import FeatureConfig, NetworkConfig, TrainConfig
+from ...dsp.arrays import epsilon
 from ...nmf.updates import wiener_mask
 from ...schema import (
     ATOMS,
@@ -25,12 +28,17 @@ from ...schema import (
     Shapes,
     check_speech_atoms,
 )
-from .deep_nmf import infer
+from ..base import Network
+from ..settings import RecurrentDeepNMFConfig, RecurrentDeepNMFTraining
+from .deep_nmf import activations_by_layer, infer
 from .prior import PriorStream, RecurrentPrior
+
+if TYPE_CHECKING:
+    from ...nmf.dictionary import Dictionary
 
 
 @dataclass(frozen=True)
-class RecurrentDeepNMF:
+class RecurrentDeepNMF(Network):
     """A deep NMF network whose activations start from a recurrent prior.
 
     Attributes
@@ -47,6 +55,11 @@ class RecurrentDeepNMF:
         μ and β of the multiplicative updates.
     """
 
+    SETTINGS: ClassVar[type[NetworkConfig]] = RecurrentDeepNMFConfig
+    TRAINING: ClassVar[type[TrainConfig]] = RecurrentDeepNMFTraining
+    FROM_DICTIONARY: ClassVar[bool] = True
+    DYNAMIC_MIXING: ClassVar[bool] = True
+    NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {
         "recurrent_layers": RECURRENT_LAYERS,
         "layers": NumberSpec(0, LAYERS_LIMIT, integer=True),
@@ -72,10 +85,51 @@ class RecurrentDeepNMF:
         prior = RecurrentPrior.array_specs(hyperparameters["recurrent_layers"], bins, atoms, shapes)
         return prior | dictionaries
 
-    @property
-    def parameters(self) -> int:
-        """Number of weights; the pooling is fixed and does not count."""
-        return sum(value.size for name, value in self.arrays().items() if name != "pooling")
+    @classmethod
+    def start(
+        cls,
+        settings: RecurrentDeepNMFConfig,
+        features: FeatureConfig,
+        dictionary: Dictionary | None,
+        rng: np.random.Generator,
+    ) -> RecurrentDeepNMF:
+        """Return a network with a random prior, whose dictionaries are the pretrained one."""
+        assert dictionary is not None
+        W = dictionary.atoms + np.float32(epsilon(dictionary.atoms))  # the logarithm of a zero could not be trained
+        return cls(
+            prior=RecurrentPrior.start(settings, features.stft, W.shape[1], rng),
+            dictionaries=(W,) * settings.layers,
+            output=W,
+            speech_atoms=dictionary.speech.shape[1],
+            sparsity=dictionary.snmf.sparsity,
+            beta=dictionary.snmf.beta,
+        )
+
+    def layer_dictionaries(self) -> list[np.ndarray]:
+        """Return the dictionary of each of the K layers, ``(F, R)``."""
+        return list(self.dictionaries)
+
+    def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""
+        h = PriorStream(self.prior).push(magnitudes)
+        return activations_by_layer(magnitudes, self.dictionaries, h, self.sparsity, self.beta)
+
+    def with_atoms(self) -> RecurrentDeepNMF:
+        """Return the network."""
+        return self
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return name and value of what is worth knowing of this kind beside its size."""
+        prior = self.prior
+        full_band = " and ".join(str(cell.units) for cell in prior.cells)
+        return [
+            (
+                "prior",
+                f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in "
+                f"each of {prior.subbands} sub-bands",
+            ),
+            ("inference", f"beta {self.beta:g}, sparsity {self.sparsity:g}"),
+        ]
 
     @property
     def multiplications_per_frame(self) -> int:
@@ -131,5 +185,6 @@ class RecurrentEstimator:
         network = self._network
         if not magnitudes.shape[1]:
             return np.zeros_like(magnitudes)
-        h = infer(magnitudes, network.dictionaries, self._prior.push(magnitudes), network.sparsity, network.beta)
-        return wiener_mask(network.output, h, network.speech_atoms)
+        h = self._prior.push(magnitudes)  # (R, N)
+        h = infer(magnitudes, network.dictionaries, h, network.sparsity, network.beta)  # (R, N)
+        return wiener_mask(network.output, h, network.speech_atoms)  # (F, N)

@@ -1,0 +1,155 @@
+"""Settings of the networks and of their training, one dataclass for what each kind of network has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..config import NetworkConfig, TrainConfig, setting
+from ..errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LayeredConfig(NetworkConfig):
+    """A network of K layers whose frames are independent."""
+
+    context: int = setting(1, 1, 100)
+    """T: frames stacked into one observation, the current one last."""
+    layers: int = setting(4, 1, 1000)
+    """K, the layers before the output, such as unfolded iterations."""
+    tied: bool = False
+    """Whether the trained layers before the output share their weights."""
+
+
+@dataclass(frozen=True)
+class UnitsConfig(LayeredConfig):
+    """A network of K layers of hidden units."""
+
+    units: int = setting(256, 5, 65_536)
+    """Hidden units of a layer."""
+
+
+@dataclass(frozen=True)
+class DeepNMFConfig(LayeredConfig):
+    """Deep NMF."""
+
+    trained_layers: int | None = setting(None, 0, 1001)
+    """C, counted from the output backwards: 0 is SNMF, 1 is DNMF; by default all K + 1."""
+
+    @property
+    def trained(self) -> int:
+        """C as a number."""
+        return self.layers + 1 if self.trained_layers is None else self.trained_layers
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trained > self.layers + 1:
+            raise ConfigError(
+                f"network.trained_layers must be 0 to {self.layers + 1}, the layers and the output, not {self.trained}"
+            )
+
+
+@dataclass(frozen=True)
+class RecurrentConfig(NetworkConfig):
+    """Recurrent layers over bands."""
+
+    bands: int = setting(64, 2, 32_769)
+    """Bands that the recurrent layers read; at most the bins of a frame."""
+    units: int = setting(176, 1, 65_536)
+    """Units of a recurrent layer over the full band."""
+    recurrent_layers: int = setting(1, 1, 100)
+
+
+@dataclass(frozen=True)
+class RecurrentDeepNMFConfig(RecurrentConfig):
+    """Recurrent deep NMF: a recurrent prior and K layers of NMF."""
+
+    kind: str = "recurrent-deep-nmf"
+    subband_units: int = setting(64, 1, 65_536)
+    """Units of the recurrent layer that all sub-bands share."""
+    layers: int = setting(1, 0, 1000)
+    """K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
+
+
+@dataclass(frozen=True)
+class FramewiseTraining(TrainConfig):
+    """Training on stored features, of a network whose frames are independent."""
+
+    batch_frames: int = setting(1000, 0, 10**12)
+    """Frames of a mini-batch; 0 takes the whole epoch as one batch."""
+    target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
+    error_beta: float = setting(2.0, 0, 4)
+    """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
+
+
+@dataclass(frozen=True)
+class SignedTraining(FramewiseTraining):
+    """Training by Adam of weights that may be negative."""
+
+    weight_learning_rate: float = setting(3e-3, 0, 1)
+    """Step of Adam. All steps are those of the start; they fall to zero along a cosine."""
+
+
+@dataclass(frozen=True)
+class SparseCodingTraining(FramewiseTraining):
+    """Training of non-negative weights, by Adam on their logarithm or by multiplicative updates."""
+
+    optimiser: Literal["multiplicative", "adam"] = "adam"
+    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
+    """η, the exponent of multiplicative updates."""
+    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
+    """Share of the gradient's parts kept from one batch to the next."""
+    dictionary_learning_rate: float = setting(0.2, 0, 10, optimiser="adam")
+    """Step of Adam in log W. All steps are those of the start; they fall to zero along a cosine."""
+
+
+@dataclass(frozen=True)
+class DeepNMFTraining(FramewiseTraining):
+    """Training of the dictionaries of deep NMF, by multiplicative updates or by Adam on their logarithm."""
+
+    optimiser: Literal["multiplicative", "adam"] = "multiplicative"
+    split_at: Literal["weights", "activations", "none"] = setting("weights", optimiser="multiplicative")
+    """Where the gradient is split into its parts: at the weights; at every activation, on the way back; or nowhere
+    after the output, which is the paper's rule."""
+    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
+    """η, the exponent of the update. The paper's rule has 1; less damps it, which new splits need."""
+    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative", split_at="weights")
+    """Share of the gradient's parts kept from one batch to the next. Other splits keep none: parts taken at other
+    weights share a factor that would be applied again at every update."""
+    dictionary_learning_rate: float = setting(0.2, 0, 10, optimiser="adam")
+    """Step of Adam in log W. All steps are those of the start; they fall to zero along a cosine."""
+
+
+@dataclass(frozen=True)
+class SequenceTraining(TrainConfig):
+    """Training of a recurrent network by Adam, with dynamic mixing."""
+
+    batch_segments: int = setting(8, 1, 4096)
+    """Segments of 3 s in a mini-batch."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the recurrent layers. Processors with bfloat16 units (AMX) train 1.6 times as fast with it; others fall back
+    to float32."""
+    weight_learning_rate: float = setting(2e-3, 0, 1)
+    """Highest step of Adam; steps have a linear warm-up and a cosine decay to zero."""
+    loss_power: float = setting(0.4, 0.05, 1)
+    """Magnitudes are raised to this power before they are compared."""
+    loss_phase: float = setting(0.3, 0, 1)
+    """Share of the compressed error that counts the phase of the estimate, which is the mixture's, too."""
+    loss_uncompressed: float = setting(0.1, 0, 1000)
+    """Weight of the squared error of uncompressed magnitudes, which SI-SDR follows."""
+    loss_intelligibility: float = setting(50.0, 0, 10_000)
+    """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI is the mean of."""
+
+
+@dataclass(frozen=True)
+class RecurrentDeepNMFTraining(SequenceTraining):
+    """Training of recurrent deep NMF: Adam for the prior, for the dictionaries Adam or multiplicative updates."""
+
+    optimiser: Literal["multiplicative", "adam"] = "adam"
+    """Of the dictionaries."""
+    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
+    """η, the exponent of multiplicative updates."""
+    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
+    """Share of the gradient's parts kept from one batch to the next."""
+    dictionary_learning_rate: float = setting(1e-2, 0, 10, optimiser="adam")
+    """Highest step of Adam in log W."""

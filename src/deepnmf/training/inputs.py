@@ -1,0 +1,72 @@
+"""Whether features, dictionary and settings of a training run belong together: checked without importing torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .._version import __version__
+from ..artifacts import read_json
+from ..config import FeatureConfig, difference, to_dict
+from ..errors import ConfigError, InputError
+from ..networks.kinds import Config
+from ..nmf.dictionary import Dictionary, load_dictionary
+from ..records import read_features
+from ..tensor_file import about
+
+Run: TypeAlias = dict[str, Any]
+"""What identifies a run: configuration, seed, hashes of its inputs."""
+
+
+def check_inputs(features: Path, config: Config, dictionary: Path | None) -> tuple[Config, Dictionary | None, Run]:
+    """Check that the inputs of a run belong together.
+
+    Returns
+    -------
+    Config
+        The configuration, with the settings that features and dictionary were made with.
+    Dictionary or None
+        The dictionary, if the kind of network starts from one.
+    dict
+        What identifies the run.
+
+    Raises
+    ------
+    DeepnmfError
+        If something is missing or does not belong to the rest.
+    """
+    record = read_json(features / "features.json")
+    config = dataclasses.replace(config, features=_recorded(features, record))
+    source = _dictionary(features, config, dictionary)
+    if source is not None:
+        config = dataclasses.replace(config, snmf=source.snmf)
+    run = {
+        "config": config.to_dict(),
+        "seed": config.train.seed,
+        "dictionary": source.metadata["sha256"] if source else None,
+        "manifest": record["manifest"],
+        "deepnmf": __version__,
+    }
+    return config, source, run
+
+
+def _dictionary(features: Path, config: Config, dictionary: Path | None) -> Dictionary | None:
+    kind = config.network.kind
+    if not config.kind.FROM_DICTIONARY:
+        if dictionary is not None:
+            raise InputError(f"{dictionary}: {kind} starts from no dictionary; leave it out")
+        return None
+    if dictionary is None:
+        raise InputError(f"{kind} starts from a dictionary: run deepnmf pretrain and give what it writes")
+    source, context = load_dictionary(dictionary), config.context
+    if source.context != context:
+        raise ConfigError(f"{dictionary}: made for a context of {source.context}, but network.context is {context}")
+    if found := difference(to_dict(source.features), to_dict(config.features)):
+        raise InputError(f"{features}: not the features of {dictionary} ({found}); make both with one configuration")
+    return source
+
+
+def _recorded(features: Path, record: dict[str, Any]) -> FeatureConfig:
+    with about(features):
+        return read_features(record["features"])

@@ -1,0 +1,287 @@
+"""The torch sides of networks: what is trained. NumPy sides, which start and save them, are in `deepnmf.networks`.
+
+A module takes mixtures ``(S, T·F, N)``, S segments of N frames of T stacked ones, and gives masks ``(S, F, N)``. For
+networks of independent frames there is one, around the very definition that enhancement uses. Recurrent layers are
+torch's own, as it trains them many times faster: a second definition, tested to be equal to the first.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..dsp.arrays import epsilon
+from ..networks.base import FramewiseNetwork, Network
+from ..networks.baselines.mask_rnn import MaskNetwork
+from ..networks.cells import ARRAYS, GRU, LSTM, Cell, CellT
+from ..networks.layers import FEATURE_FLOOR
+from ..networks.unfolded.deep_nmf import infer
+from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
+from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from ..nmf.updates import wiener_mask
+
+
+class MaskModule(torch.nn.Module):
+    """A network in training: ``forward`` gives the masks ``(S, F, N)`` of mixtures ``(S, T·F, N)``."""
+
+    weights: Weights
+    """Arrays that are trained by name; what else a module has are torch's own layers."""
+
+    def to_numpy(self) -> Network:
+        """Return the network with the present weights, in NumPy."""
+        raise NotImplementedError
+
+
+class Weights(torch.nn.Module):
+    """Arrays of a network by name, of which some are trained: as they are, or as their logarithm.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        All arrays.
+    trained : collection of str
+        Names of those that training changes.
+    nonnegative : collection of str
+        Names of those that stay ≥ 0, without the layer.
+    logarithmic : bool
+        Whether the non-negative ones are trained as log W, which any optimiser keeps positive.
+    """
+
+    def __init__(
+        self, arrays: dict[str, Any], trained: Collection[str], nonnegative: Collection[str], logarithmic: bool
+    ) -> None:
+        super().__init__()
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+        kept = [name for name in arrays if name in trained and name.partition(".")[0] in nonnegative]
+        free = [name for name in arrays if name in trained and name not in kept]
+        self.logarithmic = logarithmic
+        self.names = {"nonnegative": kept, "free": free}
+        self.nonnegative = torch.nn.ParameterList([_log(tensors[n]) if logarithmic else tensors[n] for n in kept])
+        self.free = torch.nn.ParameterList([tensors[name] for name in free])
+        self._fixed = {name: tensor for name, tensor in tensors.items() if name not in {*kept, *free}}
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return all arrays by name, differentiable where they are trained."""
+        kept = (W.exp() if self.logarithmic else W for W in self.nonnegative)
+        free = zip(self.names["free"], self.free, strict=True)
+        return {**self._fixed, **dict(zip(self.names["nonnegative"], kept, strict=True)), **dict(free)}
+
+    def name_of(self, parameter: Tensor) -> str | None:
+        """Return the name of the array that a parameter stands for."""
+        for group in ("nonnegative", "free"):
+            for name, own in zip(self.names[group], getattr(self, group), strict=True):
+                if own is parameter:
+                    return name
+        return None
+
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, in NumPy."""
+        return {name: to_numpy(W) for name, W in self.arrays().items()}
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Weights:
+        self._fixed = {name: fn(tensor) for name, tensor in self._fixed.items()}
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+def _log(W: Tensor) -> Tensor:
+    return (W + epsilon(W)).log()
+
+
+def to_numpy(weight: Tensor) -> np.ndarray:
+    """Return a copy of a weight in NumPy."""
+    return weight.detach().cpu().numpy().copy()
+
+
+class FramewiseModule(MaskModule):
+    """Any network of independent frames."""
+
+    def __init__(self, network: FramewiseNetwork, trained: Collection[str], logarithmic: bool) -> None:
+        super().__init__()
+        self._network = network
+        self.weights = Weights(network.arrays(), trained, network.NONNEGATIVE, logarithmic)
+
+    def network(self) -> FramewiseNetwork:
+        """Return the network of the present weights, differentiable."""
+        return self._network.with_arrays(self.weights.arrays())
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return the masks ``(S, F, N)`` of mixtures ``(S, T·F, N)``."""
+        segments, _, frames = m.shape
+        mask = self.network().mask(m.transpose(0, 1).flatten(1))  # (T·F, S·N) → (F, S·N)
+        return mask.unflatten(1, (segments, frames)).transpose(0, 1)  # (S, F, N)
+
+    def to_numpy(self) -> FramewiseNetwork:
+        """Return the network with the present weights, in NumPy."""
+        return self._network.with_arrays(self.weights.to_numpy())
+
+
+class PriorModule(torch.nn.Module):
+    """The torch side of :class:`deepnmf.networks.unfolded.prior.RecurrentPrior`, for whole segments in batches."""
+
+    pooling: Tensor
+
+    def __init__(self, prior: RecurrentPrior, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.precision = precision
+        self.register_buffer("pooling", torch.tensor(prior.pooling), persistent=False)
+        self.subbands = prior.subbands
+        self.cells = cells_to_torch(prior.cells)
+        self.fullband_to_subband = _linear(prior.fullband_to_subband, prior.fullband_to_subband_bias)
+        self.subband = cells_to_torch(prior.subband)
+        self.subband_embedding = _linear(prior.subband_embedding, prior.subband_embedding_bias)
+        self.output = _linear(prior.output, prior.output_bias)
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return h⁰ ``(N, S, R)`` of magnitudes ``(S, F, N)``, each segment from silence on."""
+        segments, _, frames = m.shape
+        bands = log_bands(m, self.pooling)  # (N, S, bands)
+        with layers_in(self.precision, m):
+            z, _ = self.cells(bands)  # (N, S, U)
+            from_full_band = self.fullband_to_subband(z).tanh()  # (N, S, B·C)
+            from_full_band = from_full_band.reshape(frames, segments, self.subbands, -1)  # (N, S, B, C)
+            margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
+            local = functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
+            local = torch.cat([local, from_full_band], 3)  # (N, S, B, SUBBAND_WIDTH + C)
+            y, _ = self.subband(local.reshape(frames, segments * self.subbands, -1))  # (N, S·B, V)
+            embedding = self.subband_embedding(y).reshape(frames, segments, -1)  # (N, S, B·S')
+            h = self.output(torch.cat([z, embedding], 2))  # (N, S, R)
+        return functional.softplus(h.float())
+
+    def to_numpy(self) -> RecurrentPrior:
+        """Return the prior with the present weights, in NumPy."""
+        return RecurrentPrior(
+            pooling=to_numpy(self.pooling),
+            cells=cells_to_numpy(self.cells, LSTM),
+            fullband_to_subband=to_numpy(self.fullband_to_subband.weight),
+            fullband_to_subband_bias=to_numpy(self.fullband_to_subband.bias),
+            subband=cells_to_numpy(self.subband, LSTM),
+            subband_embedding=to_numpy(self.subband_embedding.weight),
+            subband_embedding_bias=to_numpy(self.subband_embedding.bias),
+            output=to_numpy(self.output.weight),
+            output_bias=to_numpy(self.output.bias),
+        )
+
+
+class RecurrentModule(MaskModule):
+    """The torch side of :class:`deepnmf.networks.unfolded.recurrent_nmf.RecurrentDeepNMF`."""
+
+    def __init__(
+        self, network: RecurrentDeepNMF, logarithmic: bool = True, precision: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self._network = network
+        self.prior = PriorModule(network.prior, precision)
+        arrays = {f"dictionary.{index}": W for index, W in enumerate(network.dictionaries)} | {"output": network.output}
+        self.weights = Weights(arrays, list(arrays), network.NONNEGATIVE, logarithmic)
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return the masks ``(S, F, N)`` of magnitudes of that shape, each segment from silence on."""
+        segments, bins, frames = m.shape
+        network, (*dictionaries, output) = self._network, self.weights.arrays().values()
+        columns = m.permute(1, 2, 0).reshape(bins, -1)  # (F, N·S)
+        h = self.prior(m).reshape(frames * segments, -1).T  # (R, N·S)
+        h = infer(columns, dictionaries, h, network.sparsity, network.beta)  # (R, N·S)
+        mask = wiener_mask(output, h, network.speech_atoms)  # (F, N·S)
+        return mask.reshape(bins, frames, segments).permute(2, 0, 1)
+
+    def to_numpy(self) -> RecurrentDeepNMF:
+        """Return the network with the present weights, in NumPy."""
+        *dictionaries, output = self.weights.to_numpy().values()
+        network = self._network
+        return RecurrentDeepNMF(
+            self.prior.to_numpy(), tuple(dictionaries), output, network.speech_atoms, network.sparsity, network.beta
+        )
+
+
+class MaskRNNModule(MaskModule):
+    """The torch side of :class:`deepnmf.networks.baselines.mask_rnn.MaskNetwork`."""
+
+    pooling: Tensor
+
+    def __init__(self, network: MaskNetwork, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self._kind, self.precision = type(network), precision
+        self.register_buffer("pooling", torch.tensor(network.pooling), persistent=False)
+        self.cells = cells_to_torch(network.cells)
+        self.output = _linear(network.output, network.output_bias)
+        self.weights = Weights({}, (), (), False)
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return the masks ``(S, F, N)`` of magnitudes of that shape, each segment from silence on."""
+        bands = log_bands(m, self.pooling)  # (N, S, bands)
+        with layers_in(self.precision, m):
+            z, _ = self.cells(bands)  # (N, S, U)
+            y = self.output(z)  # (N, S, F)
+        return y.float().sigmoid().permute(1, 2, 0)
+
+    def to_numpy(self) -> MaskNetwork:
+        """Return the network with the present weights, in NumPy."""
+        cells = cells_to_numpy(self.cells, self._kind.CELL)
+        return self._kind(to_numpy(self.pooling), cells, to_numpy(self.output.weight), to_numpy(self.output.bias))
+
+
+@functools.singledispatch
+def module_of(network: Network, trained: Collection[str], logarithmic: bool, precision: torch.dtype) -> MaskModule:
+    """Return the torch side of a network, by its class; that of a recurrent kind is registered here."""
+    raise NotImplementedError(type(network).__name__)
+
+
+@module_of.register
+def _(network: FramewiseNetwork, trained: Collection[str], logarithmic: bool, _: torch.dtype) -> MaskModule:
+    return FramewiseModule(network, trained, logarithmic)
+
+
+@module_of.register
+def _(network: RecurrentDeepNMF, _: Collection[str], logarithmic: bool, precision: torch.dtype) -> MaskModule:
+    return RecurrentModule(network, logarithmic, precision)
+
+
+@module_of.register
+def _(network: MaskNetwork, _: Collection[str], __: bool, precision: torch.dtype) -> MaskModule:
+    return MaskRNNModule(network, precision)
+
+
+def layers_in(precision: torch.dtype, m: Tensor) -> torch.autocast:
+    """Return the context in which layers that work on `m` compute at this precision; their weights stay as they are."""
+    return torch.autocast(m.device.type, precision, enabled=precision != torch.float32)
+
+
+def log_bands(m: Tensor, pooling: Tensor) -> Tensor:
+    """Return what recurrent layers read, ``(N, S, bands)``, of magnitudes ``(S, F, N)``."""
+    return (pooling @ m + FEATURE_FLOOR).log().permute(2, 0, 1)
+
+
+def _linear(weight: np.ndarray, bias: np.ndarray) -> torch.nn.Linear:
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+    return layer
+
+
+TORCH_NAMES = ("weight_ih_l{}", "bias_ih_l{}", "weight_hh_l{}", "bias_hh_l{}")
+"""Names that torch has for the arrays of :class:`deepnmf.networks.cells.Cell`, in their order."""
+TORCH_LAYERS: dict[type[Cell], type[torch.nn.LSTM | torch.nn.GRU]] = {LSTM: torch.nn.LSTM, GRU: torch.nn.GRU}
+
+
+def cells_to_torch(cells: tuple[Cell, ...]) -> torch.nn.LSTM | torch.nn.GRU:
+    """Return recurrent layers, in torch."""
+    first = cells[0]
+    layers = TORCH_LAYERS[type(first)](first.input_weights.shape[1], first.units, len(cells))
+    named = {
+        name.format(i): torch.tensor(getattr(cell, array))
+        for i, cell in enumerate(cells)
+        for name, array in zip(TORCH_NAMES, ARRAYS, strict=True)
+    }
+    layers.load_state_dict(named)
+    return layers
+
+
+def cells_to_numpy(layers: torch.nn.RNNBase, kind: type[CellT]) -> tuple[CellT, ...]:
+    """Return recurrent layers, in NumPy."""
+    weights = {name: to_numpy(value) for name, value in layers.named_parameters()}
+    return tuple(kind(*(weights[name.format(i)] for name in TORCH_NAMES)) for i in range(layers.num_layers))

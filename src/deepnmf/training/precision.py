@@ -1,0 +1,29 @@
+"""Which precision a machine can train recurrent layers at."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+
+@functools.cache
+def usable_precision(wanted: str, device: str) -> torch.dtype:
+    """Return the precision as torch has it, or float32 if recurrent layers cannot be trained at it on the device.
+
+    Processors without units for bfloat16, and torch with oneDNN on them, differ in what they refuse; so a tiny layer
+    is trained.
+    """
+    precision: torch.dtype = getattr(torch, wanted)
+    return precision if precision == torch.float32 or _trains(precision, device) else torch.float32
+
+
+def _trains(precision: torch.dtype, device: str) -> bool:
+    layer = torch.nn.LSTM(8, 8).to(device)
+    try:
+        with torch.autocast(torch.device(device).type, precision):
+            output, _ = layer(torch.ones(4, 2, 8, device=device))
+        torch.autograd.backward(output.float().sum())
+    except RuntimeError:
+        return False
+    return True
