@@ -38,7 +38,7 @@ def test_defaults_are_left_out_of_the_file(tmp_path: Path) -> None:
 def test_a_split_is_picked(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.jsonl", [MIX, PAIR])
     assert read_manifest(tmp_path / "m.jsonl", "test") == [PAIR]
-    with pytest.raises(DeepnmfError, match="no rows in split dev"):
+    with pytest.raises(DeepnmfError, match="no mixtures in split dev"):
         read_manifest(tmp_path / "m.jsonl", "dev")
 
 
@@ -56,44 +56,75 @@ def test_relative_paths_are_those_of_the_manifest_folder(tmp_path: Path) -> None
     [
         ({"noise": None, "snr_db": 0.0}, "exactly one of noise and noisy"),
         ({"noise": "n", "noisy": "m", "snr_db": 0.0}, "exactly one of noise and noisy"),
-        ({"noise": "n"}, "needs snr_db"),
+        ({"noise": "n"}, "snr_db is missing"),
     ],
 )
 def test_a_row_that_makes_no_sense_is_refused_by_its_name(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(DeepnmfError, match=f"row odd: .*{words}"):
+    with pytest.raises(DeepnmfError, match=f"odd: .*{words}"):
         MixtureEntry(id="odd", split="train", speech="s", **values)
 
 
+def line(**values: object) -> str:
+    return json.dumps({"id": "x", "split": "train", "speech": "s.wav", "noise": "n.wav", "snr_db": 3} | values)
+
+
 @pytest.mark.parametrize(
-    "line",
+    ("bad", "words"),
     [
-        "not json",
-        "[1]",
-        "3",
-        '{"id": "a"}',
-        '{"id": "a", "split": "train", "speech": "s", "noisy": "m", "colour": 1}',
-        '{"id": "a", "split": "train", "speech": 3, "noisy": "m"}',
-        "",
+        ("not json", ""),
+        ("[1]", "table"),
+        ("3", "table"),
+        ('{"id": "x"}', "split is missing"),
+        ('{"id": "x", "id": "y"}', "twice"),
+        (line(colour=1), "unknown key.*colour.*known are"),
+        (line(speech=3), "speech must be text"),
+        (line(speech=""), "speech must not be empty"),
+        (line(speech=None), "speech must be text"),
+        (line(noise="n\0"), "noise must not"),
+        (line(id=None), "id must be text"),
+        (line(split="tset"), "split must be train, dev, test"),
+        (line(split=None), "split must be text"),
+        (line(speaker=["a"]), "speaker must be text"),
+        (line(snr_db="3"), "snr_db must be a number"),
+        (line(snr_db=None), "snr_db is missing"),
+        (line(snr_db=True), "snr_db must be a number"),
+        (line(snr_db=float("nan")), "snr_db must be -100 to 100"),
+        (line(snr_db=float("-inf")), "snr_db must be -100 to 100"),
+        (line(snr_db=101), "snr_db must be -100 to 100"),
+        (line(noise_start=1.5), "noise_start must be 0 to 1"),
+        (line(noise_start=None), "noise_start must be a number"),
+        (line(seconds=-1), "seconds must be 0"),
+        (line(seconds=float("inf")), "seconds must be 0"),
+        (line(noisy="m.wav"), "exactly one of noise and noisy"),
+        (line(id="a"), "id .*a.* line 1"),
+        ("\n" + line(), "table"),
     ],
 )
-def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
+def test_a_bad_line_is_named_by_its_number_and_key(tmp_path: Path, bad: str, words: str) -> None:
     write_manifest(tmp_path / "m.jsonl", [MIX])
     good = (tmp_path / "m.jsonl").read_text()
-    with pytest.raises(DeepnmfError, match=r"manifest\.jsonl:2: not a manifest row") as caught:
-        read_manifest(written(tmp_path, good + line + "\n"))
+    with pytest.raises(DeepnmfError, match=rf"manifest\.jsonl:2: .*{words}") as caught:
+        read_manifest(written(tmp_path, good + bad + "\n"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n", "\n  \n\t\n"])
+def test_blank_lines_at_the_end_and_other_ways_of_ending_lines_are_taken(tmp_path: Path, end: str) -> None:
+    entries = read_manifest(written(tmp_path, "\ufeff" + line(id="a") + "\r\n" + line(id="b\u2028") + end))
+    assert [(entry.id, entry.snr_db) for entry in entries] == [("a", 3.0), ("b\u2028", 3.0)]
+
+
+def test_two_mixtures_of_one_id_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(DeepnmfError, match="2 mixtures have the id 'a'"):
+        write_manifest(tmp_path / "m.jsonl", [MIX, PAIR, MIX])
+    assert not (tmp_path / "m.jsonl").exists()
 
 
 def test_a_missing_empty_or_binary_manifest_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(DeepnmfError, match=r"cannot read the manifest.*deepnmf prepare"):
         read_manifest(tmp_path / "none.jsonl")
-    with pytest.raises(DeepnmfError, match="no rows"):
+    with pytest.raises(DeepnmfError, match="no mixtures"):
         read_manifest(written(tmp_path, ""))
     (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\n")
     with pytest.raises(DeepnmfError, match="cannot read the manifest"):
         read_manifest(tmp_path / "b.jsonl")
-
-
-def test_a_split_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeepnmfError, match=r"split.*tset"):
-        read_manifest(written(tmp_path, '{"id": "a", "split": "tset", "speech": "s", "noisy": "m"}\n'))

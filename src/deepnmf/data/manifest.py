@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from ..artifacts import write_jsonl
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, InputError
+from ..schema import NumberSpec, shown
+from ..strict_json import parse_json
 
 Split = Literal["train", "dev", "test"]
 
@@ -40,48 +42,94 @@ class MixtureEntry:
 
     def __post_init__(self) -> None:
         if self.split not in get_args(Split):
-            raise DeepnmfError(
-                f"manifest row {self.id}: split must be {', '.join(get_args(Split))}, not {self.split!r}"
-            )
+            raise InputError(f"mixture {self.id}: split must be {', '.join(get_args(Split))}, not {self.split!r}")
         if (self.noise is None) == (self.noisy is None):
-            raise DeepnmfError(f"manifest row {self.id}: exactly one of noise and noisy must be given")
+            raise InputError(f"mixture {self.id}: exactly one of noise and noisy must be given")
         if self.noise is not None and self.snr_db is None:
-            raise DeepnmfError(f"manifest row {self.id}: a row that mixes needs snr_db")
+            raise InputError(f"mixture {self.id}: snr_db is missing, which mixing needs")
 
 
-def write_manifest(path: Path, rows: Iterable[MixtureEntry]) -> None:
-    """Write a manifest; fields that hold their default are left out."""
-    defaults = {f.name: f.default for f in dataclasses.fields(MixtureEntry)}
-    write_jsonl(path, ({k: v for k, v in dataclasses.asdict(row).items() if v != defaults[k]} for row in rows))
-
-
-def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
-    """Read the rows of a manifest, or of one of its splits.
+def write_manifest(path: Path, entries: Iterable[MixtureEntry]) -> None:
+    """Write a manifest; fields that hold their default are left out.
 
     Raises
     ------
-    DeepnmfError
-        If the file is missing or damaged, or has no row of that split.
+    InputError
+        If two entries have one id, or it cannot be written.
+    """
+    entries = list(entries)
+    (again, count), *_ = Counter(entry.id for entry in entries).most_common(1) or [("", 0)]
+    if count > 1:
+        raise InputError(f"{path}: {count} mixtures have the id {again!r}; give each one of its own")
+    defaults = {f.name: f.default for f in dataclasses.fields(MixtureEntry)}
+    write_jsonl(path, ({k: v for k, v in dataclasses.asdict(entry).items() if v != defaults[k]} for entry in entries))
+
+
+def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
+    """Read the entries of a manifest, or of one of its splits.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, a line is no entry (the message has its number and the key), two have one id, or there
+        is no entry of that split.
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").rstrip().split("\n")  # splitlines would split at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
-        raise DeepnmfError(f"{path}: cannot read the manifest ({error}); `deepnmf prepare` writes it") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
+        raise InputError(f"{path}: cannot read the manifest ({error}); `deepnmf prepare` writes it") from None
+    numbers: dict[str, int] = {}
+    entries = []
+    for number, line in enumerate(lines if lines != [""] else [], 1):
         try:
-            rows.append(_resolved(MixtureEntry(**json.loads(line)), path.parent))
-        except (ValueError, TypeError) as error:
-            raise DeepnmfError(f"{path}:{number}: not a manifest row ({error})") from None
-    rows = [row for row in rows if split in (None, row.split)]
-    if not rows:
-        raise DeepnmfError(f"{path}: no rows" + (f" in split {split}" if split else ""))
-    return rows
+            entry = _entry(line)
+            if (first := numbers.setdefault(entry.id, number)) != number:
+                raise InputError(f"id {shown(entry.id)} is that of line {first} too")
+        except (DeepnmfError, ValueError) as error:
+            raise InputError(f"{path}:{number}: {error}; correct this line") from None
+        entries.append(_resolved(entry, path.parent))
+    entries = [entry for entry in entries if split in (None, entry.split)]
+    if not entries:
+        raise InputError(f"{path}: no mixtures" + (f" in split {split}" if split else ""))
+    return entries
 
 
-def _resolved(row: MixtureEntry, folder: Path) -> MixtureEntry:
+NUMBERS = {"noise_start": NumberSpec(0, 1), "snr_db": NumberSpec(-100, 100), "seconds": NumberSpec(0, 1e8)}
+REQUIRED = ("id", "split", "speech")
+KEYS = tuple(f.name for f in dataclasses.fields(MixtureEntry))
+
+
+def _entry(line: str) -> MixtureEntry:
+    """Return the entry that a line of JSON describes, every key of it checked."""
+    values = parse_json(line) if line.strip() else None
+    if not isinstance(values, dict):
+        raise InputError(f"not a table of keys and values but {shown(line.strip())}")
+    if unknown := sorted(values.keys() - set(KEYS)):
+        raise InputError(f"unknown key {shown(unknown[0])}; known are {', '.join(KEYS)}")
+    if missing := [key for key in REQUIRED if key not in values]:
+        raise InputError(f"{missing[0]} is missing")
+    optional = {key for key in ("noise", "noisy", "snr_db") if values.get(key, "") is None}
+    for key in values.keys() - optional:
+        if key in NUMBERS:
+            NUMBERS[key].check(key, values[key])
+            values[key] = float(values[key])
+        else:
+            _check_text(key, values[key])
+    return MixtureEntry(**values)
+
+
+def _check_text(key: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{key} must be text, not {shown(value)}")
+    if "\0" in value or not (value.strip() or key in {"noise_type", "speaker"}):
+        raise InputError(f"{key} must not be empty or hold a zero byte")
+
+
+def _resolved(entry: MixtureEntry, folder: Path) -> MixtureEntry:
     def path(value: str | None) -> str | None:
         return str(folder / value) if value else None
 
-    return dataclasses.replace(row, speech=str(folder / row.speech), noise=path(row.noise), noisy=path(row.noisy))
+    return dataclasses.replace(
+        entry, speech=str(folder / entry.speech), noise=path(entry.noise), noisy=path(entry.noisy)
+    )
