@@ -62,6 +62,29 @@ def test_show_prints_card_and_atoms_in_plain_characters(
     assert max(map(len, output.splitlines())) < 100
 
 
+@pytest.mark.parametrize("name", ["default", "small", "framewise", "snmf"])
+def test_models_of_the_package_lead_with_score_and_limitations(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "show", name) == 0
+    output = capsys.readouterr().out
+    output.encode("ascii")
+    labels = [line[:13].strip() for line in output.partition("\n\n")[0].splitlines() if line[:1].strip()]
+    assert labels[:3] == ["network", "dev score", "limitations"]
+    assert labels[-1] == "sha256"
+    assert max(map(len, output.splitlines())) <= 98
+
+
+def test_a_file_named_like_a_model_of_the_package_has_no_card_of_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model.parent / "default").mkdir()
+    model.rename(model.parent / "default" / "best.safetensors")
+    monkeypatch.chdir(model.parent)
+    assert run(monkeypatch, "show", "default") == 0
+    assert "limitations" not in capsys.readouterr().out
+
+
 def test_a_model_without_history_has_a_card_too(tmp_path: Path) -> None:
     save_model(tmp_path / "bare.safetensors", small_model())
     facts = dict(model_summary(load_model(tmp_path / "bare.safetensors")))

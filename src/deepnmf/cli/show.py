@@ -17,18 +17,14 @@ def show(
     model: Annotated[str, typer.Argument(help="A model of the package, a model file, or an experiment.")] = "default",
     plot: Annotated[Path | None, typer.Option(help="Picture of the atoms to write, such as atoms.png.")] = None,
 ) -> None:
-    """Print a model's card: what it is, what it costs, where it came from, and its atoms."""
+    """Print a model's card: its score and limitations, what it is and costs, where it came from, and its atoms."""
     from ..model import load_model
     from ..networks.base import DictionaryNetwork
     from ..report.atoms import drawing
-    from ..report.summary import model_summary
+    from ..report.summary import model_summary, package_card, summary_text
 
     loaded = load_model(model)
-    for name, value in model_summary(loaded):
-        first, *more = value.splitlines()
-        typer.echo(f"{name:<13}{first}")
-        for line in more:
-            typer.echo(f"{'':13}{line}")
+    typer.echo(summary_text(model_summary(loaded, package_card(model))))
     if plot is not None:
         from ..report.plot import plot_atoms
 

@@ -1,7 +1,11 @@
-"""The card of a model: what it is, what it costs, and where it came from."""
+"""The card of a model: how good it is, what it is, what it costs, and where it came from."""
 
 from __future__ import annotations
 
+import re
+import textwrap
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from ..model import Model, kind_of
@@ -12,15 +16,59 @@ from ..networks.unfolded.prior import RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 
 Facts = list[tuple[str, str]]
+LABEL_WIDTH = 13
+LINE_WIDTH = 98
 
 
-def model_summary(model: Model) -> Facts:
-    """Return name and value of everything worth knowing about a model, in order.
+def model_summary(model: Model, card: str = "") -> Facts:
+    """Return name and value of what describes a model: scores and limitations first, hashes last.
 
-    What an unusual model does not have, its card leaves out.
+    Parameters
+    ----------
+    model : Model
+        The model; what it does not have is left out.
+    card : str
+        Its card in Markdown, which may have a section "Limitations".
     """
-    facts = [*_network(model), *_features(model), *_training(model.metadata), *_provenance(model.metadata)]
+    facts = [
+        ("network", kind(model)),
+        ("dev score", _dev_score(model.metadata.get("history", []))),
+        ("limitations", limitations(card)),
+        *_features(model),
+        *_network(model),
+        *_training(model.metadata),
+        *_provenance(model.metadata),
+    ]
     return [(name, value) for name, value in facts if value]
+
+
+def summary_text(facts: Facts) -> str:
+    """Return facts as lines for a terminal, long ones wrapped."""
+    lines, indent = [], " " * LABEL_WIDTH
+    for name, value in facts:
+        label = f"{name:{LABEL_WIDTH}}"
+        for line in value.split("\n"):
+            lines += textwrap.wrap(line, LINE_WIDTH, initial_indent=label, subsequent_indent=indent)
+            label = indent
+    return "\n".join(lines)
+
+
+def package_card(name: str) -> str:
+    """Return the card in Markdown of a model of the package; empty for a file or an experiment."""
+    path = Path(str(resources.files("deepnmf") / "models" / f"{name}.md"))
+    return "" if Path(name).exists() or not path.is_file() else path.read_text(encoding="utf-8")
+
+
+def limitations(card: str) -> str:
+    r"""Return the section "Limitations" of a card as one line of plain text, empty without one.
+
+    Examples
+    --------
+    >>> limitations("# m\n\n## Limitations\n\nAt −6 dB,\nbabble.\n\n## Data\n")
+    'At -6 dB, babble.'
+    """
+    found = re.search(r"^## Limitations\n(.*?)(?=^## |\Z)", card, re.MULTILINE | re.DOTALL)
+    return " ".join(found[1].split()).replace("`", "").replace("−", "-") if found else ""
 
 
 def kind(model: Model) -> str:
@@ -47,7 +95,6 @@ def _network(model: Model) -> Facts:
     network, stft = model.network, model.features.stft
     macs = network.multiplications_per_frame * stft.rate_hz / stft.hop
     facts = [
-        ("network", kind(model)),
         *(_dictionaries(network) if isinstance(network, DictionaryNetwork) else []),
         ("parameters", f"{network.parameters:,}"),
         ("cost", f"{macs / 1e6:,.1f} million MACs per second of audio"),
@@ -93,16 +140,17 @@ def _features(model: Model) -> Facts:
 
 
 def _training(metadata: dict[str, Any]) -> Facts:
-    scores = [entry["dev_sdr_db"] for entry in metadata.get("history", [])]
     changed = [f"{name} = {value}" for name, value in changed_settings(metadata.get("config", {})).items()]
     facts = [
-        ("dev score", _dev_score(scores) if scores else ""),
         ("settings", "\n".join(changed) or ("all at their defaults" if "config" in metadata else "")),
     ]
     return [*facts, ("seed", str(metadata["seed"]) if "seed" in metadata else "")]
 
 
-def _dev_score(scores: list[float]) -> str:
+def _dev_score(history: list[dict[str, Any]]) -> str:
+    scores = [entry["dev_sdr_db"] for entry in history]
+    if not scores:
+        return ""
     best = scores.index(max(scores))
     if not best:
         return f"{scores[0]:.2f} dB SI-SDR, untrained"
