@@ -367,3 +367,52 @@ def test_quiet_prints_errors_only(enhance: Enhance, capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert not captured.out
     assert len(captured.err.splitlines()) == 1
+
+
+def from_stdin(folder: Path, source: Path, *arguments: Any) -> subprocess.CompletedProcess[bytes]:
+    with source.open("rb") as stdin:
+        process = program(
+            "enhance", "-", *arguments, "--model", folder.parent / "model.safetensors", stdin=stdin, cwd=folder
+        )
+        output, errors = process.communicate()
+    return subprocess.CompletedProcess([], process.returncode, output, errors)
+
+
+def test_outputs_of_stdin_follow_the_same_rule(enhance: Enhance, folder: Path) -> None:
+    result = from_stdin(folder, folder / "x.wav", "-o", "clean.flac", "--json")
+    assert json.loads(result.stdout)["output"] == "clean.flac"
+    assert enhance("*.*") == 0
+    assert visible(folder) == ["clean.flac", "x.wav", "x_enhanced.wav"]
+    before = (folder / "x.wav").read_bytes()
+    for refused in (["-o", "x.wav"], ["-o", "x.m4a"], ["-o", "folder"], ["-o", "folder/"], ["--json"], ["--dry-run"]):
+        result = from_stdin(folder, folder / "x.wav", *refused)
+        assert result.returncode == 1, refused
+        assert result.stderr.count(b"\n") == 1
+    assert (folder / "x.wav").read_bytes() == before
+    assert visible(folder) == ["clean.flac", "x.wav", "x_enhanced.wav"]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\x00garbage\n", b'[1]\n{"output": []}\n', b"[" * 100000, None])
+def test_a_record_that_is_damaged_or_no_file_stops_nothing(
+    enhance: Enhance, folder: Path, damage: bytes | None
+) -> None:
+    if damage is None:
+        (folder / NAME).mkdir()
+    else:
+        (folder / NAME).write_bytes(damage)
+    assert enhance("x.wav") == 0
+    assert (folder / "x_enhanced.wav").exists()
+    assert Records().wrote(folder / "x_enhanced.wav") == (damage is not None)
+
+
+def test_a_record_that_is_a_link_is_not_followed(enhance: Enhance, folder: Path) -> None:
+    (folder.parent / "precious").write_text("mine")
+    (folder / NAME).symlink_to(folder.parent / "precious")
+    assert enhance("x.wav") == 0
+    assert (folder.parent / "precious").read_text() == "mine"
+
+
+def test_devices_and_fifos_are_not_replaced(enhance: Enhance, folder: Path) -> None:
+    os.mkfifo(folder / "out.wav")
+    assert enhance("x.wav", "-o", "out.wav") == 1
+    assert (folder / "out.wav").is_fifo()

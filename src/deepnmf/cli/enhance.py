@@ -102,13 +102,16 @@ def enhance(
     load = functools.partial(set_up_model, model, profile, device)
     names = _names(inputs or [], files_from)
     console = Console(quiet, verbose, as_json, debug)
-    if "-" in names or output == "-":
-        if len(names) > 1 or (as_json and output in (None, "-")):
-            raise DeepnmfError("stdin or stdout carries one recording; give one input, and no --json")
-        _enhance_pipe(names[0], output or "-", load(), options, _raw(raw_format, raw_rate_hz, raw_channels), console)
+    raw = _raw(raw_format, raw_rate_hz, raw_channels)
+    if "-" in (*names, output) and len(names) > 1:
+        raise DeepnmfError("stdin or stdout carries one recording; give one input")
+    if output == "-" or (names == ["-"] and output is None):
+        if as_json or dry_run or skip_existing:
+            raise DeepnmfError("--json, --dry-run and --skip-existing are for outputs that are files; give -o FILE")
+        _enhance_pipe(names[0], load(), options, raw, console)
     else:
         suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
-        run = _dry_run if dry_run else functools.partial(_run, load, options, jobs, skip_existing)
+        run = _dry_run if dry_run else functools.partial(_run, load, options, raw, jobs, skip_existing)
         _plan_and(run, names, output, suffix, console)
     if code := console.finish():
         raise typer.Exit(code)
@@ -132,7 +135,7 @@ def _raw(name: str | None, rate_hz: int, channels: int) -> RawFormat | None:
 
 
 def _enhance_pipe(
-    source: str, target: str, setup: ModelSetup, options: FileOptions, raw: RawFormat | None, console: Console
+    source: str, setup: ModelSetup, options: FileOptions, raw: RawFormat | None, console: Console
 ) -> None:
     from ..audio.pipes import OutputClosed
     from ..enhancement.stdio import enhance_pipe
@@ -141,7 +144,7 @@ def _enhance_pipe(
     if setup.profile is not None:
         model = setup.profile.model_for(model, None if source == "-" else Path(source))
     try:
-        warnings = enhance_pipe(source, target, model, options, raw)
+        warnings = enhance_pipe(source, "-", model, options, raw)
     except OutputClosed:
         silence(sys.stdout)
         return
@@ -176,6 +179,7 @@ def _dry_run(plan: Plan, _: Records, console: Console) -> None:
 def _run(
     load: Callable[[], ModelSetup],
     options: FileOptions,
+    raw: RawFormat | None,
     workers: int,
     skip_existing: bool,
     plan: Plan,
@@ -185,7 +189,7 @@ def _run(
     from ..enhancement.batch import Batch
 
     setup = load()
-    batch = Batch(setup.model, options, setup.profile, setup.label, skip_existing)
+    batch = Batch(setup.model, options, setup.profile, setup.label, skip_existing, raw)
     with _Bar(plan.jobs, console.quiet) as bar:
         for outcome in batch.run(plan.jobs, records, workers, bar.seconds):
             bar.file()

@@ -16,8 +16,10 @@ from ..errors import DeepnmfError
 from ..model import Model
 from .adapt import Profile
 from .files import FileOptions, enhance_file
+from .inputs import STDIN
 from .plan import Job
 from .record import Origin, Records, file_digest
+from .stdio import RawFormat, enhance_pipe
 from .stream import Progress
 
 Work = Callable[[Job, Progress], list[str]]
@@ -70,6 +72,8 @@ class Batch:
         What else shaped the model, such as a noise profile learnt before; only compared.
     skip_existing : bool
         Whether to leave outputs alone that are recorded as made from the same input by the same model and options.
+    raw : RawFormat or None
+        Format of stdin (a job with the source ``-``), if it has no header.
     """
 
     model: Model
@@ -77,6 +81,7 @@ class Batch:
     profile: Profile | None = None
     label: str = ""
     skip_existing: bool = False
+    raw: RawFormat | None = None
 
     def run(
         self, jobs: list[Job], records: Records, workers: int = 1, progress: Progress | None = None
@@ -106,7 +111,12 @@ class Batch:
             folder = job.root if path == job.target else path.parent
             records.of(folder).add(path, file_digest(temporary) or "", origin)
 
-        model = self.model if self.profile is None else self.profile.model_for(self.model, job.source)
+        is_stdin = str(job.source) == STDIN
+        model = self.model
+        if self.profile is not None:
+            model = self.profile.model_for(model, None if is_stdin else job.source)
+        if is_stdin:
+            return enhance_pipe(STDIN, str(job.target), model, self.options, self.raw, progress, note)
         return enhance_file(job.source, job.target, model, self.options, progress, note)
 
     def _is_done(self, job: Job, records: Records, origin: Origin) -> bool:
@@ -117,7 +127,7 @@ class Batch:
 
     def _origin(self, job: Job) -> Origin:
         """Return what the output will be made from; of a pipe or a model without a checksum, nothing that recurs."""
-        source = file_digest(job.source) or secrets.token_hex()
+        source = (file_digest(job.source) if str(job.source) != STDIN else None) or secrets.token_hex()
         model = self.model.metadata.get("sha256") or secrets.token_hex()
         o = self.options
         shaping = (__version__, o.max_attenuation_db, o.independent, o.subtype, o.salvage, self.profile, self.label)

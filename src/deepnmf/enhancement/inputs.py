@@ -15,6 +15,7 @@ from ..audio.formats import READABLE
 from ..audio.signatures import SIGNATURE_BYTES, signature
 from ..errors import DeepnmfError
 
+STDIN = "-"
 SUFFIX = "_enhanced"
 """What an output that is not named is called after its input."""
 HIDDEN = "hidden"
@@ -109,9 +110,9 @@ def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
     found = kind(path)
     if not name.strip():
         search.fail(name, "an empty name is no file; is a variable unset?")
-    elif found == "folder":
+    elif found == "folder" and name != STDIN:
         yield from _walk(path, output, search)
-    elif found in ("file", "special"):
+    elif found in ("file", "special") or name == STDIN:
         yield Input(path)
     elif glob.has_magic(name) and not os.path.lexists(path):
         yield from _expand(name, search)
@@ -204,7 +205,7 @@ def read_file_list(source: str) -> list[str]:
         If the list cannot be read or is empty.
     """
     try:
-        data = _stdin() if source == "-" else Path(source).read_bytes()
+        data = _stdin() if source == STDIN else Path(source).read_bytes()
     except OSError as error:
         raise DeepnmfError(f"{source}: cannot read the list of files ({error.strerror})") from None
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DeepnmfError
 from .encodings import SUGGESTION, is_writable
-from .inputs import SUFFIX, Input, find_inputs, kind
+from .inputs import STDIN, SUFFIX, Input, find_inputs, kind
 from .record import Records
 
 FILE_SUFFIX = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}")
@@ -200,6 +201,10 @@ def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
 def _harm(job: Job, sources: dict[tuple[int, int], Path], records: Records | None) -> str | None:
     """Return why a job must not be done, else None."""
     source, target = job.source, job.target
+    if kind(target) == "special":
+        return f"{target}: a FIFO or device; write to stdout (-o -) and redirect that"
+    if str(source) == STDIN and records is not None:
+        return "-: stdin has no name for its output; give -o FILE"
     there = _identity(target)
     if there in sources:
         what = "the output is the input"
@@ -221,7 +226,7 @@ def _harm(job: Job, sources: dict[tuple[int, int], Path], records: Records | Non
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        stat = path.stat()
-    except OSError:
+        stat = os.fstat(sys.stdin.fileno()) if str(path) == STDIN else path.stat()
+    except (OSError, ValueError, AttributeError):  # stdin that is closed or replaced
         return None
     return stat.st_dev, stat.st_ino

@@ -65,7 +65,8 @@ class FolderRecord:
         self._writing = threading.Lock()
         self._entries: dict[str, list[tuple[str, Origin]]] = {}
         with contextlib.suppress(OSError):
-            self._entries = _parsed((folder / NAME).read_bytes())
+            if (folder / NAME).is_file():
+                self._entries = _parsed((folder / NAME).read_bytes())
 
     def wrote(self, path: Path) -> bool:
         """Whether a run has written a file of this name here."""
@@ -124,7 +125,8 @@ class FolderRecord:
         while self._descriptor is None and self.fault is None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(self.folder / NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)  # a link may lead anywhere
+                descriptor = os.open(self.folder / NAME, flags, 0o666)
             except OSError as error:
                 self.fault = str(error.strerror)
                 return
@@ -154,7 +156,9 @@ def _parsed(data: bytes) -> dict[str, list[tuple[str, Origin]]]:
     """Return the last two entries of each name: the older is that of the file while the newer has not its name yet."""
     entries: dict[str, list[tuple[str, Origin]]] = {}
     for line in data.splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that a killed run has not finished
+        with contextlib.suppress(
+            ValueError, KeyError, TypeError, RecursionError
+        ):  # a line that a killed run has not finished
             value = json.loads(line)
             entry = (value["sha256"], Origin(value["source"], value["model"], value["options"]))
             entries[value["output"]] = [*entries.get(value["output"], [])[-1:], entry]

@@ -12,8 +12,8 @@ from ..audio.reader import AudioReader
 from ..audio.samples import RAW_FORMATS
 from ..errors import DeepnmfError
 from ..model import Model
-from .files import FileOptions, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
-from .stream import enhance_stream
+from .files import FileOptions, Written, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
+from .stream import Progress, enhance_stream
 from .warm_up import warmed_up
 
 
@@ -35,7 +35,13 @@ class RawFormat:
 
 
 def enhance_pipe(
-    source: str, target: str, model: Model, options: FileOptions, raw: RawFormat | None = None
+    source: str,
+    target: str,
+    model: Model,
+    options: FileOptions,
+    raw: RawFormat | None = None,
+    progress: Progress | None = None,
+    written: Written | None = None,
 ) -> list[str]:
     """Enhance stdin or a file into stdout or a file, block by block as samples arrive.
 
@@ -49,6 +55,8 @@ def enhance_pipe(
         As for a file.
     raw : RawFormat, optional
         Format of stdin, and of stdout if stdin is read; WAV by default.
+    progress, written : callable, optional
+        As for :func:`~deepnmf.enhancement.files.enhance_file`, where the target is a file.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def enhance_pipe(
         reader = stack.enter_context(AudioReader(source, encoding, options.salvage))
         if target == "-":
             return _into_stdout(reader, model, options, raw is not None and is_stream, is_stream)
-        return enhance_into_file(reader, Path(target), model, options, is_stream=is_stream)
+        return enhance_into_file(reader, Path(target), model, options, progress, written, is_stream)
 
 
 def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool, is_stream: bool) -> list[str]:
