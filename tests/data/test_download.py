@@ -19,6 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deepnmf.cli import app
+from deepnmf.data.corpora import unpack
 from deepnmf.data.corpora.catalogue import CORPORA
 from deepnmf.data.corpora.download import Archive, download
 from deepnmf.data.corpora.unpack import extract
@@ -227,3 +228,93 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(DeepnmfError, match="damaged"):
         extract(tmp_path / "a.zip", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def flagged(body: bytes, offset: int, value: int) -> bytes:
+    """Return a zip with 16 bits of the headers of its members changed; `offset` is that in the local header."""
+    changed = bytearray(body)
+    for signature, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        at = -1
+        while (at := body.find(signature, at + 1)) >= 0:
+            changed[at + offset + shift : at + offset + shift + 2] = value.to_bytes(2, "little")
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (flagged(BODY, 6, 1), "encrypted.*password"),
+        (flagged(BODY, 8, 99), "cannot be unpacked"),
+        (flagged(BODY, 8, 14), "damaged"),
+        (tarred(("a\0b", b"a"))[:40], "damaged"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_one_line(tmp_path: Path, body: bytes, words: str) -> None:
+    (tmp_path / "a.zip").write_bytes(body)
+    with pytest.raises(DeepnmfError, match=rf"a\.zip.*{words}"):
+        unpack.extract(tmp_path / "a.zip", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def packed_zip(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, contents in files.items():
+            archive.writestr(name, contents)
+    return buffer.getvalue()
+
+
+def claiming(size: int) -> tarfile.TarInfo:
+    """Return a tar member that claims a size and has nothing in it: its header alone."""
+    info = tarfile.TarInfo("huge")
+    info.size = size
+    return info
+
+
+def lying_zip() -> bytes:
+    """Return a zip of zeros whose headers claim one byte."""
+    body = bytearray(packed_zip(a=bytes(10_000_000)))
+    central = body.find(b"PK\x01\x02")
+    body[22:26] = body[central + 24 : central + 28] = (1).to_bytes(4, "little")
+    return bytes(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        packed_zip(a=bytes(10_000_000)),
+        packed_zip(**{f"f{n}": bytes(2_000_000) for n in range(5)}),
+        tarred(("a", bytes(10_000_000))),
+        tarred(("music/a", bytes(10_000_000)), ("a", b"a")),
+        tarred(claiming(2**50)),
+        lying_zip(),
+    ],
+)
+def test_what_would_fill_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setattr(unpack, "ALLOWANCE_BYTES", 1_000_000)
+    (tmp_path / "bomb").write_bytes(body)
+    with pytest.raises(DeepnmfError, match=r"bomb.*(more than|damaged)"):
+        unpack.extract(tmp_path / "bomb", tmp_path, only="a")
+    assert [path.name for path in tmp_path.iterdir()] == ["bomb"]
+
+
+def test_more_files_than_any_corpus_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "MEMBERS_LIMIT", 3)
+    (tmp_path / "many").write_bytes(tarred(*((f"{n}", b"") for n in range(4))))
+    with pytest.raises(DeepnmfError, match="more than"):
+        unpack.extract(tmp_path / "many", tmp_path)
+
+
+def test_an_archive_without_a_published_hash_is_compared_with_the_first_copy(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = dataclasses.replace(of(server, "a.zip"), digest="", size=None)
+    download([archive], tmp_path)
+    assert hashlib.sha256(BODY).hexdigest() in (tmp_path / "a.zip.sha256").read_text()
+    assert "unchecked" in capsys.readouterr().err
+    (tmp_path / "a.zip").unlink()
+    (tmp_path / ".a.zip.extracted").unlink()
+    server.files["/a.zip"] = zipped(corpus__a=b"another")
+    with pytest.raises(DeepnmfError, match="sha256"):
+        download([archive], tmp_path)
+    assert (tmp_path / "corpus/a").read_bytes() == b"a" * 50_000

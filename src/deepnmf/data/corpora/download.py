@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from tqdm import tqdm
-
 from ..._version import __version__
+from ...artifacts import write_text
 from ...errors import DeepnmfError
+from ...progress import Progress
 from .unpack import extract
 
 BLOCK_BYTES = 1 << 20
@@ -33,7 +34,7 @@ class Archive:
     url : str
         Where it is.
     digest : str
-        ``md5:…`` or ``sha256:…`` as published; empty if nothing is.
+        ``md5:…`` or ``sha256:…`` as published; empty if nothing is: the hash of the first copy is then kept.
     size : int or None
         Its bytes, as published.
     only : str
@@ -77,6 +78,8 @@ def download(archives: Iterable[Archive], root: Path) -> None:
                 fetch(archive, path)
             except (OSError, HTTPException) as error:
                 raise DeepnmfError(_by_hand(waiting[number:], root, error)) from None
+        if not archive.digest:
+            _record_hash(archive, path)
         extract(path, root, archive.only)
         _done(archive, root).touch()
 
@@ -103,7 +106,7 @@ def _receive(archive: Archive, part: Path) -> None:
     """Write what is missing of `part`, and its last byte once more: there is nothing to send after a whole file."""
     have = max(0, part.stat().st_size - 1) if part.exists() else 0
     with _response(archive.url, have) as (response, start, total):
-        bar = tqdm(total=total, initial=start, desc=archive.file, unit="B", unit_scale=True, file=sys.stderr)
+        bar = Progress(archive.file, total, "bytes", done=start, scaled=True)
         with part.open("r+b" if start else "wb") as file, bar:
             file.seek(start)
             while block := response.read(BLOCK_BYTES):
@@ -142,17 +145,46 @@ def check(archive: Archive, path: Path) -> None:
     wrong = ""
     if archive.size not in (None, path.stat().st_size):
         wrong = f"{path.stat().st_size:,} bytes, published are {archive.size:,}"
-    elif archive.digest:
-        kind, _, published = archive.digest.partition(":")
+    elif expected := archive.digest or _recorded_hash(archive, path):
+        kind, _, published = expected.partition(":")
         with path.open("rb") as file:
             found = _hash(kind, file)
-        wrong = f"{kind} {found}, published is {published}" if found != published else ""
+        wrong = f"{kind} {found}, expected is {published}" if found != published else ""
     if not wrong:
         return
     if path.suffix == ".part":
         path.unlink()
         raise DeepnmfError(f"{archive.url}: damaged on the way ({wrong}) and deleted; run again")
     raise DeepnmfError(f"{path}: not the published file ({wrong}); delete it and run again")
+
+
+def _record_hash(archive: Archive, path: Path) -> None:
+    """Write down the hash of an archive that has no published one, so that any later copy is compared with it."""
+    if _recorded_hash(archive, path):
+        return
+    with path.open("rb") as file:
+        found = _hash("sha256", file)
+    write_text(_hash_file(archive, path), f"{found}  {archive.file}\n")
+    print(
+        f"deepnmf: {archive.file}: no hash of it is published, so its contents are unchecked; its sha256 {found} is "
+        f"kept in {_hash_file(archive, path).name}, and compared with any later copy",
+        file=sys.stderr,
+    )
+
+
+def _recorded_hash(archive: Archive, path: Path) -> str:
+    """Return the hash in the file beside an archive, as sha256sum writes it: ours, or one that the user has put."""
+    file = _hash_file(archive, path)
+    if not file.is_file():
+        return ""
+    words = file.read_text(encoding="utf-8", errors="replace").split()
+    if not words or not re.fullmatch(r"[0-9a-f]{64}", words[0]):
+        raise DeepnmfError(f"{file}: not the output of sha256sum; delete it")
+    return f"sha256:{words[0]}"
+
+
+def _hash_file(archive: Archive, path: Path) -> Path:
+    return path.with_name(f"{archive.file}.sha256")
 
 
 def _hash(kind: str, file: IO[bytes]) -> str:

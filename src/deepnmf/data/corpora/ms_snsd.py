@@ -15,7 +15,7 @@ from .layout import PrepareOptions, locate
 LICENCE = "speech ODbL-1.0 (PTDB-TUG) and CC-BY-4.0 (VoiceBank); noise CC0 (Freesound) and CC-BY-SA-3.0 (DEMAND)"
 SPLITTING = "test as published; dev is a tenth of the training speakers and noise types, by seed"
 ARCHIVES = (Archive("https://github.com/microsoft/MS-SNSD/archive/refs/heads/master.zip", name="MS-SNSD-master.zip"),)
-"""GitHub packs it anew for each request: neither size nor hash is published."""
+"""GitHub packs it anew for each request: neither size nor hash is published; the first copy's is kept."""
 
 UNKNOWN_SPEAKER = "unknown"
 
