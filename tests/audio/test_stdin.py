@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -128,3 +129,16 @@ def test_other_formats_come_through_stdin_as_from_a_file(tmp_path: Path, monkeyp
         soundfile.write(path, noise(2).T, RATE)
         samples = np.concatenate(list(reader_of(monkeypatch, path.read_bytes()).blocks()), axis=1)
         assert np.array_equal(samples, read(path)[0])
+
+
+def test_blocks_of_wav_come_as_soon_as_samples_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, program = os.pipe()
+    with os.fdopen(output) as stdin, os.fdopen(program, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        pipe.write(wav_header(Encoding(RATE, 1, None, "WAV", "PCM_16")))
+        blocks = AudioReader("-").blocks()
+        for count in (100, 7):
+            pipe.write(packed(noise(1, count), SampleFormat("PCM_16")))
+            assert next(blocks).shape == (1, count)  # while the pipe is open
+        pipe.close()
+        assert not list(blocks)

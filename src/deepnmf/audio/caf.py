@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from .inputs import ByteStream
 
+MOST_CHUNKS = 1000
+
 
 @dataclass(frozen=True)
 class CafData:
@@ -29,7 +31,9 @@ def find_odd_caf(stream: ByteStream) -> CafData | None:
     """Return the data chunk of a CAF file if its size is not true, and go back to where the file stands."""
     origin, size = stream.tell(), stream.size or 0
     at, odd = origin + 8, None
-    while at + 12 <= size and odd is None:
+    for _ in range(MOST_CHUNKS):
+        if at + 12 > size or odd is not None:
+            break
         stream.seek(at)
         name, length = struct.unpack(">4sq", stream.read(12))
         found = size - at - 12

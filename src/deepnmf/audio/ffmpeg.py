@@ -19,33 +19,16 @@ import numpy as np
 
 from ..errors import InputError, MissingExtra
 from .formats import Encoding, Tags, library_reason
-from .inputs import ByteStream, Window
+from .inputs import ByteStream
 from .signatures import SIGNATURE_BYTES, signature
 from .sizes import missing_bytes
+from .window import Window
 
-FORMATS = (
-    *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dsf", "dss", "dts", "dtshd"),
-    *("eac3", "flac", "flv", "ircam", "loas", "matroska", "mov", "mp3", "mpc", "mpc8", "mpeg", "mpegts", "mxf", "nut"),
-    *(
-        "nistsphere",
-        "ogg",
-        "oma",
-        "qcp",
-        "rm",
-        "shn",
-        "sox",
-        "iff",
-        "hcom",
-        "tak",
-        "tta",
-        "voc",
-        "w64",
-        "wav",
-        "wtv",
-        "wv",
-        "xwma",
-    ),
-)
+_DEMULTIPLEXERS = """
+    aac ac3 aiff amr amrnb amrwb ape asf au avi caf dsf dss dts dtshd eac3 flac flv hcom iff ircam loas matroska mov mp3
+    mpc mpc8 mpeg mpegts mxf nut nistsphere ogg oma qcp rm shn sox tak tta voc w64 wav wtv wv xwma
+"""
+FORMATS = tuple(_DEMULTIPLEXERS.split())
 """Demultiplexers that read one file and nothing else."""
 PROMISING = ("mov", "matroska", "asf", "wv", "ape", "tta", "avi", "flac", "caf", "flv", "tak", "mpc", "mpc8", "w64")
 """Those whose length stands in the file and is not estimated from its size."""
@@ -55,31 +38,8 @@ LOWEST_VERSION = (17, 1)
 """Those before end the process on containers that announce their tracks late."""
 STALL_SECONDS = 60.0
 LARGEST_SECONDS = 200 * 3600.0
-_SPEAKERS = {
-    name: 1 << bit
-    for bit, name in enumerate(
-        (
-            "FL",
-            "FR",
-            "FC",
-            "LFE",
-            "BL",
-            "BR",
-            "FLC",
-            "FRC",
-            "BC",
-            "SL",
-            "SR",
-            "TC",
-            "TFL",
-            "TFC",
-            "TFR",
-            "TBL",
-            "TBC",
-            "TBR",
-        )
-    )
-}
+_SPEAKER_NAMES = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR"
+_SPEAKERS = {name: 1 << bit for bit, name in enumerate(_SPEAKER_NAMES.split())}
 _TAGS = {
     **{name: name for name in ("title", "artist", "album", "comment", "date", "genre", "copyright")},
     **{"track": "tracknumber", "encoder": "software", "description": "comment", "creation_time": "date"},
@@ -128,7 +88,8 @@ def _refusal(error: Exception, stream: ByteStream) -> str:
         return "not one of the formats that are decoded"
     if missing := missing_bytes(stream):
         return f"truncated, {missing} bytes are missing, and with them what is needed to read the rest"
-    return library_reason(error)
+    known = signature(stream.peek(SIGNATURE_BYTES))
+    return library_reason(error) if known else "it begins like no known format"
 
 
 class FfmpegDecoder:

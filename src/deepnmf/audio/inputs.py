@@ -17,8 +17,6 @@ from ..errors import InputError
 STDIN = "-"
 DEV_STDIN = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 READ_BYTES = 1 << 16
-ENDLESS_BYTES = 2**40
-ID3V1_BYTES = 128
 WRITER_SECONDS = 10.0
 """A FIFO that no program has opened for writing after this time is given up."""
 
@@ -118,68 +116,6 @@ class ByteStream:
             return bytes(self._read(count) or b"")
         except (OSError, ValueError) as error:
             raise InputError(f"{self.name}: cannot read ({getattr(error, 'strerror', None) or error})") from None
-
-
-class Window:
-    """The part of a file from `start` to `stop`, as a file: what a decoder may see of it, without the file's name.
-
-    Parameters
-    ----------
-    file : binary file
-        Seekable.
-    start, stop : int
-        Positions in it.
-    endless : bool
-        Whether it claims a length without limit, so that a decoder that estimates lengths reads to the end.
-
-    Attributes
-    ----------
-    patch : (int, bytes)
-        A position, and what to show there instead of what the file has.
-    failure : OSError or None
-        Why reading failed; an exception would have to pass through C.
-    """
-
-    def __init__(self, file: BinaryIO, start: int, stop: int, endless: bool = False) -> None:
-        self._file, self._start, self._stop = file, start, stop
-        self.length = ENDLESS_BYTES if endless else stop - start
-        self._position = 0
-        self.patch = (0, b"")
-        self.failure: OSError | None = None
-
-    def read(self, count: int = -1) -> bytes:
-        """Return up to `count` bytes."""
-        left = max(0, self._stop - self._start - self._position)
-        if self._position >= ENDLESS_BYTES - 2 * ID3V1_BYTES:
-            return bytes(max(0, min(count, self.length - self._position)))  # where libmpg123 looks for tags
-        try:
-            self._file.seek(self._start + self._position)
-            data = self._file.read(left if count < 0 else min(count, left))
-        except OSError as error:
-            self.failure = error
-            return b""
-        data = _patched(data, self._position, *self.patch)
-        self._position += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.length}[whence]
-        if base + offset >= 0:  # a file, too, stays where it is otherwise
-            self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-
-def _patched(data: bytes, at: int, patch_at: int, patch: bytes) -> bytes:
-    """Return data from position `at` with what `patch` replaces of them."""
-    start, stop = max(at, patch_at), min(at + len(data), patch_at + len(patch))
-    if start >= stop:
-        return data
-    return data[: start - at] + patch[start - patch_at : stop - patch_at] + data[stop - at :]
 
 
 def open_input(source: Path | str) -> ByteStream:

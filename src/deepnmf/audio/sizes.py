@@ -8,6 +8,8 @@ from .inputs import ByteStream
 from .wav import placeholder
 
 ATOMS = tuple(b"ftyp moov mdat wide free skip uuid moof mfra sidx styp meta pnot udta emsg prft".split())
+MOST_ATOMS = 100_000
+"""Of a file with more, which would take long to read, the end is not looked for."""
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -33,7 +35,7 @@ def _riff_end(stream: ByteStream) -> int:
 def _atoms_end(stream: ByteStream) -> int:
     """Return where the last of the atoms at the top ends."""
     at = stream.tell()
-    while True:
+    for _ in range(MOST_ATOMS):
         stream.seek(at)
         head = stream.read(16)
         if len(head) < 8 or head[4:8] not in ATOMS:  # the end, or tags
@@ -44,6 +46,7 @@ def _atoms_end(stream: ByteStream) -> int:
         if size < 8:  # 0: up to the end
             return 0
         at += size
+    return 0
 
 
 def _segment_end(stream: ByteStream) -> int:

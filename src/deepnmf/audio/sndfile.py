@@ -16,12 +16,13 @@ from ..errors import InputError
 from .caf import find_odd_caf
 from .formats import Encoding, NotOurs, Tags, library_reason
 from .id3 import read_id3
-from .inputs import ByteStream, Window
+from .inputs import ByteStream
 from .mpeg import MpegAudio, after_id3, find_mpeg_audio
 from .ogg import OggPages, scan_ogg
 from .quiet import quiet_mpg123
 from .signatures import SIGNATURE_BYTES, is_mpeg_audio, signature
 from .wav import placeholder
+from .window import Window
 
 UNKNOWN_FRAMES = 2**62
 """libsndfile's length of what has none in its header is the largest number."""

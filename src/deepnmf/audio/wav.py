@@ -21,6 +21,9 @@ MAGIC = (b"RIFF", b"RF64", b"BW64", b"RIFX")
 GUESS_BYTES = 1 << 16
 """What is looked at behind the data to tell a chunk or padding from more sound."""
 KEPT_CHUNK_BYTES = 1 << 20
+KEPT_BYTES = 1 << 24
+MOST_CHUNKS = 1000
+"""Of a file with more or larger chunks, these are not kept, and sound behind so many is not found."""
 KEPT_CHUNKS = (b"bext", b"iXML", b"cue ", b"smpl", b"inst", b"cart", b"axml", b"chna", b"LIST", b"id3 ", b"ID3 ")
 OTHER_CHUNKS = (b"fmt ", b"data", b"fact", b"PEAK", b"JUNK", b"junk", b"PAD ", b"FLLR", b"ds64", b"_PMX", b"levl")
 TAG_MAGIC = (b"TAG", b"ID3", b"APET", b"LYRI")
@@ -175,10 +178,11 @@ class _Header:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._seen = stream.read(12)
-        self._form = self._seen[:4]
+        self._seen = bytearray(stream.read(12))
+        self._form = bytes(self._seen[:4])
         self._order = ">" if self._form == b"RIFX" else "<"
         self._long_size: int | None = None
+        self._count = 0
         self._text: dict[str, str] = {}
         self._chunks: list[tuple[bytes, bytes]] = []
         self._format: tuple[Encoding, SampleFormat] | None = None
@@ -200,7 +204,8 @@ class _Header:
 
     def _head(self) -> tuple[bytes, int] | None:
         head = self._stream.read(8)
-        if len(head) < 8:
+        self._count += 1
+        if len(head) < 8 or self._count > MOST_CHUNKS:
             return None
         if self._format is None:
             self._seen += head
@@ -222,7 +227,7 @@ class _Header:
             self._long_size = struct.unpack("<8xQ", body[:16])[0]
         elif name == b"LIST" and body[:4] == b"INFO":
             self._text.update(_info(body[4:], self._order))
-        elif name in KEPT_CHUNKS and self._order == "<":
+        elif name in KEPT_CHUNKS and self._order == "<" and sum(len(b) for _, b in self._chunks) < KEPT_BYTES:
             self._chunks.append((name, body))
 
     def _read_tail(self, reader: SampleReader) -> None:
@@ -250,7 +255,7 @@ class _Header:
             size
         )
         if subtype is None:
-            self._stream.put_back(self._seen)
+            self._stream.put_back(bytes(self._seen))
             raise NotOurs
         layout = SampleFormat(subtype, self._order == ">")
         if subtype == "PCM_32" and 16 < bits <= 24:

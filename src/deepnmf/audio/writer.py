@@ -86,7 +86,7 @@ class AudioWriter:
                 setattr(self._file, name, value)
             except soundfile.SoundFileError:  # not every format has every tag
                 refused.append(name)
-        return refused
+        return [name for name in refused if name != "software"]  # which is another one now
 
     @property
     def _takes_chunks(self) -> bool:
