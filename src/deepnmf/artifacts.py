@@ -149,9 +149,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a table as JSON atomically, with its checksum, and sorted keys so that equal values give equal bytes."""
+    """Write a table as JSON atomically, with sorted keys so that equal values give equal bytes.
+
+    Its checksum is that of the contents and the file's name: another artifact in its place does not have it.
+    """
     table = json.loads(json.dumps(value))
-    record = {**table, "sha256": _json_hash(table)}
+    record = {**table, "sha256": _json_hash(table, Path(path).name)}
     write_text(path, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
@@ -171,16 +174,16 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DeepnmfError(f"{path}: not a JSON file ({error}); {_ANEW}") from None
     if not isinstance(value, dict) or "sha256" not in value:
         raise DeepnmfError(f"{path}: has no checksum, so it is damaged or of deepnmf 0.1; {_ANEW}")
-    if value.pop("sha256") != _json_hash(value):
-        raise DeepnmfError(f"{path}: checksum mismatch, it is damaged or was changed by hand; {_ANEW}")
+    if value.pop("sha256") != _json_hash(value, Path(path).name):
+        raise DeepnmfError(f"{path}: checksum mismatch, it is damaged, renamed or was changed by hand; {_ANEW}")
     return value
 
 
 _ANEW = "delete it and run the stage that writes it again"
 
 
-def _json_hash(table: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical(table).encode("utf-8", "surrogatepass")).hexdigest()
+def _json_hash(table: dict[str, Any], name: str = "") -> str:
+    return hashlib.sha256(f"{name}\n{canonical(table)}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def checked_line(record: dict[str, Any]) -> str:

@@ -16,11 +16,13 @@ from .errors import DeepnmfError
 from .networks.base import Estimator, Network
 from .networks.kinds import KINDS as KINDS
 from .networks.kinds import kind_of as kind_of
-from .records import check_provenance, read_features
+from .records import check_best, check_provenance, read_features
 from .schema import Shapes, check_arrays, check_numbers, shown
 from .tensor_file import about, open_tensors
 
 DEFAULT_MODEL = "default"
+BEST = "best.safetensors"
+"""Of the models in an experiment's folder, the one of the epoch with the highest dev score."""
 ADAPTABLE_MODEL = "snmf"
 """Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
 
@@ -83,14 +85,16 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
         provenance are checked against what its kind of network must have before any array is copied.
     """
     path = Path(name_or_path)
-    if path.is_dir():
-        path /= "best.safetensors"
+    if of_experiment := path.is_dir():
+        path /= BEST
     elif not path.suffix and not path.exists():
         path = _package_model(str(name_or_path))
     file = open_tensors(path, "model")
     with about(path):
         features = read_features(file.metadata.get("features"))
         check_provenance(file.metadata)
+        if of_experiment:
+            check_best(file.metadata.get("history", []))
         cls, hyperparameters = _check_network(file.metadata.get("network"), file.arrays, features.stft.bins)
     weights = {name: np.array(values, np.float32) for name, values in file.arrays.items()}
     return Model(cls.from_arrays(weights, hyperparameters), features, file.metadata)

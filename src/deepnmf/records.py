@@ -57,6 +57,13 @@ def check_provenance(metadata: dict[str, Any]) -> None:
         NumberSpec(-1e6, 1e6).check("history.dev_sdr_db", epoch.get("dev_sdr_db"))
 
 
+def check_best(history: list[dict[str, Any]]) -> None:
+    """Raise `DeepnmfError` if the last epoch of a `history` is not its best: then the model is not the best one."""
+    scores = [epoch["dev_sdr_db"] for epoch in history]
+    if scores and max(scores) > scores[-1]:
+        raise DeepnmfError("its last epoch is not its best, so that another model stands in the place of the best one")
+
+
 def _is_table_of_tables(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(section, dict) for section in value.values())
 

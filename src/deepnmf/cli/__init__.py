@@ -25,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in ("enhance", "live", "export", "train", "evaluate", "report", "show"):
+for _module in ("enhance", "live", "export", "train", "evaluate", "report", "show", "verify"):
     importlib.import_module(f"{__name__}.{_module}").register(app)
 
 

@@ -10,6 +10,8 @@ import sys
 import threading
 from typing import Any
 
+from ..errors import printable as printable
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -66,17 +68,6 @@ def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeEncodeError:
         return codecs.lookup_error("backslashreplace")(error)
-
-
-def printable(text: str) -> str:
-    r"""Return text as one line: control characters, such as line ends in names, escaped.
-
-    Examples
-    --------
-    >>> print(printable("two\nlines"))
-    two\nlines
-    """
-    return "".join(c if c >= " " and not "\x7f" <= c < "\xa0" else c.encode("unicode_escape").decode() for c in text)
 
 
 def silence(stream: Any) -> None:

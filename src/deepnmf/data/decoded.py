@@ -65,11 +65,7 @@ class DecodedRecordings:
             with atomic_path(data) as temporary, temporary.open("wb") as file:
                 entries = _decode_all(recordings, rate_hz, file)
             write_json(index, {"recordings": [asdict(entry) for entry in entries], "samples": file_hash(data)})
-        record = read_json(index)
-        if record["samples"] != file_hash(data):
-            raise DeepnmfError(f"{data}: checksum mismatch, the file is damaged; delete it and train again")
-        found = (Entry(**entry) for entry in record["recordings"])
-        self._entries = dict(zip(recordings, found, strict=True))
+        self._entries = dict(zip(recordings, read_index(index), strict=True))
         self._rate_hz = rate_hz
         self._map = np.memmap(data, np.int16, "r") if data.stat().st_size else np.zeros(0, np.int16)
 
@@ -96,6 +92,20 @@ class DecodedRecordings:
             return _difference([_part(Path(name), start, samples, self._rate_hz) for name in recording])
         stop = entry.offset + min(entry.samples, start + samples)
         return np.multiply(self._map[entry.offset + start : stop], entry.peak / FULL_SCALE, dtype=np.float32)
+
+
+def read_index(index: Path) -> list[Entry]:
+    """Return where recordings stand in the map beside an index, whose checksum is compared.
+
+    Raises
+    ------
+    DeepnmfError
+        If one of the two is missing or damaged.
+    """
+    record, data = read_json(index), index.with_suffix(".int16")
+    if record.get("samples") != file_hash(data):
+        raise DeepnmfError(f"{data}: checksum mismatch, the file is damaged; delete it and train again")
+    return [Entry(**entry) for entry in record["recordings"]]
 
 
 def _key(recordings: list[Files], rate_hz: int) -> str:

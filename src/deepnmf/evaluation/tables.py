@@ -16,8 +16,8 @@ def table(summary: dict[str, Any], metrics: tuple[str, ...]) -> str:
     A cell reads ``input → output (improvement)``, or holds the output alone where there is no input.
     """
     header = ["", "files", *(_heading(name) for name in metrics)]
-    body = [_row(f"{snr} dB", group, metrics) for snr, group in summary["by_snr"].items()]
-    body += [_row(kind, group, metrics) for kind, group in summary["by_noise_type"].items()]
+    body = [_row(f"{snr} dB", group, metrics) for snr, group in sorted(summary["by_snr"].items(), key=_snr)]
+    body += [_row(kind, group, metrics) for kind, group in sorted(summary["by_noise_type"].items())]
     body.append(_row("mean", summary["overall"], metrics))
     part = "improvement" if _has_input(summary, metrics) else "output"
     body.append([f"95 % of the mean {part}", "", *(_interval(summary["overall"][n], n, part) for n in metrics)])
@@ -25,6 +25,10 @@ def table(summary: dict[str, Any], metrics: tuple[str, ...]) -> str:
     cell = "input → output (improvement)" if part == "improvement" else "output"
     notes = [f"\nCells: {cell}.", *_undefined(summary, metrics)]
     return text + "\n".join(notes) + "\n"
+
+
+def _snr(group: tuple[str, Any]) -> float:
+    return float(group[0])
 
 
 def _has_input(summary: dict[str, Any], metrics: tuple[str, ...]) -> bool:

@@ -1,0 +1,30 @@
+"""`deepnmf verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(verify)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="An experiment, a folder of features or scores, or one artifact.")],
+) -> None:
+    """Check every artifact below a folder; exit with 1 if one is damaged."""
+    from ..errors import printable
+    from ..verify import verify
+
+    found = verify(folder)
+    for problem in found.problems:
+        typer.echo(printable(problem))
+    if found.problems:
+        raise InputError(f"{folder}: {len(found.problems)} of {len(found.checked)} artifacts are damaged, listed above")
+    typer.echo(f"{folder}: {len(found.checked)} artifacts, none damaged")

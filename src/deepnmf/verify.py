@@ -1,0 +1,192 @@
+"""Every artifact below a folder, read and checked as its stage would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .artifacts import read_json
+from .data.decoded import read_index
+from .data.features import read_record
+from .data.manifest import read_manifest
+from .data.prepare import MANIFEST
+from .data.shards import open_shard
+from .errors import DeepnmfError, InputError
+from .evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
+from .evaluation.partial_scores import PARTIAL_SCORES, read_partial_scores
+from .model import BEST, load_model
+from .nmf.dictionary import load_dictionary
+from .records import read_features
+from .schema import ArraySpec, Shapes, check_arrays, shown
+from .tensor_file import about, open_tensors
+
+NAMED_KINDS = {
+    BEST: "model",
+    "last.safetensors": "model",
+    "dictionary.safetensors": "dictionary",
+    "checkpoint.safetensors": "checkpoint",
+}
+"""What tensor files of these names must be."""
+SHARD = re.compile(r"(train|dev)-\d{5}\.safetensors")
+
+
+@dataclass
+class Verification:
+    """What :func:`verify` found.
+
+    Attributes
+    ----------
+    checked : list of Path
+        All artifacts, in order.
+    problems : list of str
+        One line for each that is damaged, missing or in the place of another.
+    """
+
+    checked: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(folder: Path) -> Verification:
+    """Check every artifact below a folder, such as an experiment's: that it is whole, and what its kind must be.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder, or one artifact. Files that no stage writes are passed over; links to folders are not followed.
+
+    Returns
+    -------
+    Verification
+        The artifacts, and a line for each that is damaged.
+
+    Raises
+    ------
+    DeepnmfError
+        If there is no such folder, or no artifact in it.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise InputError(f"{folder}: no such folder")
+    found = Verification()
+    for path in _files(folder, found.problems):
+        check = CHECKS.get(path.name) or CHECKS.get(path.suffix)
+        if check is None:
+            continue
+        found.checked.append(path)
+        try:
+            check(path)
+        except DeepnmfError as error:
+            found.problems.append(str(error))
+        except OSError as error:
+            found.problems.append(f"{path}: cannot read ({error.strerror})")
+    if not found.checked and not found.problems:
+        raise InputError(f"{folder}: no artifact of deepnmf in it")
+    found.problems = list(dict.fromkeys(found.problems))  # a damaged file may fail those that refer to it in one line
+    return found
+
+
+def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
+    """Yield the files below a folder, or the file itself; a folder that cannot be listed is a problem."""
+
+    def fail(error: OSError) -> None:
+        problems.append(f"{error.filename}: cannot list ({error.strerror})")
+
+    if not folder.is_dir():
+        yield folder
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders.sort()
+        yield from (Path(parent) / name for name in sorted(names))
+
+
+def _check_tensors(path: Path) -> None:
+    if SHARD.fullmatch(path.name):
+        _check_shard(path)
+        return
+    kind = open_tensors(path, NAMED_KINDS.get(path.name)).metadata["kind"]
+    if kind not in LOADERS:
+        raise DeepnmfError(f"{path}: {shown(kind)} is no kind of file that this deepnmf has; upgrade deepnmf")
+    LOADERS[kind](path)
+
+
+def _check_model(path: Path) -> None:
+    load_model(path.parent if path.name == BEST else path)
+
+
+def _check_shard(path: Path) -> None:
+    """Check a shard, and that it is the one that the record of its folder means."""
+    record: dict[str, Any] = {}
+    for name in ("plan.json", "features.json"):
+        with contextlib.suppress(DeepnmfError):  # a damaged record has a line of its own
+            record = read_json(path.parent / name)
+    recorded = [files[path.name] for files in record.get("shards", {}).values() if path.name in files]
+    if record:
+        with about(path.parent / name):
+            bins = read_features(record.get("features")).stft.bins
+    else:
+        bins = Shapes(open_tensors(path).shapes).size("magnitudes", -1)
+    open_shard(path, bins, *recorded)
+
+
+def _check_features(path: Path) -> None:
+    """Check the record of a folder of features, and that the shards are there."""
+    record = read_record(path.parent)
+    with about(path):
+        read_features(record.get("features"))
+    for name in [name for files in record["shards"].values() for name in files]:
+        if not (path.parent / name).exists():
+            raise DeepnmfError(f"{path.parent / name}: no such shard, but {path.name} has it; run `deepnmf features`")
+
+
+def _check_checkpoint(path: Path) -> None:
+    file = open_tensors(path)
+    with about(path, "delete it and train again"):
+        types = ("float32", "float64", "int64", "bool", "uint8")
+        check_arrays({name: ArraySpec(array.shape, dtypes=types) for name, array in file.arrays.items()}, file.arrays)
+
+
+def _check_scores(path: Path) -> None:
+    if (path.parent / SUMMARY).exists():
+        read_evaluation(path.parent)
+
+
+def _check_summary(path: Path) -> None:
+    read_evaluation(path.parent)
+
+
+def _check_table(path: Path) -> None:
+    if (path.parent / SUMMARY).exists():
+        check_table(path.parent)
+
+
+def _check_partial(path: Path) -> None:
+    if damaged := read_partial_scores(path)[1]:
+        raise DeepnmfError(f"{path}: {damaged} damaged or unfinished lines; `deepnmf evaluate` scores them again")
+
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "model": _check_model,
+    "dictionary": load_dictionary,
+    "features": _check_shard,
+    "checkpoint": _check_checkpoint,
+}
+"""How tensor files are checked, by their kind."""
+CHECKS: dict[str, Callable[[Path], object]] = {
+    ".safetensors": _check_tensors,
+    ".int16": lambda path: read_index(path.with_suffix(".json")),
+    "experiment.json": read_json,
+    "corpus.json": read_json,
+    "plan.json": read_json,
+    "features.json": _check_features,
+    MANIFEST: read_manifest,
+    SCORES: _check_scores,
+    SUMMARY: _check_summary,
+    TABLE: _check_table,
+    TIMING: read_json,
+    PARTIAL_SCORES: _check_partial,
+}
+"""How artifacts are checked, by name or by suffix."""
