@@ -211,6 +211,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "manifest.jsonl": read_manifest,
     "experiment.json": read_json,
     "corpus.json": read_json,
+    "recordings.json": read_json,
     "plan.json": read_json,
     "timing.json": read_json,
     "scores.csv": _scores,

@@ -29,7 +29,6 @@ from deepnmf.artifacts import (
     save_tensors,
     write_csv,
     write_json,
-    write_jsonl,
     write_text,
 )
 from deepnmf.errors import DeepnmfError
@@ -303,8 +302,6 @@ def test_missing_json_says_what_writes_it(tmp_path: Path) -> None:
 def test_text_artifacts_are_plain_and_ordered(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1, "a": "μ"})
     assert (tmp_path / "a.json").read_text(encoding="utf-8").startswith('{\n  "a": "μ",\n  "b": 1,\n  "sha256": ')
-    write_jsonl(tmp_path / "a.jsonl", [{"b": 1}, {"a": 2}])
-    assert (tmp_path / "a.jsonl").read_text() == '{"b": 1}\n{"a": 2}\n'
     write_csv(tmp_path / "a.csv", [{"x": 1, "y": "a,b"}])
     assert (tmp_path / "a.csv").read_text() == 'x,y\n1,"a,b"\n'
 

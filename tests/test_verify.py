@@ -25,16 +25,15 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_training_and_evaluation_write_is_sound(experiment: Path) -> None:
     found = verify(experiment)
-    assert found.problems == [f"{experiment / 'test/scores.partial.jsonl'}"] or not found.problems
+    assert not found.problems
     names = {path.name for path in found.checked}
     assert {"best.safetensors", "checkpoint.safetensors", "features.json", "manifest.jsonl", "scores.csv"} <= names
     written = {path for path in experiment.rglob("*") if path.is_file()}
-    assert {path.suffix for path in written - set(found.checked)} <= {".json"}
+    assert {path.parent.name for path in written - set(found.checked)} <= {"decoded"}  # the index of the map
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_damage_is_named_or_harmless(experiment: Path, seed: int) -> None:
-    for name, what, outcome in corruption.corruptions(experiment, 60, seed):
+def test_damage_is_named_or_harmless(experiment: Path) -> None:
+    for name, what, outcome in corruption.corruptions(experiment, 60, seed=0):
         assert outcome in {"named", "harmless"}, f"{name}: {what}"
     assert not verify(experiment).problems
 

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,11 +198,6 @@ def read_checked_line(line: bytes) -> dict[str, Any] | None:
         if isinstance(value, dict) and value.pop("sha256", None) == _json_hash(value):
             return value
     return None
-
-
-def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line, atomically."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 from .artifacts import read_json
 from .data.decoded import read_index
 from .data.features import read_record
-from .data.manifest import read_manifest
-from .data.prepare import MANIFEST
+from .data.manifest import CORPUS, MANIFEST, read_manifest
 from .data.shards import open_shard
 from .errors import DeepnmfError, InputError
 from .evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
@@ -179,7 +178,8 @@ CHECKS: dict[str, Callable[[Path], object]] = {
     ".safetensors": _check_tensors,
     ".int16": lambda path: read_index(path.with_suffix(".json")),
     "experiment.json": read_json,
-    "corpus.json": read_json,
+    CORPUS: read_json,
+    "recordings.json": read_json,
     "plan.json": read_json,
     "features.json": _check_features,
     MANIFEST: read_manifest,

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from deepnmf.data.manifest import MixtureEntry, read_manifest, write_manifest
+from deepnmf.data.prepare import prepare
 from deepnmf.errors import DeepnmfError
+from helpers.signals import TinyCorpus
 
 MIX = MixtureEntry(
     id="a", split="train", speech="/s/a.wav", noise="/n/b.wav", snr_db=-6.0, noise_start=0.25, seconds=1.5
@@ -128,3 +130,23 @@ def test_a_missing_empty_or_binary_manifest_is_one_clear_line(tmp_path: Path) ->
     (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\n")
     with pytest.raises(DeepnmfError, match="cannot read the manifest"):
         read_manifest(tmp_path / "b.jsonl")
+
+
+def test_a_prepared_manifest_that_was_changed_is_refused(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    prepare(tmp_path, tiny_corpus.speech, tiny_corpus.noise)
+    path = tmp_path / "manifest.jsonl"
+    rows = read_manifest(path)
+    for changed in (path.read_text().replace("0.", "1.", 1), path.read_text().rpartition("{")[0]):
+        path.write_text(changed)
+        with pytest.raises(DeepnmfError, match=r"manifest\.jsonl: damaged, or changed"):
+            read_manifest(path)
+        path.rename(tmp_path / "mine.jsonl")
+        assert read_manifest(tmp_path / "mine.jsonl") != rows
+
+
+def test_odd_names_come_back(tmp_path: Path) -> None:
+    rows = [
+        MixtureEntry(f"{n}", "test", name, "n.wav", snr_db=0.0) for n, name in enumerate(["a\u2028b", "\udce9", "c\nd"])
+    ]
+    write_manifest(tmp_path / "m.jsonl", rows)
+    assert [row.speech for row in read_manifest(tmp_path / "m.jsonl")] == [str(tmp_path / row.speech) for row in rows]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from ..artifacts import write_jsonl
+from ..artifacts import read_json, write_text
 from ..errors import DeepnmfError, InputError
 from ..schema import NumberSpec, shown
 from ..strict_json import parse_json
 
 Split = Literal["train", "dev", "test"]
+MANIFEST, CORPUS = "manifest.jsonl", "corpus.json"
+"""What `deepnmf prepare` writes: the manifest, and how it was made, with its checksum."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,18 @@ def write_manifest(path: Path, entries: Iterable[MixtureEntry]) -> None:
     (again, count), *_ = Counter(entry.id for entry in entries).most_common(1) or [("", 0)]
     if count > 1:
         raise InputError(f"{path}: {count} mixtures have the id {again!r}; give each one of its own")
+    write_text(path, _text(entries))
+
+
+def manifest_hash(entries: Iterable[MixtureEntry]) -> str:
+    """Return the SHA-256 of the file that :func:`write_manifest` writes."""
+    return hashlib.sha256(_text(entries).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _text(entries: Iterable[MixtureEntry]) -> str:
     defaults = {f.name: f.default for f in dataclasses.fields(MixtureEntry)}
-    write_jsonl(path, ({k: v for k, v in dataclasses.asdict(entry).items() if v != defaults[k]} for entry in entries))
+    given = ({k: v for k, v in dataclasses.asdict(entry).items() if v != defaults[k]} for entry in entries)
+    return "".join(json.dumps(values, ensure_ascii=False) + "\n" for values in given)
 
 
 def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
@@ -71,14 +86,16 @@ def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
     Raises
     ------
     InputError
-        If the file is missing, a line is no entry (the message has its number and the key), two have one id, or there
-        is no entry of that split.
+        If the file is missing or not as ``corpus.json`` beside it records, a line is no entry (the message has its
+        number and the key), two have one id, or there is no entry of that split.
     """
     path = Path(path)
     try:
-        lines = path.read_bytes().decode("utf-8-sig").rstrip().split("\n")  # splitlines would split at U+2028 too
+        content = path.read_bytes()
+        lines = content.decode("utf-8-sig").rstrip().split("\n")  # splitlines would split at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the manifest ({error}); `deepnmf prepare` writes it") from None
+    _check_recorded(path, content)
     numbers: dict[str, int] = {}
     entries = []
     for number, line in enumerate(lines if lines != [""] else [], 1):
@@ -124,6 +141,20 @@ def _check_text(key: str, value: object) -> None:
         raise InputError(f"{key} must be text, not {shown(value)}")
     if "\0" in value or not (value.strip() or key in {"noise_type", "speaker"}):
         raise InputError(f"{key} must not be empty or hold a zero byte")
+
+
+def _check_recorded(path: Path, content: bytes) -> None:
+    """Raise if a prepared manifest is not as it was written; one of another name is the user's own."""
+    if path.name != MANIFEST or not (path.parent / CORPUS).exists():
+        return
+    record: dict[str, Any] = {}
+    with contextlib.suppress(DeepnmfError):  # a damaged record is named where it is needed
+        record = read_json(path.parent / CORPUS)
+    if record.get("manifest_sha256", "") not in {"", hashlib.sha256(content).hexdigest()}:
+        raise InputError(
+            f"{path}: damaged, or changed since `deepnmf prepare` wrote it; prepare again, or give a manifest of your "
+            "own another name"
+        )
 
 
 def _resolved(entry: MixtureEntry, folder: Path) -> MixtureEntry:

@@ -16,12 +16,11 @@ from .corpora.layout import PrepareOptions
 from .folders import SPLITTING as FOLDERS_SPLITTING
 from .folders import mixture_entries, pair_entries, split_clips
 from .inventory import recording_changes, write_inventory
-from .manifest import MixtureEntry, read_manifest, write_manifest
+from .manifest import CORPUS as CORPUS
+from .manifest import MANIFEST as MANIFEST
+from .manifest import MixtureEntry, manifest_hash, read_manifest, write_manifest
 from .overview import cautions, figures_table, split_figures
 from .scan import ScanReport
-
-MANIFEST = "manifest.jsonl"
-CORPUS = "corpus.json"
 
 
 def prepare(
@@ -154,6 +153,7 @@ def _write(
         "warnings": report.warnings(),
         "cautions": cautions(entries),
         "left_out": report.left_out,
+        "manifest_sha256": manifest_hash(entries),
     }
     for line in record["warnings"] + record["cautions"]:
         print(f"deepnmf: {line}", file=sys.stderr)
