@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def test_links_in_circles_end_and_no_file_counts_twice(tmp_path: Path, target: s
     sound(tmp_path / "speech/ann/1.wav")
     (tmp_path / "speech/loop").symlink_to({"..": tmp_path, "/": tmp_path / "speech"}.get(target, target))
     (tmp_path / "speech/ann/twin.wav").symlink_to("1.wav")
+    sound(tmp_path / "noise/hum/1.wav")
     os.link(tmp_path / "speech/ann/1.wav", tmp_path / "speech/ann/hard.wav")
     report = ScanReport()
     assert len(names(tmp_path / "speech", report)) == 1
@@ -60,6 +62,7 @@ def test_links_that_lead_nowhere_pipes_and_unreadable_folders_are_named(
 ) -> None:
     sound(tmp_path / "speech/ann/1.wav")
     sound(tmp_path / "speech/locked/2.wav")
+    sound(tmp_path / "speech/unentered/3.wav")
     (tmp_path / "speech/gone.wav").symlink_to("nowhere.wav")
     os.mkfifo(tmp_path / "speech/pipe.wav")
 
@@ -68,10 +71,21 @@ def test_links_that_lead_nowhere_pipes_and_unreadable_folders_are_named(
             raise PermissionError(13, "Permission denied")
         return [entry.name for entry in os.scandir(path)]
 
+    def lstat(path: Path, real: Callable[[Path], os.stat_result] = os.lstat) -> os.stat_result:
+        if Path(path).parent.name == "unentered":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
     monkeypatch.setattr("deepnmf.data.scan.os.listdir", listdir)
+    monkeypatch.setattr("deepnmf.data.scan.os.lstat", lstat)
     report = ScanReport()
     assert names(tmp_path / "speech", report) == ["ann/1.wav"]
-    assert sorted(Path(line.split(":")[0]).name for line in report.left_out) == ["gone.wav", "locked", "pipe.wav"]
+    assert sorted(Path(line.split(":")[0]).name for line in report.left_out) == [
+        "gone.wav",
+        "locked",
+        "pipe.wav",
+        "unentered",
+    ]
 
 
 def test_a_folder_without_audio_says_what_it_has(tmp_path: Path) -> None:

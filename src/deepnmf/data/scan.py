@@ -105,7 +105,7 @@ def absolute(path: Path) -> Path:
 def _walk(folder: Path, report: ScanReport) -> Iterator[Path]:
     """Yield what is no folder, below real folders first, then below links to folders; each folder once."""
     real, linked = [folder], list[Path]()
-    seen = set()
+    seen = {_identity(parent) for parent in folder.resolve().parents}  # a link back up leads to another corpus
     while real or linked:
         here = real.pop() if real else linked.pop(0)
         try:
@@ -114,11 +114,13 @@ def _walk(folder: Path, report: ScanReport) -> Iterator[Path]:
                 continue
             seen.add(identity)
             names = sorted(os.listdir(here))  # noqa: PTH208 - it is the names that matter
+            if names:
+                os.lstat(here / names[0])  # fails in a folder that can be listed but not entered
         except OSError as error:
-            report.left_out.append(f"{here}: the folder cannot be listed ({error.strerror})")
+            report.left_out.append(f"{here}: the folder cannot be entered or listed ({error.strerror})")
             continue
         for path in (here / name for name in names if not name.startswith(".")):
-            if not path.is_dir():
+            if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a link leads into a locked folder
                 yield path
             elif path.is_symlink():
                 linked.append(path)
