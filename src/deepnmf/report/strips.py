@@ -78,6 +78,6 @@ def time_ticks(seconds: float) -> list[tuple[float, str]]:
     >>> time_ticks(1.0)
     [(0.0, '0 s'), (50.0, '0.5 s'), (100.0, '1 s')]
     """
-    step = next((step for step in (0.5, 1, 2, 5, 10) if seconds / step <= 9), 30)
+    step = next((step for step in (0.5, 1, 2, 5, 10) if seconds / step <= 6), 30)
     marks = (step * index for index in range(int(seconds / step + 1e-9) + 1))
     return [(100 * mark / seconds, f"{mark:g} s") for mark in marks]
