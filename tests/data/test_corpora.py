@@ -209,3 +209,14 @@ def test_a_wrong_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said(call: Callable[[], object], message: str) -> None:
     with pytest.raises(DeepnmfError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["wham", "demand", "musan"])
+def test_a_root_may_be_a_relative_path_or_a_link(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = getattr(corpus_trees, name)(tmp_path / "store")
+    if name != "wham":
+        name, tree = f"librispeech_{name}", corpus_trees.librispeech(tree)
+    (tmp_path / "tree").symlink_to(tree)
+    monkeypatch.chdir(tmp_path)
+    rows, _ = prepared(tmp_path, name, Path("tree"))
+    assert all(Path(row.speech).is_relative_to(tmp_path / "tree") for row in rows)

@@ -94,5 +94,5 @@ def _shared(split: str, entries: list[MixtureEntry], train: list[MixtureEntry]) 
     for what, name in (("speakers", "speaker"), ("recordings of speech", "speech"), ("recordings of noise", "noise")):
         shared = {getattr(entry, name) for entry in entries} & {getattr(entry, name) for entry in train}
         if shared := {value for value in shared if value}:
-            lines.append(f"{split} has {len(shared)} {what} that are in train too: its scores are too good")
+            lines.append(f"{split} shares {what} with train ({len(shared)}): its scores are too good")
     return lines

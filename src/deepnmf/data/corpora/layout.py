@@ -56,9 +56,10 @@ def locate(root: Path, marker: str, *below: str) -> Path:
     DeepnmfError
         If none has it.
     """
-    if not Path(root).is_dir():
+    root = absolute(root)
+    if not root.is_dir():
         raise DeepnmfError(f"{root}: no such folder")
-    for folder in (Path(root), *(Path(root) / name for name in below)):
+    for folder in (root, *(root / name for name in below)):
         if any(folder.glob(marker)):
             return folder
     places = "".join(f" or in {name}" for name in below)
