@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,26 @@ def test_two_runs_do_not_write_the_same_names_at_once(enhance: Enhance, folder: 
     assert leftovers(folder)
     assert enhance("in", "-o", "out", model="other") == 0  # the dead run holds nothing, and its leftovers go
     assert not leftovers(folder)
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_locks_hold_whatever_the_folder_is_called_until_the_run_ends(tmp_path: Path, count: int) -> None:
+    code = (
+        "import sys; from pathlib import Path; from deepnmf.enhancement.record import Records\n"
+        "Records().lock([(Path(sys.argv[1]), Path(sys.argv[1]) / 'x1.wav')])"
+    )
+
+    def another_run() -> int:
+        return subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=False).returncode
+
+    (tmp_path / "link").symlink_to(tmp_path)
+    with Records() as records:
+        records.lock((tmp_path, tmp_path / f"x{i}.wav") for i in range(count))
+        assert records.of(tmp_path / "link") is records.of(tmp_path)
+        records.of(tmp_path / "link").add(tmp_path / "link/x0.wav", "0" * 64, ORIGIN)
+        assert records.wrote(tmp_path / "x0.wav")
+        assert another_run() != 0
+    assert another_run() == 0
 
 
 def test_json_says_what_became_of_each_file(enhance: Enhance, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,9 +77,10 @@ def find_inputs(
     search = Search()
     listed = {_default_stem(Path(name)) for name in names}
     seen: set[str] = set()
+    parents: dict[str, str] = {}
     for name in names:
         for found in _matches(name, output, search):
-            if (key := os.path.realpath(found.path)) in seen:
+            if (key := _place(found.path, parents)) in seen:
                 continue
             seen.add(key)
             asked_for = found.path == Path(name) and found.path.with_suffix("") not in listed
@@ -88,6 +89,16 @@ def find_inputs(
             else:
                 search.inputs.append(found)
     return search
+
+
+def _place(path: Path, parents: dict[str, str]) -> str:
+    """Return the path without links; `parents` keeps those of folders, which thousands of files may share."""
+    if path.is_symlink():
+        return os.path.realpath(path)
+    parent = str(path.parent)
+    if parent not in parents:
+        parents[parent] = os.path.realpath(parent)
+    return f"{parents[parent]}/{path.name}"
 
 
 def _default_stem(path: Path) -> Path:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..artifacts import remove_abandoned
@@ -21,6 +21,10 @@ from ..errors import DeepnmfError
 NAME = ".deepnmf-outputs.jsonl"
 MOST_STALE_LINES = 1000
 """Lines about outputs written again since, beyond which the record is rewritten without them."""
+FIRST_LOCK = 2**40
+"""Locked bytes lie behind any that a record has."""
+MOST_LOCKED_NAMES = 256
+"""A run that writes more outputs into a folder locks it for all others: the system keeps locks in a list."""
 MOST_LOCKED_FOLDERS = 256
 """A run that writes into more folders leaves the others unlocked: each lock holds a file open."""
 
@@ -56,6 +60,7 @@ class FolderRecord:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._place = os.path.realpath(folder)
+        self._below: dict[str, str] = {}
         self._is_new = not os.path.exists(folder)  # noqa: PTH110 - Path.exists raises where it may not look
         self.fault: str | None = None
         """Why the record cannot be kept, if so."""
@@ -82,8 +87,8 @@ class FolderRecord:
         """Whether the file is there as a run wrote it from this origin."""
         return (file_digest(path), origin) in self._entries.get(self._name(path), [])
 
-    def lock(self, paths: Iterable[Path]) -> None:
-        """Claim outputs until :meth:`close`; remove what dead runs left beside them.
+    def lock(self, paths: Sequence[Path]) -> None:
+        """Claim outputs until :meth:`close`, or all names if they are many; remove what dead runs left beside them.
 
         Raises
         ------
@@ -91,11 +96,18 @@ class FolderRecord:
             If another run is writing one of them.
         """
         self._open()
+        for parent in {path.parent for path in paths}:
+            remove_abandoned(parent)
+        if len(paths) > MOST_LOCKED_NAMES:
+            self._lock(self.folder, FIRST_LOCK, length=0)
+            return
         for path in paths:
-            remove_abandoned(path.parent)
-            if self._descriptor is not None and not _lock_byte(self._descriptor, _offset(self._name(path))):
-                self.close()
-                raise DeepnmfError(f"{path}: another run of deepnmf is writing it; wait for it, or choose another name")
+            self._lock(path, _offset(self._name(path)))
+
+    def _lock(self, shown: Path, offset: int, length: int = 1) -> None:
+        if self._descriptor is not None and not _lock_bytes(self._descriptor, offset, length):
+            self.close()
+            raise DeepnmfError(f"{shown}: another run of deepnmf is writing it; wait for it, or choose another name")
 
     def add(self, path: Path, digest: str, origin: Origin) -> None:
         """Note that an output with this SHA-256 is made; done before it gets its name, so that it never lacks it."""
@@ -117,7 +129,7 @@ class FolderRecord:
             return
         descriptor, self._descriptor = self._descriptor, None
         with contextlib.suppress(OSError):
-            if _lock_byte(descriptor, 0, length=0):  # nobody else has claims
+            if _lock_bytes(descriptor, 0, length=0):  # nobody else has claims
                 self._tidy(descriptor)
         os.close(descriptor)
 
@@ -148,7 +160,10 @@ class FolderRecord:
             os.write(descriptor, b"".join(_line(name, *entry) for name, kept in entries.items() for entry in kept))
 
     def _name(self, path: Path) -> str:
-        name = os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name), self._place)  # noqa: PTH118
+        parent = str(path.parent)
+        if parent not in self._below:  # asked for thousands of files in a few folders
+            self._below[parent] = os.path.relpath(os.path.realpath(parent), self._place)
+        name = os.path.normpath(f"{self._below[parent]}/{path.name}")
         return os.fsencode(name).decode("utf-8", "surrogateescape")  # the same in every locale
 
 
@@ -178,17 +193,17 @@ def _same_file(descriptor: int, path: Path) -> bool:
 
 
 def _offset(name: str) -> int:
-    """Return the byte that stands for a name: past any that the record has, and too many for two to meet."""
+    """Return the byte that stands for a name, of too many for two names to have the same."""
     digest = hashlib.blake2b(name.casefold().encode("utf-8", "surrogateescape"), digest_size=7).digest()
-    return 2**40 + int.from_bytes(digest, "big")
+    return FIRST_LOCK + int.from_bytes(digest, "big")
 
 
-def _lock_byte(descriptor: int, offset: int, length: int = 1) -> bool:
+def _lock_bytes(descriptor: int, offset: int, length: int = 1) -> bool:
     """Lock without waiting; length 0 is up to any end. Where the file system has no locks, every lock is had."""
     try:
         import fcntl
     except ImportError:
-        return _lock_byte_on_windows(descriptor, offset, length)
+        return _lock_bytes_on_windows(descriptor, offset, length)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
     except (BlockingIOError, PermissionError):
@@ -198,7 +213,7 @@ def _lock_byte(descriptor: int, offset: int, length: int = 1) -> bool:
     return True
 
 
-def _lock_byte_on_windows(descriptor: int, offset: int, length: int) -> bool:
+def _lock_bytes_on_windows(descriptor: int, offset: int, length: int) -> bool:
     import msvcrt
 
     if not length:
@@ -230,14 +245,18 @@ class Records:
 
     def __init__(self) -> None:
         self._records: dict[str, FolderRecord] = {}
-        self._locked = 0
+        self._names: dict[str, FolderRecord] = {}
+        self._parents: dict[str, list[FolderRecord]] = {}
 
     def of(self, folder: Path) -> FolderRecord:
-        """Return the record of a folder."""
-        key = os.path.realpath(folder)
-        if key not in self._records:
-            self._records[key] = FolderRecord(folder)
-        return self._records[key]
+        """Return the record of a folder, the same under all its names."""
+        name = str(folder)
+        if name not in self._names:
+            place = os.path.realpath(folder)
+            if place not in self._records:  # to read a record again would release its locks
+                self._records[place] = FolderRecord(folder)
+            self._names[name] = self._records[place]
+        return self._names[name]
 
     def is_output(self, path: Path) -> bool:
         """Whether the file is as a run wrote it, by the record of its folder or one above."""
@@ -247,16 +266,19 @@ class Records:
         """Whether a run has written a file of this name."""
         return any(record.wrote(path) for record in self._above(path))
 
-    def _above(self, path: Path) -> Iterator[FolderRecord]:
-        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links keep their names
-        return (self.of(folder) for folder in absolute.parents)
+    def _above(self, path: Path) -> list[FolderRecord]:
+        parent = str(path.parent)
+        if parent not in self._parents:
+            absolute = Path(os.path.abspath(parent))  # noqa: PTH100 - links keep their names
+            self._parents[parent] = [self.of(folder) for folder in (absolute, *absolute.parents)]
+        return self._parents[parent]
 
     def lock(self, outputs: Iterable[tuple[Path, Path]]) -> None:
         """Claim outputs, given with the folders of their records; see :meth:`FolderRecord.lock`."""
-        folders: dict[str, tuple[FolderRecord, list[Path]]] = {}
+        folders: dict[FolderRecord, list[Path]] = {}
         for folder, path in outputs:
-            folders.setdefault(os.path.realpath(folder), (self.of(folder), []))[1].append(path)
-        for record, paths in list(folders.values())[:MOST_LOCKED_FOLDERS]:
+            folders.setdefault(self.of(folder), []).append(path)
+        for record, paths in list(folders.items())[:MOST_LOCKED_FOLDERS]:
             record.lock(paths)
 
     def faults(self) -> list[str]:
