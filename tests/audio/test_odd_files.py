@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from deepnmf.audio.files import duration_seconds, read
 from deepnmf.audio.formats import Encoding
@@ -131,6 +132,19 @@ def test_what_ffmpeg_decodes_is_refused_or_salvaged_alike(
     with pytest.raises(DeepnmfError, match=r"truncated|damaged"):
         samples_of(tmp_path / "cut")
     assert 0.4 * whole < samples_of(tmp_path / "cut", salvage=True).shape[1] < whole
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 48000])
+def test_opus_in_matroska_begins_with_the_sound(rate_hz: int, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    click = np.zeros(rate_hz, np.float32)
+    click[rate_hz // 2 :] = 0.5 * np.sin(np.arange(rate_hz // 2) * 0.2)
+    soundfile.write(tmp_path / "x.wav", click, rate_hz)
+    if not ffmpeg("-i", tmp_path / "x.wav", "-c:a", "libopus", "-b:a", "96k", tmp_path / "x.mka"):
+        pytest.skip("no ffmpeg with this encoder")
+    found = samples_of(tmp_path / "x.mka")[0]
+    assert abs(len(found) - 48000) < 200
+    assert abs(int(np.argmax(np.abs(found) > 0.2)) - 24000) < 100
 
 
 def test_an_mp4_without_its_index_is_named_as_cut(tmp_path: Path) -> None:

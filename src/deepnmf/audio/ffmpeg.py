@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,7 @@ LENGTH_SLACK_SECONDS = 0.5
 """Encoders' delays and rounded time stamps make a promised length differ from the samples by as much."""
 LOWEST_VERSION = (17, 1)
 """Those before end the process on containers that announce their tracks late."""
+OPUS_RATE_HZ = 48000
 STALL_SECONDS = 60.0
 LARGEST_SECONDS = 200 * 3600.0
 _SPEAKER_NAMES = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR"
@@ -198,14 +200,17 @@ class FfmpegDecoder:
             if held is not None:
                 yield held
             held = self._samples(frame)
-            count += frame.samples
+            if not count:
+                held = held[:, _opus_delay(self._track.codec_context, frame.samples) :]
+            count += held.shape[1]
         if held is not None:
             added = count - promised if promised else 0
             yield held[:, : held.shape[1] - added] if 0 < added < held.shape[1] else held
 
     def _encoding_of(self, frame: Any) -> Encoding:
         mask = sum(_SPEAKERS.get(channel.name, 0) for channel in frame.layout.channels)
-        seconds = self._promised_seconds()
+        own_length = self._track.duration is not None or len(self._container.streams) == 1
+        seconds = self._promised_seconds() if own_length else 0.0  # the picture may be longer
         return Encoding(
             frame.sample_rate,
             frame.layout.nb_channels,
@@ -235,6 +240,20 @@ class FfmpegDecoder:
     def _text(self) -> dict[str, str]:
         found = {**self._track.metadata, **self._container.metadata}
         return {_TAGS[name.lower()]: text for name, text in found.items() if name.lower() in _TAGS and text}
+
+
+def _opus_delay(codec: Any, samples: int) -> int:
+    """Return how much of the encoder's delay FFmpeg has left in the first frame of Opus in Matroska.
+
+    It takes out the delay of `OpusHead`, which counts at 48 kHz, as if it counted at the rate that was encoded.
+    """
+    head = codec.extradata or b""
+    if codec.name != "opus" or len(head) < 16:
+        return 0
+    delay, rate_hz = struct.unpack("<HI", head[10:16])
+    taken = round(delay * rate_hz / OPUS_RATE_HZ)
+    whole = samples + taken  # a frame lasts a multiple of 2.5 ms
+    return max(0, delay - taken) if whole % (OPUS_RATE_HZ // 400) == 0 else 0
 
 
 def _subtype(frame: Any, codec: str) -> str:

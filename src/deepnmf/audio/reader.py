@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import InputError, is_installed
+from ..errors import DeepnmfError, InputError, is_installed
 from . import wav
 from .ffmpeg import open_ffmpeg
 from .formats import LARGEST_CHANNELS, Encoding, NotOurs, Tags
@@ -178,7 +178,7 @@ class AudioReader:
         self._stream.seek(self._origin)
         try:
             decoder = open_ffmpeg(self._stream, "")
-        except InputError:
+        except DeepnmfError:  # also a PyAV that cannot be imported
             return False
         if (decoder.encoding.rate_hz, decoder.encoding.channels) != (self.encoding.rate_hz, self.encoding.channels):
             return False
