@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import FeatureConfig, from_dict, to_dict
+from .config import FeatureConfig, from_dict
 from .errors import DeepnmfError
-from .schema import LAYERS_LIMIT, NumberSpec, check_numbers, shown
+from .schema import LAYERS_LIMIT, NumberSpec, shown
 
 PREPARE_SETTINGS = frozenset({"copies", "snr_db_low", "snr_db_high"})
 """Of :class:`deepnmf.config.PrepareConfig`; deepnmf 0.1 recorded them in a model's features."""
-STFT = {
-    "rate_hz": NumberSpec(100, 1_000_000, integer=True),
-    "window_ms": NumberSpec(0.01, 10_000),
-    "hop_ms": NumberSpec(0.01, 10_000),
-    "fft_size": NumberSpec(2, 2**17, integer=True),
-}
-LEVEL_SECONDS = NumberSpec(1e-3, 1e6)
-
 TEXT_LIMIT = 1000
 """Most characters of a text in what a file records of its training."""
 
@@ -33,10 +25,7 @@ def read_features(values: Any) -> FeatureConfig:
     if not isinstance(values, dict):
         raise DeepnmfError(f"features must be a table, not {shown(values)}")
     kept = {key: value for key, value in values.items() if key not in PREPARE_SETTINGS}
-    features = from_dict(FeatureConfig, kept, "features")
-    check_numbers(STFT, to_dict(features.stft), "features.stft")
-    LEVEL_SECONDS.check("features.level_seconds", features.level_seconds)
-    return features
+    return from_dict(FeatureConfig, kept, "features")
 
 
 def check_provenance(metadata: dict[str, Any]) -> None:
@@ -55,6 +44,14 @@ def check_provenance(metadata: dict[str, Any]) -> None:
         raise DeepnmfError("history must be a list of tables")
     for epoch in history:
         NumberSpec(-1e6, 1e6).check("history.dev_sdr_db", epoch.get("dev_sdr_db"))
+
+
+def check_run(metadata: dict[str, Any]) -> None:
+    """Raise `DeepnmfError` if what a checkpoint records is not a run and its history."""
+    run = metadata.get("run")
+    if not isinstance(run, dict) or not isinstance(run.get("config"), dict) or not metadata.get("history"):
+        raise DeepnmfError("it records no run")
+    check_provenance({**run, "history": metadata["history"]})
 
 
 def check_best(history: list[dict[str, Any]]) -> None:

@@ -85,9 +85,9 @@ LAYERS = NumberSpec(1, LAYERS_LIMIT, integer=True)
 RECURRENT_LAYERS = NumberSpec(1, 100, integer=True)
 ATOMS = NumberSpec(1, 100_000, integer=True)
 """R_s; :func:`check_speech_atoms` compares it with R."""
-SPARSITY = NumberSpec(0, 1e6)
+SPARSITY = NumberSpec(0, 10_000)
 """μ."""
-BETA = NumberSpec(0, 10)
+BETA = NumberSpec(0, 4)
 """β."""
 
 

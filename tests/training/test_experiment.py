@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.artifacts import read_json
+from deepnmf.artifacts import load_tensors, read_json, save_tensors
 from deepnmf.config import FeatureConfig, StftSpec, overlaid
 from deepnmf.data.features import features
 from deepnmf.errors import DeepnmfError
@@ -254,3 +254,37 @@ def test_an_output_that_cannot_be_written_is_named(tiny_corpus: TinyCorpus, tmp_
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DeepnmfError, match="cannot write"):
         train(tmp_path / "file" / "out", corpus_of(tiny_corpus), SMALL, report=quiet)
+
+
+def gone(_: np.ndarray) -> None:
+    """Leave an array out."""
+
+
+def nan(array: np.ndarray) -> np.ndarray:
+    return np.full_like(array, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "metadata"),
+    [
+        ({"weight": nan}, {}),
+        ({"weight": np.float64}, {}),
+        ({"weight": lambda array: array[:-1]}, {}),
+        ({"weight": gone}, {}),
+        ({"optimiser": lambda array: array.ravel()[:1]}, {}),
+        ({"updates": gone}, {}),
+        ({}, {"run": None}),
+        ({}, {"run": {"config": 5}}),
+        ({}, {"history": [5]}),
+    ],
+)
+def test_a_made_up_checkpoint_is_one_line(
+    experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path, arrays: dict[str, Any], metadata: dict[str, Any]
+) -> None:
+    copy = shutil.copytree(experiment, tmp_path / "copy")
+    tensors, record = load_tensors(copy / "checkpoint.safetensors", "checkpoint")
+    changes = {name: arrays.get(name.partition(".")[0], lambda array: array)(array) for name, array in tensors.items()}
+    kept = {name: np.asarray(array) for name, array in changes.items() if array is not None}
+    save_tensors(copy / "checkpoint.safetensors", kept, "checkpoint", record | metadata)
+    with pytest.raises(DeepnmfError, match=r"checkpoint\.safetensors.*train again"):
+        train(copy, corpus_of(tiny_corpus), SMALL, report=quiet)

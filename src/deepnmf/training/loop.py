@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import load_tensors, save_tensors
+from ..artifacts import save_tensors
 from ..config import difference
 from ..data.features import FeatureSet
 from ..errors import DeepnmfError, InputError
 from ..model import Model, save_model
 from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
+from ..records import check_run
+from ..schema import ArraySpec, check_arrays
+from ..tensor_file import about, open_tensors
 from .batches import Batches, DynamicBatches, StoredBatches
 from .experiment import BEST
 from .inputs import Run, check_inputs
@@ -117,12 +120,34 @@ def _resume(output: Path, run: Run, step: TrainingStep) -> list[dict[str, Any]]:
     path = output / CHECKPOINT
     if not path.exists():
         return []
-    tensors, metadata = load_tensors(path, "checkpoint")
-    recorded = {**metadata["run"], "config": with_defaults(metadata["run"]["config"], str(path))}
+    file = open_tensors(path, "checkpoint")
+    with about(path, "delete it and train again"):
+        check_run(file.metadata)
+    recorded = file.metadata["run"]
+    recorded = {**recorded, "config": with_defaults(recorded["config"], str(path))}
     if found := difference(run, recorded):
         raise InputError(f"{output}: holds a run of another configuration ({found}); choose another folder")
-    step.load_state_dict(tensors)
-    return metadata["history"]
+    with about(path, "delete it and train again"):
+        _check_state(file.arrays, step)
+        try:
+            step.load_state_dict(file.copy())
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError):
+            raise InputError("its state is not that of this optimiser") from None
+    return file.metadata["history"]
+
+
+def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
+    """Raise unless the weights are those of the network, and what the optimiser keeps of them has their shapes."""
+    specs = {
+        name: ArraySpec(array.shape, dtypes=(array.dtype.name,))
+        for name, array in step.state_dict().items()
+        if name.startswith("weight.")
+    }
+    check_arrays(specs, {name: array for name, array in arrays.items() if name.startswith("weight.")})
+    shapes = {(), *(spec.shape for spec in specs.values())}
+    for name, array in arrays.items():
+        if array.shape not in shapes or not np.isfinite(array).all():
+            raise InputError(f"array {name} is not finite, or has the shape of no weight")
 
 
 def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: list[dict[str, Any]]) -> None:
