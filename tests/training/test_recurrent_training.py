@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from deepnmf.config import overlaid
 from deepnmf.errors import DeepnmfError
@@ -15,6 +19,8 @@ from deepnmf.networks.kinds import configuration
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training import loop as training
 from deepnmf.training.experiment import DataSource, train
+from deepnmf.training.loop import train_network
+from deepnmf.training.precision import usable_precision
 from deepnmf.training.targets import compress_target
 from helpers.signals import TinyCorpus
 
@@ -78,6 +84,60 @@ def test_another_seed_gives_another_network(experiment: Path, tiny_corpus: TinyC
     other = run(tmp_path, tiny_corpus, train={"epochs": 1, "seed": 1})
     found = load_model(other / "last.safetensors").network.arrays()
     assert not np.array_equal(found["prior"], load_model(experiment / "last.safetensors").network.arrays()["prior"])
+
+
+def test_no_stage_makes_what_the_kind_does_not_use(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    gru = configuration({"network": {"kind": "gru", "bands": 16, "units": 8}, "train": {"epochs": 0}})
+    lines: list[str] = []
+    train(tmp_path, DataSource(speech=tiny_corpus.speech, noise=tiny_corpus.noise), gru, report=lines.append)
+    assert not any(line.startswith("pretrain") for line in lines)
+    assert not (tmp_path / "dictionary.safetensors").exists()
+    assert (experiment / "dictionary.safetensors").exists()
+    for folder in (tmp_path, experiment):
+        assert {path.name.split("-")[0] for path in (folder / "features").glob("*.safetensors")} == {"dev"}
+    stored = configuration({"network": {"kind": "sigmoid"}})
+    with pytest.raises(DeepnmfError, match="no train features"):
+        train_network(tmp_path / "features", tmp_path / "sigmoid", stored)
+
+
+CODE = """
+import sys
+from deepnmf.cli import main
+sys.argv = ["deepnmf", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("isa", ["default", "AVX2"])
+def test_bfloat16_falls_back_to_float32_where_the_processor_cannot(
+    isa: str, tiny_corpus: TinyCorpus, tmp_path: Path
+) -> None:
+    small = ["network.kind=lstm", "network.bands=16", "network.units=8", "train.batch_segments=1", "train.epochs=1"]
+    settings = [word for setting in [*small, "train.precision=bfloat16"] for word in ("--set", setting)]
+    folders = ["--speech", str(tiny_corpus.speech), "--noise", str(tiny_corpus.noise), "-o", str(tmp_path)]
+    environment = {**os.environ, **({"ONEDNN_MAX_CPU_ISA": isa} if isa != "default" else {})}
+    command = [sys.executable, "-c", CODE, "train", *folders, *settings]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert result.returncode == 0, result.stderr
+    used = load_model(tmp_path).metadata["precision"]
+    assert used == ("float32" if "cannot train with bfloat16" in result.stderr else "bfloat16")
+    if isa == "AVX2":
+        assert used == "float32"
+
+
+@pytest.mark.parametrize("kind", ["recurrent-deep-nmf", "gru", "lstm"])
+def test_lower_precision_learns_nearly_the_same(kind: str, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    if usable_precision("bfloat16", "cpu") != torch.bfloat16:
+        pytest.skip("no bfloat16 here")
+    network = {"kind": kind, "bands": 16, "units": 8} | ({"subband_units": 4} if kind == "recurrent-deep-nmf" else {})
+    errors = []
+    for precision in ("float32", "bfloat16"):
+        train_values = {"epochs": 2, "epoch_frames": 0, "batch_segments": 1, "precision": precision}
+        config = configuration({"network": network, "train": train_values})
+        train(tmp_path / precision, DataSource(speech=tiny_corpus.speech, noise=tiny_corpus.noise), config)
+        history = load_model(tmp_path / precision / "last.safetensors").metadata["history"]
+        errors.append([entry["error"] for entry in history[1:]])
+    assert errors[1] == pytest.approx(errors[0], rel=0.02)
 
 
 def test_context_is_refused_by_name(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ def show(
 ) -> None:
     """Print a model's card: its score and limitations, what it is and costs, where it came from, and its atoms."""
     from ..model import load_model
-    from ..networks.base import DictionaryNetwork
     from ..report.atoms import drawing
     from ..report.summary import model_summary, package_card, summary_text
 
@@ -30,5 +29,5 @@ def show(
 
         plot_atoms(loaded, plot)
         typer.echo(f"{'atoms':<13}{plot}")
-    elif isinstance(network := loaded.network, DictionaryNetwork):
+    elif (network := loaded.network.with_atoms()) is not None:
         typer.echo("\n" + drawing(network.output, network.speech_atoms, loaded.features.stft.rate_hz))

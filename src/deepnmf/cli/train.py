@@ -88,8 +88,10 @@ def features(
     """Write the magnitudes of the train and dev mixtures, in shards."""
     _limit_threads(threads)
     from ..data import features as stage
+    from ..training import experiment
 
-    left_out = stage.features(manifest, output, _load(config, settings).features)
+    loaded = _load(config, settings)
+    left_out = stage.features(manifest, output, loaded.features, experiment.splits_of(loaded))
     typer.echo(f"{output}")
     _report_left_out(left_out)
 

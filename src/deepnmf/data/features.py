@@ -25,8 +25,13 @@ FORMAT = 2
 SPLITS = ("train", "dev")
 
 
-def features(manifest: Path, output: Path, config: FeatureConfig | None = None) -> list[str]:
+def features(
+    manifest: Path, output: Path, config: FeatureConfig | None = None, splits: Sequence[str] = SPLITS
+) -> list[str]:
     """Write the magnitudes of the manifest's train and dev mixtures into the folder `output`.
+
+    Networks that are trained with dynamic mixing need those of dev alone: give `splits`. Splits that the folder has
+    already stay.
 
     Shards (:func:`deepnmf.data.shards.write_shard`) that are there already are kept, so an interrupted run goes on
     where it stopped. Memory holds one shard, however large the corpus and however long its recordings.
@@ -48,17 +53,24 @@ def features(manifest: Path, output: Path, config: FeatureConfig | None = None) 
     _claim(output, plan)
     shards: dict[str, dict[str, str]] = {}
     left_out: list[str] = []
-    for split in SPLITS:
+    for split in _wanted(output, splits):
         of_split = [entry for entry in entries if entry.split == split]
         for path, record in _shards(output, split, of_split, config):
             left_out += record["left_out"]
             if record["rows"]:
                 shards.setdefault(split, {})[path.name] = record["sha256"]
-    if "train" not in shards:
-        raise DeepnmfError(f"{manifest}: no usable training mixture; {left_out[0] if left_out else 'it has none'}")
+    if splits[0] not in shards:
+        raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0] if left_out else 'it has none'}")
     record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
     write_json(output / "features.json", record)
     return left_out
+
+
+def _wanted(output: Path, splits: Sequence[str]) -> list[str]:
+    """Return the splits, and those that an earlier run has finished."""
+    path = output / "features.json"
+    present = read_record(output)["shards"] if path.exists() else {}
+    return [split for split in SPLITS if split in splits or split in present]
 
 
 def _shards(

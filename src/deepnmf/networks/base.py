@@ -6,7 +6,7 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -30,7 +30,6 @@ class Estimator(Protocol):
         """Return the mask in [0, 1] of the next magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
 
 
-@runtime_checkable
 class DictionaryNetwork(Protocol):
     """A network that explains a spectrum by atoms, which can be shown."""
 
@@ -46,8 +45,8 @@ class DictionaryNetwork(Protocol):
     def speech_atoms(self) -> int:
         """R_s."""
 
-    def layer_dictionaries(self) -> list[Array]:
-        """Return the dictionary of each of the K layers."""
+    def dictionary_indices(self) -> list[int]:
+        """Return for each of the K layers which of the `dictionaries` it has."""
 
 
 class Network(ABC):
@@ -135,6 +134,10 @@ class Network(ABC):
     def trained_arrays(self, settings: Any) -> list[str]:  # noqa: ARG002
         """Return the names of the arrays that training changes."""
         return [name for name in self.arrays() if name != "pooling"]
+
+    def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
+        """Return what kind of network it is, in words; nothing if its name in the registry says it."""
+        return ""
 
     def describe(self) -> list[tuple[str, str]]:
         """Return name and value of what is worth knowing of this kind beside its size."""

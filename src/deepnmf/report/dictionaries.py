@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..model import Model
 from ..networks.base import DictionaryNetwork
-from ..networks.unfolded.deep_nmf import DeepNMF
-from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from .atoms import RANGE_DB, centre_frequencies, shading, sorted_atoms
 from .layers import shown_layers
 from .strips import Strip, decibels, frequency_axis, spectrogram_strip
@@ -29,8 +26,8 @@ class AtomPanel:
 
 def dictionary_panels(model: Model) -> dict[str, list[AtomPanel]]:
     """Return the dictionaries by name, every atom at the same place in all; empty for a network that has none."""
-    network, rate_hz = model.network, model.features.stft.rate_hz
-    if not isinstance(network, DictionaryNetwork):
+    network, rate_hz = model.network.with_atoms(), model.features.stft.rate_hz
+    if network is None:
         return {}
     order = sorted_atoms(network.output, network.speech_atoms, rate_hz)
     return {
@@ -56,7 +53,7 @@ def _centres(W: np.ndarray, rate_hz: int) -> list[int]:
 def _shown_dictionaries(network: DictionaryNetwork) -> dict[str, np.ndarray]:
     """Return the output dictionary and some layers', ``(F, R)``: of stacked frames, the current one."""
     bins = network.output.shape[0]
-    layers = _layers(network)
+    layers = network.dictionary_indices()
     users: dict[int, list[int]] = {}
     for layer, index in enumerate(layers, 1):
         users.setdefault(index, []).append(layer)
@@ -65,13 +62,6 @@ def _shown_dictionaries(network: DictionaryNetwork) -> dict[str, np.ndarray]:
     for index in sorted(wanted, key=lambda index: users[index]):
         shown[_layers_name(users[index])] = network.dictionaries[index][-bins:]
     return shown
-
-
-def _layers(network: DictionaryNetwork) -> Sequence[int]:
-    """Return for each layer which of the dictionaries it has; nothing of networks that are not deep NMF."""
-    if isinstance(network, DeepNMF):
-        return network.layers
-    return range(len(network.dictionaries)) if isinstance(network, RecurrentDeepNMF) else ()
 
 
 def _layers_name(layers: list[int]) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..dsp.level import LevelTracker
-from ..dsp.stft import istft, stack_context, stft
+from ..dsp.stft import istft, stft
 from ..evaluation.metrics import si_sdr
 from ..model import Model
-from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
-from ..networks.unfolded.prior import PriorStream
-from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
-from ..nmf.updates import update_activations, wiener_mask
+from ..networks.base import DictionaryNetwork
+from ..nmf.updates import wiener_mask
 
 MOST_MASKS = 6
 
@@ -25,7 +22,7 @@ class LayerTrace:
 
     Attributes
     ----------
-    network : DeepNMF or RecurrentDeepNMF
+    network : DictionaryNetwork
         The network.
     activations : ndarray
         Of the last layer, ``(R, N)``.
@@ -35,7 +32,7 @@ class LayerTrace:
         SI-SDR of the speech with the mask after 0, 1, … K layers.
     """
 
-    network: DeepNMF | RecurrentDeepNMF
+    network: DictionaryNetwork
     activations: np.ndarray
     masks: dict[int, np.ndarray]
     si_sdr_db: list[float]
@@ -44,31 +41,17 @@ class LayerTrace:
 def trace_layers(model: Model, noisy: np.ndarray, speech: np.ndarray) -> LayerTrace | None:
     """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks."""
     network, features = model.network, model.features
-    if not (type(network) is DeepNMF or type(network) is RecurrentDeepNMF):  # subclasses may have other layers
-        return None
     spectrum = stft(noisy[None], features.stft)
     magnitudes = np.abs(spectrum[0])
     level = LevelTracker(features.level_seconds, features.stft.hop / features.stft.rate_hz).push(magnitudes)
-    activations = list(layer_activations(network, magnitudes / level))
-    masks = [wiener_mask(network.output, h, network.speech_atoms) for h in activations]
+    atoms, followed = network.with_atoms(), network.layer_activations(magnitudes / level)
+    if atoms is None or followed is None:
+        return None
+    activations = list(followed)
+    masks = [wiener_mask(atoms.output, h, atoms.speech_atoms) for h in activations]
     quality = [si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]) for mask in masks]
     shown = {layer: masks[layer] for layer in shown_layers(len(masks) - 1)}
-    return LayerTrace(network, activations[-1], shown, quality)
-
-
-def layer_activations(network: DeepNMF | RecurrentDeepNMF, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the activations ``(R, N)`` after 0, 1, … K layers, of magnitudes ``(F, N)`` at unit level."""
-    if isinstance(network, DeepNMF):
-        dictionaries = [network.dictionaries[index] for index in network.layers]
-        m = stack_context(magnitudes, len(dictionaries[0]) // len(magnitudes))
-        h = starting_activations(m, network)
-    else:
-        dictionaries, m = list(network.dictionaries), magnitudes
-        h = PriorStream(network.prior).push(m)
-    yield h
-    for W in dictionaries:
-        h = update_activations(m, W, h, network.sparsity, network.beta)
-        yield h
+    return LayerTrace(atoms, activations[-1], shown, quality)
 
 
 def shown_layers(layers: int) -> list[int]:

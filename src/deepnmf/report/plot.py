@@ -9,7 +9,6 @@ import numpy as np
 from ..artifacts import atomic_path
 from ..errors import DeepnmfError, require
 from ..model import Model, kind_of
-from ..networks.base import DictionaryNetwork
 from .atoms import RANGE_DB, shading, sorted_atoms
 from .summary import kind
 
@@ -23,9 +22,11 @@ def plot_atoms(model: Model, path: Path) -> None:
         If the network has none, matplotlib or librosa is missing or does not know the format, or the file cannot be
         written.
     """
-    network = model.network
-    if not isinstance(network, DictionaryNetwork):
-        raise DeepnmfError(f"{path}: a network of the kind {kind_of(network)} has no atoms to draw; leave --plot out")
+    network = model.network.with_atoms()
+    if network is None:
+        raise DeepnmfError(
+            f"{path}: a network of the kind {kind_of(model.network)} has no atoms to draw; leave --plot out"
+        )
     require("a plot", "matplotlib", "librosa")
     from librosa.display import specshow
     from matplotlib.figure import Figure

@@ -11,9 +11,6 @@ from typing import Any
 from ..model import Model, kind_of
 from ..networks.base import DictionaryNetwork
 from ..networks.kinds import changed_settings
-from ..networks.unfolded.deep_nmf import DeepNMF
-from ..networks.unfolded.prior import RecurrentPrior
-from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 
 Facts = list[tuple[str, str]]
 LABEL_WIDTH = 13
@@ -73,14 +70,7 @@ def limitations(card: str) -> str:
 
 def kind(model: Model) -> str:
     """Return what kind of network it is, in words."""
-    if isinstance(model.network, RecurrentDeepNMF):
-        return f"recurrent deep NMF, K = {len(model.network.dictionaries)}"
-    if not isinstance(model.network, DeepNMF):
-        return kind_of(model.network)
-    layers, trained = len(model.network.layers), _trained_layers(model)
-    names = {0: "sparse NMF", 1: "discriminative NMF"}
-    name = names.get(trained, "deep NMF") if trained is not None else "deep NMF"
-    return f"{name}, K = {layers}" + (f", C = {trained}" if trained is not None else "")
+    return model.network.title(_trained_layers(model)) or kind_of(model.network)
 
 
 def _trained_layers(model: Model) -> int | None:
@@ -92,29 +82,14 @@ def _trained_layers(model: Model) -> int | None:
 
 
 def _network(model: Model) -> Facts:
-    network, stft = model.network, model.features.stft
+    network, atoms, stft = model.network, model.network.with_atoms(), model.features.stft
     macs = network.multiplications_per_frame * stft.rate_hz / stft.hop
-    facts = [
-        *(_dictionaries(network) if isinstance(network, DictionaryNetwork) else []),
+    return [
+        *(_dictionaries(atoms) if atoms is not None else []),
         ("parameters", f"{network.parameters:,}"),
         ("cost", f"{macs / 1e6:,.1f} million MACs per second of audio"),
+        *network.describe(),
     ]
-    if isinstance(network, DeepNMF):
-        own = len(network.dictionaries)
-        facts.append(("dictionaries", f"{own} for {len(network.layers)} layers, and the output's"))
-    if isinstance(network, RecurrentDeepNMF):
-        facts.append(("prior", _prior(network.prior)))
-    if isinstance(network, DeepNMF | RecurrentDeepNMF):
-        facts.append(("inference", f"beta {network.beta:g}, sparsity {network.sparsity:g}"))
-    return facts
-
-
-def _prior(prior: RecurrentPrior) -> str:
-    full_band = " and ".join(str(cell.units) for cell in prior.cells)
-    return (
-        f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in each of "
-        f"{prior.subbands} sub-bands"
-    )
 
 
 def _dictionaries(network: DictionaryNetwork) -> Facts:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..artifacts import read_json, write_json
 from ..config import difference
-from ..data.features import features
+from ..data.features import SPLITS, features
 from ..data.inventory import recording_changes
 from ..data.manifest import read_manifest
 from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus
@@ -89,7 +89,7 @@ def train(
             (output / EXPERIMENT).unlink()
         raise
     report(f"features: {output / 'features'}")
-    left_out += features(manifest, output / "features", config.features)
+    left_out += features(manifest, output / "features", config.features, splits_of(config))
     dictionary = _dictionary(output, config, report)
     report(f"train: {output / BEST}")
     from .loop import train_network  # torch takes seconds to import
@@ -107,6 +107,11 @@ def train_last_stage(
     from .loop import train_network  # torch takes seconds to import
 
     return train_network(features, output, config, dictionary, device)
+
+
+def splits_of(config: Config) -> tuple[str, ...]:
+    """Return the splits whose features the kind of network needs: with dynamic mixing only dev's."""
+    return ("dev",) if config.kind.DYNAMIC_MIXING else SPLITS
 
 
 def _dictionary(output: Path, config: Config, report: Callable[[str], None]) -> Path | None:

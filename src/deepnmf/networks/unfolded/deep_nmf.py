@@ -139,6 +139,17 @@ class DeepNMF(FramewiseNetwork):
         """Return the network."""
         return self
 
+    def dictionary_indices(self) -> list[int]:
+        """Return for each of the K layers which of the `dictionaries` it has."""
+        return list(self.layers)
+
+    def title(self, trained_layers: int | None) -> str:
+        """Return what kind of network it is, in words; C = 0 and C = 1 have names of their own."""
+        if trained_layers is None:
+            return f"deep NMF, K = {len(self.layers)}"
+        name = {0: "sparse NMF", 1: "discriminative NMF"}.get(trained_layers, "deep NMF")
+        return f"{name}, K = {len(self.layers)}, C = {trained_layers}"
+
     def describe(self) -> list[tuple[str, str]]:
         """Return name and value of what is worth knowing of this kind beside its size."""
         own = len(self.dictionaries)

@@ -120,9 +120,9 @@ class IstaNetwork(FramewiseNetwork):
         h = unfold(lambda h, layer: update(h, m, *layer), layer_parameters(sets, self.layers), start)  # (R, N)
         return wiener_mask(self.output, h, self.speech_atoms)  # (F, N)
 
-    def layer_dictionaries(self) -> list[Array]:
-        """Return the dictionary of each of the K layers, ``(T·F, R)``."""
-        return layer_parameters(list(self.dictionaries), self.layers)
+    def dictionary_indices(self) -> list[int]:
+        """Return for each of the K layers which of the `dictionaries` it has."""
+        return layer_parameters(list(range(len(self.atoms))), self.layers)
 
     def with_atoms(self) -> IstaNetwork:
         """Return the network."""

@@ -105,9 +105,13 @@ class RecurrentDeepNMF(Network):
             beta=dictionary.snmf.beta,
         )
 
-    def layer_dictionaries(self) -> list[np.ndarray]:
-        """Return the dictionary of each of the K layers, ``(F, R)``."""
-        return list(self.dictionaries)
+    def dictionary_indices(self) -> list[int]:
+        """Return for each of the K layers which of the `dictionaries` it has: its own."""
+        return list(range(len(self.dictionaries)))
+
+    def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
+        """Return what kind of network it is, in words."""
+        return f"recurrent deep NMF, K = {len(self.dictionaries)}"
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""
