@@ -46,7 +46,7 @@ def extract(archive: Path, root: Path, only: str = "") -> None:
             path.replace(place)
     except OSError as error:
         if error.errno is not None:  # a full disk, say; a damaged gzip file has none
-            raise InputError(f"{root}: cannot write ({error.strerror})") from None
+            raise InputError(f"{archive}: cannot be unpacked into {root} ({error.strerror})") from None
         raise _damaged(archive, error) from None
     except NotImplementedError as error:
         raise InputError(f"{archive}: cannot be unpacked by Python ({error}); unpack it into {root} by hand") from None
@@ -75,7 +75,7 @@ class _Budget:
 
     def declare(self, size: int) -> None:
         """Count a member of `size` bytes, as the archive claims."""
-        self._declared += size
+        self._declared += max(0, size)
         self._members += 1
         self._check(self._declared, "claims to hold")
 
