@@ -364,6 +364,7 @@ def test_a_list_of_files(enhance: Enhance, folder: Path, tmp_path: Path) -> None
     (tmp_path / "list").write_bytes(b"\n\n")
     assert enhance("--files-from", tmp_path / "list") == 1
     assert enhance("--files-from", tmp_path / "none") == 1
+    assert enhance("--files-from", folder / "x.wav") == 1  # a recording is no list
     listed = subprocess.Popen(["printf", "x.wav"], stdout=subprocess.PIPE)
     process = program(
         "enhance", "--files-from", "-", "-o", "piped", "--model", tmp_path / "model.safetensors", stdin=listed.stdout

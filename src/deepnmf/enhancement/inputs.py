@@ -221,12 +221,14 @@ def read_file_list(source: str) -> list[str]:
         raise DeepnmfError(f"{source}: cannot read the list of files ({error.strerror})") from None
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
         data = data.decode("utf-16", errors="replace").encode()
+    elif signature(data[:SIGNATURE_BYTES]):
+        raise DeepnmfError(f"{source}: a recording, not a list of files")
     data = data.removeprefix(codecs.BOM_UTF8)
     lines = data.split(b"\0") if b"\0" in data else [line.rstrip(b"\r") for line in data.split(b"\n")]
     names = [os.fsdecode(line) for line in lines if line.strip()]
     if not names:
         raise DeepnmfError(f"{source}: names no files")
-    return names
+    return [f"./{name}" if name == STDIN else name for name in names]
 
 
 def _stdin() -> bytes:

@@ -216,11 +216,10 @@ def _lock_bytes(descriptor: int, offset: int, length: int = 1) -> bool:
 def _lock_bytes_on_windows(descriptor: int, offset: int, length: int) -> bool:
     import msvcrt
 
-    if not length:
-        return False
-    os.lseek(descriptor, offset % 2**31, os.SEEK_SET)
+    names = 2**30  # bytes from here on stand for names; beyond 2**31 none can be locked
+    os.lseek(descriptor, names + offset % names if length else names, os.SEEK_SET)
     try:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, length)  # type: ignore[attr-defined,unused-ignore]
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, length or names)  # type: ignore[attr-defined,unused-ignore]
     except OSError:
         return False
     return True
