@@ -76,11 +76,10 @@ def test_models_of_the_package_lead_with_score_and_limitations(
 
 
 def test_a_file_named_like_a_model_of_the_package_has_no_card_of_it(
-    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (model.parent / "default").mkdir()
-    model.rename(model.parent / "default" / "best.safetensors")
-    monkeypatch.chdir(model.parent)
+    save_model(tmp_path / "default" / "best.safetensors", small_model())
+    monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, "show", "default") == 0
     assert "limitations" not in capsys.readouterr().out
 
