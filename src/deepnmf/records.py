@@ -39,6 +39,8 @@ def check_provenance(metadata: dict[str, Any]) -> None:
     for name in ("layers", "trained", "trained_layers"):
         if network.get(name) is not None:
             NumberSpec(0, LAYERS_LIMIT + 1, integer=True).check(f"config.network.{name}", network[name])
+    if not isinstance(network.get("kind", ""), str):
+        raise DeepnmfError(f"config.network.kind must be a name, not {shown(network['kind'])}")
     history = metadata.get("history", [])
     if not isinstance(history, list) or not all(isinstance(epoch, dict) for epoch in history):
         raise DeepnmfError("history must be a list of tables")
