@@ -1,7 +1,7 @@
-"""Score deepnmf and its peers on one split of a manifest, side by side, with their delay taken out.
+"""Score deepnmf and baselines on one split of a manifest, delay-compensated.
 
 Usage: python benchmarks/baselines.py MANIFEST -o DIR [--split test] [--models default small framewise snmf]
-       [--peers RNNoise WebRTC speexdsp noisereduce]
+       [--baselines RNNoise WebRTC speexdsp noisereduce]
 
 Prints a table of means; DIR/NAME holds what `deepnmf evaluate` writes for each. RNNoise and WebRTC shift the phase of
 low frequencies, which SI-SDR punishes and SDR, with its 512-tap filter, forgives.
@@ -35,11 +35,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--models", nargs="*", default=["default", "small", "framewise", "snmf"])
-    parser.add_argument("--peers", nargs="*", default=["RNNoise", "WebRTC", "speexdsp", "noisereduce"])
+    parser.add_argument("--baselines", nargs="*", default=["RNNoise", "WebRTC", "speexdsp", "noisereduce"])
     options = parser.parse_args()
     remember_input_scores()
     print(f"| {' | '.join(HEADS)} |\n|---|" + "---|" * (len(HEADS) - 1))
-    systems: list[str | System] = [*options.models, *map(peer, options.peers)]
+    systems: list[str | System] = [*options.models, *map(peer, options.baselines)]
     for number, system in enumerate(systems):
         name = system if isinstance(system, str) else system.name
         overall = evaluate(options.manifest, options.output / name, model=system, split=options.split).summary[

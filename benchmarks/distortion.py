@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/distortion.py MANIFEST [--split test] [--models default small framewise snmf]
 
-Prints for each model the mean and the least SI-SDR and PESQ of the clean recordings of a split after enhancement, and
-by how much each of its noises is turned down (power of the whole recording, 30 s of it at most). "Clean" recordings
+Prints for each model mean and minimum of SI-SDR and PESQ for the clean recordings of a split after enhancement, and
+the attenuation of each of its noises (power of the whole recording, 30 s of it at most). "Clean" recordings
 have mains hum and rumble, which models take away: SI-SDR is also given with both signals freed of what is below 120 Hz.
 """
 
@@ -34,16 +34,16 @@ def main() -> None:
     paths = {row.noise_type: row.noise for row in rows if row.noise}
     noises = {kind: read_mono(Path(path), RATE_HZ)[: NOISE_SECONDS * RATE_HZ] for kind, path in sorted(paths.items())}
     models = {name: load_model(name) for name in options.models}
-    print("| model | SI-SDR, dB: mean / least | above 120 Hz | PESQ-WB |\n|---|---|---|---|")
+    print("| model | SI-SDR, dB: mean / minimum | above 120 Hz | PESQ-WB |\n|---|---|---|---|")
     for name, model in models.items():
         print(f"| {name} | {' | '.join(clean_scores(model, speech))} |")
-    print(f"\n| noise alone, turned down by dB | {' | '.join(models)} |\n|---|" + "---|" * len(models))
+    print(f"\n| noise, attenuation in dB | {' | '.join(models)} |\n|---|" + "---|" * len(models))
     for kind, noise in noises.items():
         print(f"| {kind} | {' | '.join(f'{attenuation_db(model, noise):.1f}' for model in models.values())} |")
 
 
 def clean_scores(model: Model, speech: list[np.ndarray]) -> list[str]:
-    """Return mean and least SI-SDR, SI-SDR above the rumble, and PESQ of clean recordings ``(samples,)``."""
+    """Return mean and minimum of SI-SDR, SI-SDR above the rumble, and PESQ of clean recordings ``(samples,)``."""
     pairs = [(clean, enhance(clean, RATE_HZ, model)) for clean in speech]
     above = [(without_rumble(clean), without_rumble(enhanced)) for clean, enhanced in pairs]
     scores = [
@@ -61,7 +61,7 @@ def without_rumble(samples: np.ndarray) -> np.ndarray:
 
 
 def attenuation_db(model: Model, noise: np.ndarray) -> float:
-    """Return by how much noise ``(samples,)`` is turned down."""
+    """Return the attenuation of noise ``(samples,)``."""
     powers = [np.square(samples, dtype=np.float64).mean() for samples in (noise, enhance(noise, RATE_HZ, model))]
     return float(10 * np.log10(powers[0] / max(powers[1], 1e-20)))
 

@@ -1,4 +1,4 @@
-"""Latency, real-time factor, memory and start-up of deepnmf and its peers, side by side on one core.
+"""Latency, real-time factor, memory and start-up of deepnmf and baselines on one core.
 
     pip install 'deepnmf[benchmark]'
     python benchmarks/speed.py [--model MODEL] [--long-hours 3] [-o benchmarks/speed.md]

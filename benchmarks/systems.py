@@ -1,4 +1,4 @@
-"""deepnmf and its peers behind one interface: mono frames of float32 in, frames of the same length out."""
+"""deepnmf and baselines behind one interface: mono frames of float32 in, frames of the same length out."""
 
 from __future__ import annotations
 

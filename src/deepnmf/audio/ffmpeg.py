@@ -105,7 +105,11 @@ class FfmpegDecoder:
         self.lost = f"truncated, {missing} bytes are missing" if missing else ""
         window = Window(stream.file, stream.tell(), stream.size or 0)
         options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
-        self._container: Any = av.open(window, options=options, metadata_errors="replace")
+        # From 19 on, tags that are not UTF-8 come with surrogates in any case; before, they would be errors.
+        lenient: dict[str, Any] = (
+            {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+        )
+        self._container: Any = av.open(window, options=options, **lenient)
         tracks = self._container.streams.audio
         if not tracks:
             raise InputError(f"{self._name}: not readable as audio (no sound in it, only pictures or text)")
@@ -239,7 +243,11 @@ class FfmpegDecoder:
 
     def _text(self) -> dict[str, str]:
         found = {**self._track.metadata, **self._container.metadata}
-        return {_TAGS[name.lower()]: text for name, text in found.items() if name.lower() in _TAGS and text}
+        return {_TAGS[name.lower()]: _printable(text) for name, text in found.items() if name.lower() in _TAGS and text}
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _opus_delay(codec: Any, samples: int) -> int:

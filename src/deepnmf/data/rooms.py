@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import fft
 
 from ..audio.files import find_audio, read_mono
 
@@ -87,6 +86,8 @@ def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
     >>> convolved(np.array([1.0, 0.0, 2.0]), np.array([1.0, 0.5])).round(6).tolist()
     [1.0, 0.5, 2.0]
     """
+    from scipy import fft  # here, as a light install has no SciPy
+
     size = fft.next_fast_len(len(samples) + len(response) - 1, real=True)
     spectrum = fft.rfft(samples, size) * fft.rfft(response, size)
     return np.asarray(fft.irfft(spectrum, size)[: len(samples)], samples.dtype)
