@@ -18,7 +18,8 @@ from deepnmf.data.mixing import load_mixture
 from deepnmf.data.prepare import prepare
 from deepnmf.dsp.stft import stack_context, stft
 from deepnmf.errors import DeepnmfError
-from deepnmf.training.pretrain import sample_frames
+from deepnmf.networks.kinds import configuration
+from deepnmf.training import pretrain
 from deepnmf.training.targets import phase_sensitive
 from helpers.signals import TinyCorpus
 
@@ -91,8 +92,9 @@ def test_an_epoch_visits_every_segment_once_in_an_order_of_its_seed(prepared: Pa
 
 
 def test_frames_for_pretraining_are_bounded(prepared: Path) -> None:
-    data = FeatureSet(prepared / "features", "train", 2, segment_frames=50)
-    assert sample_frames(data, "noise", 120, seed=0).shape == (2 * 257, 120)
+    config = configuration({"network": {"context": 2}, "snmf": {"max_frames": 120}})
+    dev = FeatureSet(prepared / "features", "dev", 2)
+    assert pretrain._sample(prepared / "features", dev, config, 1).shape == (2 * 257, 120)
 
 
 def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
