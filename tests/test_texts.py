@@ -1,12 +1,34 @@
-"""What holds for every text of the repository: references, one version."""
+"""What holds for every text of the repository: width of lines, references, one version."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from deepnmf._version import __version__
 from helpers import ROOT
+
+
+def pages() -> list[Path]:
+    """Return the Markdown files of the repository, built and ignored folders left out."""
+    ignored = {"build", "dist", "exp", "node_modules", "venv"}
+    ignored |= {"default.md", "small.md"}  # cards that are written anew with the models
+    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
+    return sorted(path for path in found if not ignored & {*path.parts} and path.parts[0][:1] != ".")
+
+
+def too_long(text: str) -> list[int]:
+    """Return the numbers of the lines above 120 columns; rows of tables and bare links cannot be broken."""
+    lines = enumerate(text.splitlines(), 1)
+    return [number for number, line in lines if len(line) > 120 and not re.match(r"\||\s*[-*]?\s*\S+$", line)]
+
+
+@pytest.mark.parametrize("page", pages(), ids=str)
+def test_no_line_is_above_120_columns(page: Path) -> None:
+    assert too_long((ROOT / page).read_text(encoding="utf-8")) == []
 
 
 def test_no_page_that_does_not_exist_is_referred_to() -> None:
