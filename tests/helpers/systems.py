@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from deepnmf.evaluation import System, evaluate
+from deepnmf.evaluation.items import Item
+from deepnmf.evaluation.partial_scores import Score
 
 RATE = 16000
 
@@ -36,3 +38,12 @@ SMOOTH = System("smooth", RATE, smooth)
 
 def run_slow(manifest: Path, output: Path) -> None:
     evaluate(manifest, output, model=System("slow", RATE, slow))
+
+
+def score_or_fail(item: Item, _: None) -> Score:
+    """Score an item, or fail as no code foresaw if its name is odd."""
+    return Score({"id": item.id}, 1 / (not item.id.startswith("odd")))
+
+
+def do_nothing(_: None) -> None:
+    """Warm nothing up."""
