@@ -113,7 +113,9 @@ def test_a_pattern_does_not_take_what_runs_have_written(enhance: Enhance, folder
         assert enhance(".", "-o", "out") == 0
     assert visible(folder) == ["clean.wav", "out", "x.wav", "x_enhanced.wav", "y.wav", "y_enhanced.wav"]
     assert visible(folder / "out") == ["x.wav", "y.wav"]
-    assert enhance("x_enhanced.wav") == 0  # asked for
+    assert enhance("out", "-o", "twice") == 0  # nothing but outputs: asked for
+    assert visible(folder / "twice") == ["x.wav", "y.wav"]
+    assert enhance("x_enhanced.wav") == 0
     assert (folder / "x_enhanced_enhanced.wav").exists()
 
 

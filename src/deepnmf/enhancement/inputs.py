@@ -71,24 +71,33 @@ def find_inputs(
     output : Path, optional
         Output folder, which is not searched if it lies in a folder that is.
     is_output : callable
-        Whether an earlier run wrote this file. Folders and patterns do not give such files, nor does a list that names
-        ``x.wav`` too, as the shell makes of a pattern, give its ``x_enhanced.wav``.
+        Whether an earlier run wrote this file. Folders and patterns do not give such files unless they hold nothing
+        else, nor does a list that names ``x.wav`` too, as the shell makes of a pattern, give its ``x_enhanced.wav``.
     """
     search = Search()
     listed = {_default_stem(Path(name)) for name in names}
     seen: set[str] = set()
     parents: dict[str, str] = {}
     for name in names:
-        for found in _matches(name, output, search):
-            if (key := _place(found.path, parents)) in seen:
-                continue
-            seen.add(key)
-            asked_for = found.path == Path(name) and found.path.with_suffix("") not in listed
-            if not asked_for and is_output(found.path):
-                search.left_out.append((found.path, EARLIER))
-            else:
-                search.inputs.append(found)
+        fresh = [found for found in _matches(name, output, search) if _is_new(found.path, seen, parents)]
+        earlier = [found for found in fresh if _is_unasked(found, name, listed) and is_output(found.path)]
+        if len(earlier) == len(fresh) > 0 and fresh[0].path != Path(name):
+            earlier = []  # a folder or pattern of nothing but outputs: they are what is asked for
+        search.left_out += [(found.path, EARLIER) for found in earlier]
+        left_out = set(earlier)
+        search.inputs += [found for found in fresh if found not in left_out]
     return search
+
+
+def _is_new(path: Path, seen: set[str], parents: dict[str, str]) -> bool:
+    place = _place(path, parents)
+    is_new = place not in seen
+    seen.add(place)
+    return is_new
+
+
+def _is_unasked(found: Input, name: str, listed: set[Path]) -> bool:
+    return found.path != Path(name) or found.path.with_suffix("") in listed
 
 
 def _place(path: Path, parents: dict[str, str]) -> str:
