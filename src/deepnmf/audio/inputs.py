@@ -153,6 +153,7 @@ def _stdin(name: str) -> ByteStream:
         raise InputError(f"{name}: stdin is closed; give a file")
     file = sys.stdin.buffer
     try:
+        os.set_blocking(file.fileno(), True)  # another program may have changed that
         seekable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):  # replaced by something that is no file
         seekable = False
