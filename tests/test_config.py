@@ -68,6 +68,7 @@ def test_overrides_lie_over_the_file_at_any_depth(tmp_path: Path) -> None:
         ("[train]\nexponent = 0.1", ["unknown key train.exponent, of version 0.1; it is train.eta now"]),
         ("[recurrent]\nunits = 8", ["unknown key recurrent.units, of version 0.1; it is network.units now"]),
         ('[train]\noptimiser = "adam"\neta = 0.1', ["train.eta has no effect with train.optimiser = adam"]),
+        ("[network]\nkind = [1]", ["network.kind must be one of deep-nmf", "[1]"]),
         ("[snmf]\nbeta = true", ["snmf.beta must be float, not True"]),
         ("[snmf]\nbeta = nan", ["snmf.beta must be finite"]),
         ("[features.stft]\nhop_ms = inf", ["features.stft.hop_ms must be finite"]),

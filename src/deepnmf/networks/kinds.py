@@ -148,7 +148,7 @@ def _with_kind(section: str, kind: str, values: dict[str, Any]) -> dict[str, Any
 
 
 def _kind(name: Any) -> type[Network]:
-    if name not in MODULES:
+    if not isinstance(name, str) or name not in MODULES:
         raise ConfigError(f"network.kind must be one of {', '.join(MODULES)}, not {name!r}")
     return KINDS[name]
 

@@ -84,8 +84,8 @@ def train_network(
     history = _resume(output, run, step)
     epochs = config.train.epochs if start.trained_arrays(config.network) else 0
     for epoch in range(len(history), epochs + 1):
-        error = _epoch(step, batches, epoch, epochs, output) if epoch else None
-        history.append({"error": error, "dev_sdr_db": _finite_score(step, dev, epoch, output)})
+        error = _epoch(step, batches, epoch, epochs, output, config) if epoch else None
+        history.append({"error": error, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
         _save(output, run, step, config, history)
         report(_line(epoch, epochs, **history[-1]))
     return output / BEST
@@ -160,7 +160,7 @@ def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: l
     save_tensors(output / CHECKPOINT, step.state_dict(), "checkpoint", {"run": run, "history": history})
 
 
-def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output: Path) -> float:
+def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output: Path, config: Config) -> float:
     """Run one pass over the data, in an order drawn by seed and epoch; return the mean error of a frame."""
     total, seen = 0.0, 0
     with Progress(f"epoch {epoch}/{epochs}", batches.epoch_frames, "frames", scaled=True, brief=True) as progress:
@@ -168,27 +168,28 @@ def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output
             try:
                 error, frames = step.step(batch)
             except Diverged as what:
-                raise _diverged(output, f"epoch {epoch}, batch {number}", what) from None
+                raise _diverged(output, f"epoch {epoch}, batch {number}", what, config) from None
             total += error
             seen += frames
             progress.update(frames, f"error {total / seen:.4f}")
     return total / seen
 
 
-def _diverged(output: Path, where: str, what: object) -> DeepnmfError:
+def _diverged(output: Path, where: str, what: object, config: Config) -> DeepnmfError:
+    rates = [f"train.{name}" for name in RATES if name in config.to_dict()["train"]]
     return DeepnmfError(
-        f"{output}: training diverged in {where}: {what}; the epochs before are kept. Train again with lower "
-        f"{', '.join(RATES)}, in another folder or after emptying this one"
+        f"{output}: training diverged in {where}: {what}; the epochs before are kept. Train again with a lower "
+        f"{' or '.join(rates)}, in another folder or after emptying this one"
     )
 
 
-RATES = ("train.eta", "train.dictionary_learning_rate", "train.weight_learning_rate")
+RATES = ("eta", "dictionary_learning_rate", "weight_learning_rate")
 
 
-def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path) -> float:
+def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path, config: Config) -> float:
     score = dev_score(step, dev)
     if not math.isfinite(score):
-        raise _diverged(output, f"epoch {epoch}", "the dev score is no number")
+        raise _diverged(output, f"epoch {epoch}", "the dev score is no number", config)
     return score
 
 
