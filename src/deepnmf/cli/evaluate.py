@@ -21,13 +21,13 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Rows of the manifest: train, dev or test.")] = "test",
     model: Annotated[str, typer.Option(help="Name or path of the model that enhances them.")] = "default",
     clean: Annotated[Path | None, typer.Option(help="Folder of clean files, to score --enhanced against.")] = None,
-    enhanced: Annotated[Path | None, typer.Option(help="Folder of files that any system enhanced.")] = None,
+    enhanced: Annotated[Path | None, typer.Option(help="Folder of files enhanced by any system.")] = None,
     noisy: Annotated[Path | None, typer.Option(help="Folder of the noisy files, for the improvement.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, one thread each.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Score only this many files, from the first.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first files.")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Score by this one only (repeat for more): si_sdr, sdr, stoi, estoi, pesq_wb."),
+        typer.Option(help="Metric to compute (repeatable): si_sdr, sdr, stoi, estoi, pesq_wb."),
     ] = None,
     save_audio: Annotated[bool, typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.")] = False,
 ) -> None:

@@ -17,9 +17,9 @@ def register(app: typer.Typer) -> None:
 
 def export(
     output: Annotated[Path, typer.Argument(help="ONNX file to write.")],
-    model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
+    model: Annotated[str, typer.Option(help="A bundled model, or a model file.")] = "default",
 ) -> None:
-    """Write a model as an ONNX graph for other languages: one hop of samples in, one out, states explicit."""
+    """Export a model as an ONNX graph: one hop of samples in, one out, explicit states."""
     if output.suffix.lower() != ".onnx":
         raise DeepnmfError(f"{output}: models are exported as ONNX; give a name that ends in .onnx")
     from ..export.onnx import delay, export_onnx, state_shapes

@@ -15,18 +15,18 @@ def register(app: typer.Typer) -> None:
 
 
 def live(
-    model: Annotated[str, typer.Option(help="A model of the package, or a model file.")] = "default",
+    model: Annotated[str, typer.Option(help="A bundled model, or a model file.")] = "default",
     rate_hz: Annotated[int, typer.Option(help="Sampling rate of the devices.")] = 48000,
     channels: Annotated[int, typer.Option(help="Channels of both devices.", min=1)] = 1,
     block_ms: Annotated[float, typer.Option(help="Length of the blocks that the device delivers.", min=1)] = 10.0,
     input_device: Annotated[str | None, typer.Option(help="Number or name. [default: the system's]")] = None,
     output_device: Annotated[str | None, typer.Option(help="Number or name. [default: the system's]")] = None,
     max_attenuation_db: Annotated[
-        float | None, typer.Option(help="Turn nothing down by more than this. [default: no limit]", min=0)
+        float | None, typer.Option(help="Maximum attenuation. [default: no limit]", min=0)
     ] = None,
-    list_devices: Annotated[bool, typer.Option("--list-devices", help="List the devices and end.")] = False,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="List the devices and exit.")] = False,
 ) -> None:
-    """Enhance the microphone and play it at once; w switches between enhanced and not, q ends it."""
+    """Enhance the microphone signal in real time; w toggles between enhanced and dry, q quits."""
     one_thread_per_worker()
     from ..enhancement.live import list_audio_devices, run_live
     from ..model import load_model

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    experiment: Annotated[Path, typer.Argument(help="An experiment, a model file, or a model of the package.")],
+    experiment: Annotated[Path, typer.Argument(help="An experiment, a model file, or a bundled model.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")],
     scores: Annotated[
         Path | None, typer.Option(help="Folder that `deepnmf evaluate` wrote; EXPERIMENT/test by default.")

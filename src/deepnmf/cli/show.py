@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    model: Annotated[str, typer.Argument(help="A model of the package, a model file, or an experiment.")] = "default",
+    model: Annotated[str, typer.Argument(help="A bundled model, a model file, or an experiment.")] = "default",
     plot: Annotated[Path | None, typer.Option(help="Picture of the atoms to write, such as atoms.png.")] = None,
 ) -> None:
     """Print a model's card: its score and limitations, what it is and costs, where it came from, and its atoms."""

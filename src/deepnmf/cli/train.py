@@ -19,17 +19,17 @@ Noise = Annotated[Path | None, typer.Option(help="Folder of noise, searched recu
 Noisy = Annotated[Path | None, typer.Option(help="Folder of noisy recordings (with --clean, instead of mixing).")]
 Clean = Annotated[Path | None, typer.Option(help="Folder of their clean versions, at the same relative paths.")]
 CorpusName = Annotated[
-    str | None, typer.Option("--corpus", metavar="NAME", help=f"A known corpus: {', '.join(NAMES)}.")
+    str | None, typer.Option("--corpus", metavar="NAME", help=f"A supported corpus: {', '.join(NAMES)}.")
 ]
 Roots = Annotated[
-    list[Path] | None, typer.Option("--root", help="Folder of the corpus; once more for its noise, if that is apart.")
+    list[Path] | None, typer.Option("--root", help="Folder of the corpus; repeat for a separate noise folder.")
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with what differs from the defaults.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of non-default settings.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as network.layers=25.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
-Threads = Annotated[int, typer.Option(min=1, help="Processor threads; more than one pays only on an idle machine.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads; more than one is useful only on an idle machine.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def prepare(
     settings: Settings = None,
     seed: Seed = None,
 ) -> None:
-    """Write the manifest: which speech is mixed with which noise, where and how loud, in which split."""
+    """Write the manifest of mixtures: speech, noise, offset, SNR and split."""
     from ..data import prepare as preparation
     from ..data.corpora import catalogue
 
@@ -79,7 +79,7 @@ def prepare(
 
 
 def features(
-    manifest: Annotated[Path, typer.Argument(help="What `deepnmf prepare` wrote.")],
+    manifest: Annotated[Path, typer.Argument(help="Output of `deepnmf prepare`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the feature shards.")],
     config: ConfigFile = None,
     settings: Settings = None,
@@ -97,7 +97,7 @@ def features(
 
 
 def pretrain(
-    features: Annotated[Path, typer.Argument(help="What `deepnmf features` wrote.")],
+    features: Annotated[Path, typer.Argument(help="Output of `deepnmf features`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Dictionary file to write (.safetensors).")],
     config: ConfigFile = None,
     settings: Settings = None,
@@ -123,10 +123,10 @@ def train(
     root: Roots = None,
     manifest: Annotated[Path | None, typer.Option(help="A manifest, instead of folders.")] = None,
     features: Annotated[
-        Path | None, typer.Option(help="What `deepnmf features` wrote: run the last stage alone.")
+        Path | None, typer.Option(help="Output of `deepnmf features`, to run the last stage only.")
     ] = None,
     dictionary: Annotated[
-        Path | None, typer.Option(help="With --features: what `deepnmf pretrain` wrote, for kinds that start from it.")
+        Path | None, typer.Option(help="With --features: output of `deepnmf pretrain`, for kinds that need it.")
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -134,19 +134,17 @@ def train(
         str | None, typer.Option(metavar="NAME", help=f"Kind of network: {', '.join(KINDS)}; deep-nmf by default.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of training.")] = None,
-    layers: Annotated[int | None, typer.Option(help="K, the layers before the output.")] = None,
+    layers: Annotated[int | None, typer.Option(help="K, the number of layers before the output.")] = None,
     trained_layers: Annotated[
-        int | None, typer.Option(help="deep-nmf: C, the layers trained, from the output back.")
+        int | None, typer.Option(help="deep-nmf: C, the number of trained layers, counted from the output.")
     ] = None,
-    context: Annotated[int | None, typer.Option(help="T, the frames of an observation.")] = None,
-    optimiser: Annotated[
-        str | None, typer.Option(help="Of non-negative weights, where there are some: multiplicative or adam.")
-    ] = None,
+    context: Annotated[int | None, typer.Option(help="T, the number of stacked frames.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="For non-negative weights: multiplicative or adam.")] = None,
     seed: Seed = None,
     device: Annotated[str, typer.Option(help="Torch device, such as cuda.")] = "cpu",
     threads: Threads = 1,
 ) -> None:
-    """Train on your own recordings: every stage that is not yet done, resuming where an earlier run stopped."""
+    """Train on your own recordings: run all stages that are not complete, and resume interrupted ones."""
     _limit_threads(threads)
     from ..training import experiment
 
