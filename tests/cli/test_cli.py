@@ -142,7 +142,7 @@ def test_a_mistyped_folder_does_not_keep_the_right_one_out(tmp_path: Path, tiny_
         "1",
         "--layers",
         "1",
-        "--trained",
+        "--trained-layers",
         "2",
         "--set",
         "snmf.iterations=2",
