@@ -1,0 +1,140 @@
+"""Go on training from a model, on the corpus that corpus.py wrote, with the weights averaged.
+
+    python recipes/open/package_models/continue_training.py exp/package_models --start default --frames 25e6 \
+        -o exp/package_models/default
+
+The experiment's folder has ``manifest.jsonl`` and ``features/``. Steps rise to the highest one and fall to zero along a
+cosine. After each epoch the weights and their exponential average are scored on dev; ``best.safetensors`` has the best
+of all. A run that was stopped goes on from its last whole epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepnmf.artifacts import load_tensors, save_tensors
+from deepnmf.config import overlaid
+from deepnmf.data.features import FeatureSet
+from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.kinds import Config, changed_settings, configuration, kind_of
+from deepnmf.training.batches import DynamicBatches
+from deepnmf.training.loop import dev_score
+from deepnmf.training.step import TrainingStep
+
+DECAY = 0.999
+"""Share of the average that is kept at an update."""
+BEST, CHECKPOINT = "best.safetensors", "checkpoint.safetensors"
+
+
+def main() -> None:
+    """Train, epoch by epoch."""
+    options = parsed()
+    model = load_model(options.start)
+    config = settings(model, options)
+    train: Any = config.train
+    batches = DynamicBatches(options.experiment / "manifest.jsonl", config, train.batch_segments)
+    updates = config.train.epochs * -(-batches.epoch_frames // batches.batch_frames)
+    step = TrainingStep(model.network, config, updates)
+    run = Run(step, config, options.output, {"started_from": model.metadata["sha256"], "config": config.to_dict()})
+    dev = FeatureSet(options.experiment / "features", "dev", 1)
+    for epoch in range(run.resume() + 1, config.train.epochs + 1):
+        for batch in batches.epoch(epoch):
+            step.step(batch)
+            run.average()
+        print(run.score(dev), flush=True)
+
+
+def parsed() -> argparse.Namespace:
+    """Return the options."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--start", default="default", help="model of the package, or a model file")
+    parser.add_argument("--frames", type=float, default=25e6)
+    parser.add_argument("--epoch-frames", type=float, default=1.2e6)
+    parser.add_argument("--rate", type=float, default=0.003, help="highest step")
+    parser.add_argument("--dictionary-rate", type=float, default=0.01, help="the same in log W of the dictionaries")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def settings(model: Model, options: argparse.Namespace) -> Config:
+    """Return the settings of the run: those that the model was trained by, but for the options."""
+    train = {
+        "epochs": max(1, round(options.frames / options.epoch_frames)),
+        "epoch_frames": int(options.epoch_frames),
+        "weight_learning_rate": options.rate,
+        "dictionary_learning_rate": options.dictionary_rate,
+        "seed": options.seed,
+    }
+    values: dict[str, dict[str, Any]] = {"network": {"kind": kind_of(model.network)}}
+    for name, value in changed_settings(model.metadata["config"]).items():
+        section, _, key = name.partition(".")
+        values.setdefault(section, {})[key] = value
+    return configuration(overlaid(values, {"train": train}), options.start)
+
+
+class Run:
+    """What a run writes, and the average of its weights."""
+
+    def __init__(self, step: TrainingStep, config: Config, output: Path, record: dict[str, Any]) -> None:
+        self._step, self._features, self._output = step, config.features, output
+        self._record: dict[str, Any] = {**record, "history": []}
+        self._average = [weight.detach().clone() for weight in step.module.parameters()]
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the average towards the present weights."""
+        for mean, weight in zip(self._average, self._step.module.parameters(), strict=True):
+            mean.lerp_(weight, 1 - DECAY)
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for mean, weight in zip(self._average, self._step.module.parameters(), strict=True):
+            present = weight.clone()
+            weight.copy_(mean)
+            mean.copy_(present)
+
+    def score(self, dev: FeatureSet) -> str:
+        """Score both sets of weights, keep what is the best so far, and return a line for the log."""
+        history = self._record["history"]
+        best = max((entry["dev_sdr_db"] for entry in history), default=-np.inf)
+        present = dev_score(self._step, dev)
+        if present > best:
+            self._keep(present)
+        self._swap()
+        averaged = dev_score(self._step, dev)
+        if averaged > max(best, present):
+            self._keep(averaged)
+        self._swap()
+        history.append({"error": None, "dev_sdr_db": max(present, averaged)})
+        self._checkpoint()
+        return f"epoch {len(history)}: dev {present:.3f} dB, averaged {averaged:.3f} dB"
+
+    def _keep(self, dev_sdr_db: float) -> None:
+        history = [*self._record["history"], {"error": None, "dev_sdr_db": dev_sdr_db}]
+        record = {**self._record, "history": history}
+        save_model(self._output / BEST, Model(self._step.to_numpy(), self._features, record))
+
+    def _checkpoint(self) -> None:
+        average = {f"average.{number:03d}": mean.numpy() for number, mean in enumerate(self._average)}
+        save_tensors(self._output / CHECKPOINT, self._step.state_dict() | average, "checkpoint", self._record)
+
+    def resume(self) -> int:
+        """Take up an earlier run, if there is one; return its epochs."""
+        if not (self._output / CHECKPOINT).exists():
+            return 0
+        tensors, self._record = load_tensors(self._output / CHECKPOINT, "checkpoint")
+        for number, mean in enumerate(self._average):
+            mean.copy_(torch.tensor(tensors[f"average.{number:03d}"]))
+        self._step.load_state_dict({name: tensors[name] for name in tensors if not name.startswith("average.")})
+        return len(self._record["history"])
+
+
+if __name__ == "__main__":
+    main()

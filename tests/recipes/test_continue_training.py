@@ -1,0 +1,67 @@
+"""Going on from a model: other weights of the same sizes, and a stopped run ends with the same bytes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from deepnmf.data.features import features
+from deepnmf.data.prepare import MANIFEST, prepare
+from deepnmf.model import load_model
+from helpers import ROOT
+from helpers.signals import TinyCorpus
+
+SCRIPT = ROOT / "recipes" / "open" / "package_models" / "continue_training.py"
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("continue_training", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def experiment(tiny_corpus: TinyCorpus, tmp_path: Path) -> Path:
+    prepare(tmp_path, tiny_corpus.speech, tiny_corpus.noise)
+    features(tmp_path / MANIFEST, tmp_path / "features")
+    return tmp_path
+
+
+def run(script: ModuleType, experiment: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    words = "--start", "small", "-o", str(output), "--frames", "4800", "--epoch-frames", "2400"
+    monkeypatch.setattr(sys, "argv", ["continue_training.py", str(experiment), *words])
+    script.main()
+    return {path.name: path.read_bytes() for path in output.iterdir()}
+
+
+def test_a_model_goes_on_and_a_stopped_run_ends_with_the_same_bytes(
+    script: ModuleType, experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = run(script, experiment, experiment / "whole", monkeypatch)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1", "epoch 2"]
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.print", stop)  # after the first epoch
+        with pytest.raises(KeyboardInterrupt):
+            run(script, experiment, experiment / "stopped", patched)
+    assert run(script, experiment, experiment / "stopped", monkeypatch) == expected
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+    start, found = load_model("small"), load_model(experiment / "whole")
+    assert found.metadata["started_from"] == start.metadata["sha256"]
+    before, after = start.network.arrays(), found.network.arrays()
+    assert {name: array.shape for name, array in before.items()} == {name: a.shape for name, a in after.items()}
+    assert not np.array_equal(before["output"], after["output"])
