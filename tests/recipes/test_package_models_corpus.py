@@ -36,14 +36,20 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("corpus", SCRIPT)
+def loaded(path: Path) -> ModuleType:
+    """Return a script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    monkeypatch.syspath_prepend(SCRIPT.parent)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    module = loaded(SCRIPT)
     monkeypatch.setattr(module, "CLIP_SECONDS", 1)
     monkeypatch.setattr(module, "MAKERS", {kind: (make, 2) for kind, (make, _) in module.MAKERS.items()})
     return module
@@ -136,3 +142,13 @@ def test_sources_give_licence_and_hash_of_what_is_trained_on(
         digest = hashlib.sha256((data / path).read_bytes()).hexdigest()
         assert digest.startswith(sources[path]["sha256"])
         assert (sources[path]["licence"], len(sources[path]["sha256"])) == ("free", 16)
+
+
+def test_the_package_names_the_authors_that_licences_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    loaded(SCRIPT.parent / "attribution.py").main()
+    page = capsys.readouterr().out
+    assert page == (ROOT / "src" / "deepnmf" / "models" / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    for name in ("V. Panayotov", "K. J. Piczak", "Maxim Topal", "University of York", "InspectorJ", "klankbeeld"):
+        assert name in page
+    for wrong in ("http", "freesound.org/", "[", "()", ", ,"):
+        assert wrong not in page
