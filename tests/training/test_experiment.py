@@ -236,7 +236,7 @@ def test_bad_recordings_are_named_and_the_others_used(tiny_corpus: TinyCorpus, t
         (["--manifest", "missing.jsonl"], "missing.jsonl: cannot read the manifest"),
         (["--speech", "empty", "--noise", "empty", "--set", "network.depth=3"], "unknown key network.depth"),
         (["--speech", "empty", "--noise", "empty", "--set", "depth"], "SECTION.KEY=VALUE"),
-        (["--dictionary", "missing", "--features", "missing"], "missing: no such dictionary file"),
+        (["--dictionary", "missing", "--features", "missing"], "missing/features.json: cannot read"),
     ],
 )
 def test_bad_arguments_give_one_clear_line(arguments: list[str], message: str, tmp_path: Path) -> None:

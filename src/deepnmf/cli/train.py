@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..data.corpora import NAMES
-from ..errors import DeepnmfError, InputError
+from ..errors import DeepnmfError, InputError, require
 from ..networks.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def train(
 ) -> None:
     """Train on your own recordings: run all stages that are not complete, and resume interrupted ones."""
     _limit_threads(threads)
+    require("training", "torch")
     from ..training import experiment
 
     direct = {

@@ -16,7 +16,6 @@ from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
 from ..nmf.sparse_nmf import SparseNMF
 from ..progress import Progress
-from .batches import DynamicBatches
 
 SEGMENT_FRAMES = 50
 """Short, so that the frames that are drawn come from many recordings."""
@@ -87,6 +86,8 @@ def _sample(features: Path, dev: FeatureSet, config: Config, signal: int) -> np.
         data = FeatureSet(features, "train", context, SEGMENT_FRAMES)
         order = np.random.default_rng(seed).permutation(len(data.segments))
         return _first((data.stacked(data.segments[i], ("speech", "noise")[signal]) for i in order), limit)
+    from .batches import DynamicBatches  # whose filters need SciPy
+
     batches = DynamicBatches(dev.recordings, config, segments=1)
     examples = (example for batch in batches.epoch(0) for example in batch)
     return _first((example[1 + signal][0] for example in examples), limit)
