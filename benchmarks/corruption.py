@@ -34,7 +34,7 @@ from deepnmf.evaluation import evaluate, read_evaluation
 from deepnmf.evaluation.folder import check_table
 from deepnmf.evaluation.partial_scores import read_partial_scores
 from deepnmf.nmf.dictionary import load_dictionary
-from deepnmf.verify import verify
+from deepnmf.training.verify import verify
 
 RATE_HZ = 16000
 SETTINGS = ("snmf.speech_atoms=4", "snmf.noise_atoms=3", "snmf.iterations=5")

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from .artifacts import save_tensors
+from .artifacts.records import check_best, check_provenance, read_features
+from .artifacts.schema import Shapes, check_arrays, check_numbers, shown
+from .artifacts.tensor_file import about, open_tensors
 from .config import FeatureConfig, to_dict
 from .errors import DeepnmfError
 from .networks.base import Estimator, Network
 from .networks.kinds import KINDS as KINDS
 from .networks.kinds import kind_of as kind_of
-from .records import check_best, check_provenance, read_features
-from .schema import Shapes, check_arrays, check_numbers, shown
-from .tensor_file import about, open_tensors
 
 DEFAULT_MODEL = "default"
 BEST = "best.safetensors"

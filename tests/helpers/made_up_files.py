@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from deepnmf import tensor_file
-from deepnmf.tensor_file import canonical, open_tensors, serialise
+from deepnmf.artifacts import tensor_file
+from deepnmf.artifacts.tensor_file import canonical, open_tensors, serialise
 
 DEEP: Any = json.loads("[" * 200 + "]" * 200)
 ODD_VALUES: tuple[Any, ...] = (

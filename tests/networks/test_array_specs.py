@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from deepnmf.artifacts.schema import Shapes, check_numbers, check_shapes
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import KINDS
 from deepnmf.networks.base import Network
-from deepnmf.schema import Shapes, check_numbers, check_shapes
 from helpers.networks import F, untrained
 
 

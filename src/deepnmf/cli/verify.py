@@ -20,7 +20,7 @@ def verify(
 ) -> None:
     """Check every artifact below a folder; exit with 1 if one is damaged."""
     from ..errors import printable
-    from ..verify import verify
+    from ..training.verify import verify
 
     found = verify(folder)
     for problem in found.problems:

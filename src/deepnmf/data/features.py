@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..artifacts import file_hash, read_json, write_json
+from ..artifacts.records import read_features
+from ..artifacts.tensor_file import about
 from ..config import FeatureConfig, difference, to_dict
 from ..dsp.stft import stack_context
 from ..errors import DeepnmfError
 from ..progress import Progress
-from ..records import read_features
-from ..tensor_file import about
 from .manifest import MixtureEntry, read_manifest
 from .pieces import Position, feature_pieces
 from .shards import SIGNALS, open_shard, write_shard

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..artifacts import read_json, write_text
+from ..artifacts.schema import NumberSpec, shown
+from ..artifacts.strict_json import parse_json
 from ..errors import DeepnmfError, InputError
-from ..schema import NumberSpec, shown
-from ..strict_json import parse_json
 
 Split = Literal["train", "dev", "test"]
 MANIFEST, CORPUS = "manifest.jsonl", "corpus.json"

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import save_tensors
+from ..artifacts.schema import ArraySpec, Shapes, check_arrays
+from ..artifacts.tensor_file import TensorFile, about, open_tensors
 from ..errors import DeepnmfError
-from ..schema import ArraySpec, Shapes, check_arrays
-from ..tensor_file import TensorFile, about, open_tensors
 from .pieces import Piece, Position
 
 SHARD_FRAMES = 32_768

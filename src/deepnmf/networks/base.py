@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from ..artifacts.schema import ArraySpec, NumberSpec, Shapes
 from ..config import FeatureConfig, NetworkConfig, TrainConfig
 from ..dsp.arrays import Array
 from ..dsp.stft import stack_context
 from ..errors import DeepnmfError
-from ..schema import ArraySpec, NumberSpec, Shapes
 
 if TYPE_CHECKING:
     from typing_extensions import Self

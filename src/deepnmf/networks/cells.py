@@ -9,8 +9,8 @@ from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
+from ..artifacts.schema import ArraySpec
 from ..dsp.arrays import sigmoid
-from ..schema import ArraySpec
 
 State: TypeAlias = tuple[np.ndarray, ...]
 """What a layer remembers: vectors of its units for each of B streams, ``(U, B)``; the first is its output."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..artifacts.records import read_features
+from ..artifacts.schema import ArraySpec, Shapes, check_arrays
+from ..artifacts.tensor_file import about, open_tensors
 from ..config import FeatureConfig, SnmfConfig, from_dict
-from ..records import read_features
-from ..schema import ArraySpec, Shapes, check_arrays
-from ..tensor_file import about, open_tensors
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 from .._version import __version__
 from ..artifacts import read_json
+from ..artifacts.records import read_features
+from ..artifacts.tensor_file import about
 from ..config import FeatureConfig, difference, to_dict
 from ..errors import ConfigError, InputError
 from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
-from ..records import read_features
-from ..tensor_file import about
 
 Run: TypeAlias = dict[str, Any]
 """What identifies a run: configuration, seed, hashes of its inputs."""

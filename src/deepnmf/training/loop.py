@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..artifacts import save_tensors
+from ..artifacts.records import check_run
+from ..artifacts.schema import ArraySpec, check_arrays
+from ..artifacts.tensor_file import about, open_tensors
 from ..config import difference
 from ..data.features import FeatureSet
 from ..errors import DeepnmfError, InputError
 from ..model import Model, save_model
 from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
-from ..records import check_run
-from ..schema import ArraySpec, check_arrays
-from ..tensor_file import about, open_tensors
 from .batches import Batches, DynamicBatches, StoredBatches
 from .experiment import BEST
 from .inputs import Run, check_inputs

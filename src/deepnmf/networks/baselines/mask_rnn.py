@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...artifacts.schema import RECURRENT_LAYERS, ArraySpec, NumberSpec, Shapes
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import sigmoid
 from ...dsp.bands import band_pooling
-from ...schema import RECURRENT_LAYERS, ArraySpec, NumberSpec, Shapes
 from ..base import Network
 from ..cells import GRU, LSTM, Cell, CellStack, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer

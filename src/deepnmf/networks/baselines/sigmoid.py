@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...artifacts.schema import LAYERS, ArraySpec, NumberSpec, Shapes, context_of, parameter_sets
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array, sigmoid
-from ...schema import LAYERS, ArraySpec, NumberSpec, Shapes, context_of, parameter_sets
 from ..base import FramewiseNetwork
 from ..layers import Layer, random_layer, standardised_logs
 from ..settings import SignedTraining, UnitsConfig

@@ -13,12 +13,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...artifacts.schema import (
+    ATOMS,
+    BETA,
+    LAYERS_LIMIT,
+    SPARSITY,
+    ArraySpec,
+    NumberSpec,
+    Shapes,
+    check_speech_atoms,
+    context_of,
+)
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array
 from ...dsp.stft import stack_context
 from ...errors import InputError
 from ...nmf.updates import update_activations, wiener_mask
-from ...schema import ATOMS, BETA, LAYERS_LIMIT, SPARSITY, ArraySpec, NumberSpec, Shapes, check_speech_atoms, context_of
 from ..base import FramewiseNetwork
 from ..settings import DeepNMFConfig, DeepNMFTraining
 from .unfold import unfold

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...artifacts.schema import (
+    ATOMS,
+    LAYERS,
+    ArraySpec,
+    NumberSpec,
+    Shapes,
+    check_speech_atoms,
+    context_of,
+    parameter_sets,
+)
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array
 from ...nmf.updates import wiener_mask
-from ...schema import ATOMS, LAYERS, ArraySpec, NumberSpec, Shapes, check_speech_atoms, context_of, parameter_sets
 from ..base import FramewiseNetwork
 from ..settings import LayeredConfig, SparseCodingTraining
 from .unfold import layer_parameters, unfold

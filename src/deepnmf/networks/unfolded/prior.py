@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ...artifacts.schema import ArraySpec, Shapes
 from ...config import StftSpec
 from ...dsp.arrays import softplus
 from ...dsp.bands import band_pooling
 from ...errors import DeepnmfError
-from ...schema import ArraySpec, Shapes
 from ..cells import LSTM, CellStack, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer
 from ..settings import RecurrentDeepNMFConfig

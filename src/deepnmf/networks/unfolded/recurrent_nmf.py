@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...config import FeatureConfig, NetworkConfig, TrainConfig
-from ...dsp.arrays import epsilon
-from ...nmf.updates import wiener_mask
-from ...schema import (
+from ...artifacts.schema import (
     ATOMS,
     BETA,
     LAYERS_LIMIT,
@@ -28,6 +25,9 @@ from ...schema import (
     Shapes,
     check_speech_atoms,
 )
+from ...config import FeatureConfig, NetworkConfig, TrainConfig
+from ...dsp.arrays import epsilon
+from ...nmf.updates import wiener_mask
 from ..base import Network
 from ..settings import RecurrentDeepNMFConfig, RecurrentDeepNMFTraining
 from .deep_nmf import activations_by_layer, infer

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DeepnmfError
+from ..errors import DeepnmfError
 
 LAYERS_LIMIT = 1000
 """Most layers that a network from a file may have: more would run for ever."""

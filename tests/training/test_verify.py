@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deepnmf.errors import DeepnmfError
-from deepnmf.verify import verify
+from deepnmf.training.verify import verify
 from helpers import ROOT
 from helpers.enhance_cli import run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import FeatureConfig, from_dict
-from .errors import DeepnmfError
+from ..config import FeatureConfig, from_dict
+from ..errors import DeepnmfError
 from .schema import LAYERS_LIMIT, NumberSpec, shown
 
 PREPARE_SETTINGS = frozenset({"copies", "snr_db_low", "snr_db_high"})

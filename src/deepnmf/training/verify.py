@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .artifacts import read_json
-from .data.decoded import read_index
-from .data.features import read_record
-from .data.manifest import CORPUS, MANIFEST, read_manifest
-from .data.shards import open_shard
-from .errors import DeepnmfError, InputError
-from .evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
-from .evaluation.partial_scores import PARTIAL_SCORES, read_partial_scores
-from .model import BEST, load_model
-from .nmf.dictionary import load_dictionary
-from .records import read_features
-from .schema import ArraySpec, Shapes, check_arrays, shown
-from .tensor_file import about, open_tensors
+from ..artifacts import read_json
+from ..artifacts.records import read_features
+from ..artifacts.schema import ArraySpec, Shapes, check_arrays, shown
+from ..artifacts.tensor_file import about, open_tensors
+from ..data.decoded import read_index
+from ..data.features import read_record
+from ..data.manifest import CORPUS, MANIFEST, read_manifest
+from ..data.shards import open_shard
+from ..errors import DeepnmfError, InputError
+from ..evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
+from ..evaluation.partial_scores import PARTIAL_SCORES, read_partial_scores
+from ..model import BEST, load_model
+from ..nmf.dictionary import load_dictionary
 
 NAMED_KINDS = {
     BEST: "model",

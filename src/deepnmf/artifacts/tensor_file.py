@@ -2,7 +2,7 @@
 
 The order of the checks matters: size and depth of the header, names, types, shapes and places of the arrays, and the
 checksum, all before an array is copied. A checksum shows damage; whether the arrays make sense is for
-:func:`deepnmf.schema.check_arrays` and the description of the file's kind. We read the header ourselves rather than by
+:func:`.check_arrays` and the description of the file's kind. The header is read here rather than by
 `safetensors.safe_open`, which has no bound on names and metadata, takes names that are there twice, and copies every
 array that is hashed; a test compares the two readers.
 """
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .errors import DeepnmfError
+from ..errors import DeepnmfError
 from .schema import shown
 from .strict_json import parse_json
 

@@ -121,7 +121,7 @@ def test_foreign_metadata_under_our_key_is_refused(tmp_path: Path, text: str) ->
 
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("deepnmf.tensor_file.FORMAT_VERSION", 2)
+        patch.setattr("deepnmf.artifacts.tensor_file.FORMAT_VERSION", 2)
         save_tensors(tmp_path / "f", TENSORS, "model", {})
     with pytest.raises(DeepnmfError, match="upgrade deepnmf"):
         load_tensors(tmp_path / "f", "model")
