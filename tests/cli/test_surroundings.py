@@ -197,6 +197,8 @@ def test_an_error_that_nobody_expected_stays_with_its_file(
         ("enhance a.wav --strength=3", "--max-attenuation-db"),
         ("enhance a.wav --force", "--skip-existing"),
         ("enhance -r .", "leave it out"),
+        ("enhance a.wav --mask-out gains.npy", "--output-mask"),
+        ("enhance --mask-out=gains.npy a.wav", "--output-mask"),
     ],
 )
 @pytest.mark.usefixtures("folder")

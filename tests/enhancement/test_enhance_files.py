@@ -236,7 +236,7 @@ def test_the_gains_written_are_the_gains_applied(enhance: Enhance, tmp_path: Pat
     from deepnmf.enhancement.enhancer import spec_at_rate
 
     audio.write(tmp_path / "x.wav", noise(2, 200000), 48000, "FLOAT")
-    assert enhance("x.wav", "--mask-out", "m.npy", "--channels", channels) == 0
+    assert enhance("x.wav", "--output-mask", "m.npy", "--channels", channels) == 0
     gains = np.load(tmp_path / "m.npy")
     gains = np.moveaxis(gains, 0, -1)  # (F, N) or (channels, F, N)
     spec = spec_at_rate(small_model().features.stft, 48000)

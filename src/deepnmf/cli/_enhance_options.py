@@ -64,7 +64,7 @@ NoiseProfile = Annotated[
 ProfileUse = Annotated[ProfileMode, typer.Option(help="Add the profile to the model's noise atoms, or replace them.")]
 Adapt = Annotated[bool, typer.Option("--adapt", help="Adapt to the noise in the pauses of each recording.")]
 OutputNoise = Annotated[Path | None, typer.Option(help="Also write the removed signal; one input only.")]
-MaskOut = Annotated[Path | None, typer.Option(help="Also write the gains as .npy; one input only.")]
+OutputMask = Annotated[Path | None, typer.Option(help="Also write the gains as .npy; one input only.")]
 Plot = Annotated[Path | None, typer.Option(help="Also plot spectrograms before and after, and gains; one input only.")]
 OutputFormat = Annotated[str | None, typer.Option(help="Format of the outputs, such as flac. [default: the input's]")]
 OutputSubtype = Annotated[

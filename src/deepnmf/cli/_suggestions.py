@@ -14,6 +14,7 @@ ENHANCE_OPTIONS = {
     **dict.fromkeys(("--strength", "--amount", "--attenuation", "--aggressiveness", "--reduction"), STRENGTH),
     **dict.fromkeys(("--force", "--overwrite", "-f", "-y"), FORCE),
     **dict.fromkeys(("--recursive", "-r", "-R"), "leave it out: folders are searched with all that is below them"),
+    "--mask-out": "its name is --output-mask",
 }
 
 

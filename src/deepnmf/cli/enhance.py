@@ -23,12 +23,12 @@ from ._enhance_options import (
     Inputs,
     Jobs,
     Json,
-    MaskOut,
     MaxAttenuationDb,
     ModelName,
     NoiseProfile,
     Output,
     OutputFormat,
+    OutputMask,
     OutputNoise,
     OutputSubtype,
     Plot,
@@ -68,7 +68,7 @@ def enhance(
     profile_mode: ProfileUse = ProfileMode.ADD,
     adapt: Adapt = False,
     output_noise: OutputNoise = None,
-    mask_out: MaskOut = None,
+    output_mask: OutputMask = None,
     plot: Plot = None,
     output_format: OutputFormat = None,
     output_subtype: OutputSubtype = None,
@@ -97,7 +97,7 @@ def enhance(
 
     subtype = output_subtype.upper() if output_subtype else None
     independent = channels is Channels.INDEPENDENT
-    options = FileOptions(max_attenuation_db, independent, subtype, output_noise, mask_out, plot, salvage)
+    options = FileOptions(max_attenuation_db, independent, subtype, output_noise, output_mask, plot, salvage)
     profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
     load = functools.partial(set_up_model, model, profile, device)
     names = _names(inputs or [], files_from)

@@ -94,7 +94,7 @@ class Batch:
             If another run is writing one of the outputs, or there is more than one job for the outputs of a single one.
         """
         if len(jobs) > 1 and self._outputs_beside():
-            raise DeepnmfError("--output-noise, --mask-out and --plot are for one input file; give one")
+            raise DeepnmfError("--output-noise, --output-mask and --plot are for one input file; give one")
         records.lock((job.root, job.target) for job in jobs)
 
         def work(job: Job, progress: Progress) -> list[str]:
