@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -87,6 +88,31 @@ def test_a_second_format_chunk_in_the_samples_is_sound(tmp_path: Path) -> None:
 
 
 CUTS = ["WAV", "FLAC", "AIFF", "AU", "CAF", "W64", "OGG", "MP3"]
+
+
+@pytest.mark.parametrize("container", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3"])
+def test_the_first_bytes_of_a_file_are_a_line_or_a_sound(container: str, tmp_path: Path) -> None:
+    """No header is long enough: whatever ends within one is named."""
+    data = encoded(stereo(), container)
+    for count in (*range(1, 80), len(data) // 3):
+        (tmp_path / "x").write_bytes(data[:count])
+        for salvage in (False, True):
+            with contextlib.suppress(DeepnmfError):
+                samples_of(tmp_path / "x", salvage=salvage)
+
+
+def test_what_precedes_the_damage_is_salvaged_to_the_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)  # libsndfile alone
+    path = tmp_path / "x.flac"
+    path.write_bytes(encoded(np.tile(stereo(), 8), "FLAC"))
+    whole = soundfile.read(path, dtype="float32")[0].T
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DeepnmfError, match="truncated") as refused:
+        samples_of(path)
+    assert "0.000 of" not in str(refused.value)
+    found = samples_of(path, salvage=True)
+    assert 0.3 * whole.shape[1] < found.shape[1] < 0.7 * whole.shape[1]
+    np.testing.assert_array_equal(found, whole[:, : found.shape[1]])
 
 
 @pytest.mark.parametrize("container", CUTS)

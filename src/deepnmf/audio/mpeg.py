@@ -8,7 +8,6 @@ nothing but frames, little is odd.
 from __future__ import annotations
 
 import mmap
-import struct
 from dataclasses import dataclass
 
 from .inputs import ByteStream
@@ -152,9 +151,9 @@ def _information(frame: bytes, head: _Frame) -> tuple[int | None, int, int]:
         counted = frame[at + 7] & 1
         lame = frame[at + 120 : at + 124] in (b"LAME", b"Lavf", b"Lavc")
         delays = int.from_bytes(frame[at + 141 : at + 144], "big") if lame else 0
-        return struct.unpack(">I", frame[at + 8 : at + 12])[0] if counted else 0, delays >> 12, delays & 0xFFF
+        return int.from_bytes(frame[at + 8 : at + 12], "big") if counted else 0, delays >> 12, delays & 0xFFF
     if frame[36:40] == b"VBRI":
-        return struct.unpack(">I", frame[50:54])[0], 0, 0
+        return int.from_bytes(frame[50:54], "big"), 0, 0
     return None, 0, 0
 
 

@@ -28,7 +28,10 @@ def missing_bytes(stream: ByteStream) -> int:
 
 
 def _riff_end(stream: ByteStream) -> int:
-    (size,) = struct.unpack("<4xI", stream.peek(8))
+    head = stream.peek(8)
+    if len(head) < 8:
+        return 0
+    (size,) = struct.unpack("<4xI", head)
     return 0 if placeholder(size) else stream.tell() + 8 + size
 
 

@@ -24,6 +24,8 @@ from .signatures import SIGNATURE_BYTES, is_mpeg_audio, signature
 from .wav import placeholder
 from .window import Window
 
+SALVAGE_STEP = 1024
+"""Samples of a read in a part that is damaged."""
 UNKNOWN_FRAMES = 2**62
 """libsndfile's length of what has none in its header is the largest number."""
 
@@ -104,16 +106,28 @@ class SndfileDecoder:
         """Return up to `count` samples of each channel; none at the end."""
         import soundfile
 
+        reason = ""
         try:
             with _signals_deferred():
                 block = self._file.read(count, dtype="float32", always_2d=True).T
         except (soundfile.SoundFileError, OSError) as error:
-            self._end(library_reason(error))
-            return np.zeros((self.encoding.channels, 0), np.float32)
+            reason = library_reason(error)
+            block = self._read_up_to_damage(count)
         self._position += block.shape[1]
         if block.shape[1] < count:
-            self._end("")
+            self._end(reason)
         return np.ascontiguousarray(block)
+
+    def _read_up_to_damage(self, count: int) -> np.ndarray:
+        """Return what precedes the damage ``(channels, n)``: a read that fails gives none of what it has decoded."""
+        import soundfile
+
+        pieces = [np.zeros((0, self.encoding.channels), np.float32)]
+        with contextlib.suppress(soundfile.SoundFileError, OSError), _signals_deferred():
+            self._file.seek(self._position)
+            for _ in range(0, count, SALVAGE_STEP):
+                pieces.append(self._file.read(SALVAGE_STEP, dtype="float32", always_2d=True))
+        return np.concatenate(pieces)[:count].T
 
     def seek(self, frame: int) -> bool:
         """Go to a sample; whether that is possible."""

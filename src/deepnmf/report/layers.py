@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dsp.level import LevelTracker
-from ..dsp.stft import istft, stft
+from ..dsp.stft import Analyser, istft, stft
+from ..enhancement.warm_up import opening
 from ..evaluation.metrics import si_sdr
 from ..model import Model
 from ..networks.base import DictionaryNetwork
@@ -39,15 +40,19 @@ class LayerTrace:
 
 
 def trace_layers(model: Model, noisy: np.ndarray, speech: np.ndarray) -> LayerTrace | None:
-    """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks."""
+    """Follow a recording ``(samples,)`` at the model's rate through the layers; None for other networks.
+
+    Level and states are warmed up over the first seconds, as :func:`deepnmf.enhance` does.
+    """
     network, features = model.network, model.features
-    spectrum = stft(noisy[None], features.stft)
-    magnitudes = np.abs(spectrum[0])
+    spectrum = stft(noisy[None], features.stft)  # (1, F, N)
+    first = Analyser(features.stft, 1).push(opening(noisy[None], features.stft.rate_hz))  # (1, F, N₀)
+    magnitudes = np.abs(np.concatenate([first, spectrum], axis=2)[0])  # (F, N₀ + N)
     level = LevelTracker(features.level_seconds, features.stft.hop / features.stft.rate_hz).push(magnitudes)
     atoms, followed = network.with_atoms(), network.layer_activations(magnitudes / level)
     if atoms is None or followed is None:
         return None
-    activations = list(followed)
+    activations = [h[:, first.shape[2] :] for h in followed]  # each (R, N)
     masks = [wiener_mask(atoms.output, h, atoms.speech_atoms) for h in activations]
     quality = [si_sdr(speech, istft(spectrum * mask, features.stft, len(noisy))[0]) for mask in masks]
     shown = {layer: masks[layer] for layer in shown_layers(len(masks) - 1)}
