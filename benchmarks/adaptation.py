@@ -16,7 +16,7 @@ import numpy as np
 import deepnmf
 from deepnmf.audio.files import read_mono
 from deepnmf.data.mixing import mix
-from deepnmf.enhancement.adapt import adapted
+from deepnmf.enhancement.adapt import adapt_to_noise
 from deepnmf.evaluation.metrics import si_sdr
 from deepnmf.model import Model
 
@@ -29,13 +29,13 @@ SYSTEMS = ("without", "profile, added", "profile, in place", "adapt")
 def noise_scores(model: Model, noise: np.ndarray, speech: list[np.ndarray]) -> dict[str, float]:
     """Return the mean SI-SDR improvement in dB of each system over utterances and SNRs."""
     profile, rest = np.split(noise, [PROFILE_SECONDS * RATE_HZ])
-    added, in_place = (adapted(model, profile[None], RATE_HZ, replace=replace) for replace in (False, True))
+    added, in_place = (adapt_to_noise(model, profile[None], RATE_HZ, replace=replace) for replace in (False, True))
     found = []
     for index, clean in enumerate(speech):
         start = index * 7919 % max(1, len(rest) - len(clean))
         for snr_db in SNRS_DB:
             mixture = mix(clean, np.resize(rest[start:], len(clean)), snr_db, RATE_HZ)
-            heard = adapted(model, mixture.noisy[None], RATE_HZ, with_speech=True)
+            heard = adapt_to_noise(model, mixture.noisy[None], RATE_HZ, with_speech=True)
             outputs = (deepnmf.enhance(mixture.noisy, RATE_HZ, m) for m in (model, added, in_place, heard))
             before = si_sdr(mixture.speech, mixture.noisy)
             found.append([si_sdr(mixture.speech, output) - before for output in outputs])

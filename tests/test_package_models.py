@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import deepnmf
-from deepnmf.enhancement.adapt import adapted
+from deepnmf.enhancement.adapt import adapt_to_noise
 from deepnmf.evaluation.metrics import si_sdr
 from deepnmf.model import ADAPTABLE_MODEL, DEFAULT_MODEL
 from helpers import ROOT
@@ -36,7 +36,7 @@ def test_a_model_trained_on_what_may_ship_says_where_from() -> None:
 def test_a_profile_of_the_noise_makes_the_adaptable_model_better() -> None:
     noisy, clean = example("noisy"), example("clean")
     model = deepnmf.load_model(ADAPTABLE_MODEL)
-    with_profile = adapted(model, (noisy - clean)[None, : 16000 * 3], 16000)
+    with_profile = adapt_to_noise(model, (noisy - clean)[None, : 16000 * 3], 16000)
     plain, better = (deepnmf.enhance(noisy, 16000, m)[16000 * 3 :] for m in (model, with_profile))
     assert si_sdr(clean[16000 * 3 :], better) > si_sdr(clean[16000 * 3 :], plain) + 0.3
 

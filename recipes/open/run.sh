@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The open recordings: folders speech/{train,dev,test} and noise/{train,dev,test}. Grids beside the paper's systems:
-# claim (kinds of networks), model_size/learning_rates (how their steps were chosen), ship (the models in the package).
+# model_size (kinds of networks), model_size/learning_rates (how their rates were chosen), package_models (what ships).
 # The stages, and the options --root, --exp, --grid, --stage, --stop-stage and others, are in ../common.sh.
 corpus=folders
 . "$(dirname "$0")/../common.sh"

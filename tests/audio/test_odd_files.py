@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from deepnmf.audio.files import duration_seconds, read
-from deepnmf.audio.formats import Encoding
+from deepnmf.audio.formats import AudioFormat
 from deepnmf.audio.reader import AudioReader
 from deepnmf.audio.window import Window
 from deepnmf.errors import DeepnmfError
@@ -319,7 +319,7 @@ def test_a_stream_that_never_ends_and_is_no_audio_is_given_up(monkeypatch: pytes
 def test_blocks_are_bounded_however_many_channels_there_are(tmp_path: Path) -> None:
     header = chunk(b"fmt ", wav_format(channels=200, bits=8, align=200))
     (tmp_path / "x.wav").write_bytes(riff(header, chunk(b"data", bytes(200 * RATE * 4))))
-    with AudioReader(tmp_path / "x.wav", Encoding(768000, 250, None, "RAW", "PCM_U8")) as reader:
+    with AudioReader(tmp_path / "x.wav", AudioFormat(768000, 250, None, "RAW", "PCM_U8")) as reader:
         assert max(block.size for block in reader.blocks(60.0)) <= 1 << 22
 
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from deepnmf.audio.files import read
-from deepnmf.audio.formats import Encoding
+from deepnmf.audio.formats import AudioFormat
 from deepnmf.audio.pipes import WAV_TAGS, PipeWriter, wav_header
 from deepnmf.audio.reader import AudioReader
 from deepnmf.audio.samples import BYTES, RAW_FORMATS, SampleFormat, packed, unpacked
@@ -32,7 +32,7 @@ class Dripping(io.BytesIO):
         return super().read1(min(size or 3, 3))
 
 
-def reader_of(monkeypatch: pytest.MonkeyPatch, data: bytes, raw: Encoding | None = None) -> AudioReader:
+def reader_of(monkeypatch: pytest.MonkeyPatch, data: bytes, raw: AudioFormat | None = None) -> AudioReader:
     """Return the reader of stdin with these bytes in it."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Dripping(data)))
     return AudioReader("-", raw)
@@ -53,7 +53,7 @@ def test_raw_samples_mean_what_libsndfile_takes_them_for(name: str, monkeypatch:
     data = packed(noise(2, 500), layout)
     kind = {"format": "RAW", "subtype": layout.subtype, "endian": endian, "samplerate": RATE, "channels": 2}
     expected = soundfile.read(io.BytesIO(data), dtype="float32", **kind)[0]
-    reader = reader_of(monkeypatch, data, Encoding(RATE, 2, None, "RAW", layout.subtype, endian))
+    reader = reader_of(monkeypatch, data, AudioFormat(RATE, 2, None, "RAW", layout.subtype, endian))
     assert np.array_equal(np.concatenate(list(reader.blocks()), axis=1), expected.T)
 
 
@@ -79,20 +79,20 @@ def test_wav_of_other_programs_is_understood_and_ours_by_them(
 
 
 def test_a_stream_of_unknown_length_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    unknown = Encoding(RATE, 2, None, "WAV", "PCM_16")
+    unknown = AudioFormat(RATE, 2, None, "WAV", "PCM_16")
     reader = reader_of(monkeypatch, wav_header(unknown) + packed(noise(2, 999), SampleFormat("PCM_16")))
     assert reader.encoding == unknown
     assert sum(block.shape[1] for block in reader.blocks()) == 999
 
 
 def test_samples_that_arrive_in_pieces_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = wav_header(Encoding(RATE, 2, 100, "WAV", "PCM_24")) + packed(noise(2, 100), SampleFormat("PCM_24"))
+    data = wav_header(AudioFormat(RATE, 2, 100, "WAV", "PCM_24")) + packed(noise(2, 100), SampleFormat("PCM_24"))
     blocks = list(reader_of(monkeypatch, data).blocks())
     assert len(blocks) == 100
     assert np.abs(np.concatenate(blocks, axis=1) - noise(2, 100)).max() < 1e-6
 
 
-HEADER = wav_header(Encoding(RATE, 1, 10, "WAV", "PCM_16"))
+HEADER = wav_header(AudioFormat(RATE, 1, 10, "WAV", "PCM_16"))
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ HEADER = wav_header(Encoding(RATE, 1, 10, "WAV", "PCM_16"))
         (HEADER[:30], "cut short"),
         (HEADER[:38], "cut short"),
         (HEADER + bytes(10), "truncated"),
-        (wav_header(Encoding(RATE, 1, 0, "WAV", "PCM_16")), "no samples"),
-        (wav_header(Encoding(RATE, 65535, 10, "WAV", "PCM_U8")) + bytes(655350), "65535 channels"),
-        (wav_header(Encoding(RATE, 0, 10, "WAV", "PCM_16")), "0 channels"),
-        (wav_header(Encoding(0, 1, 10, "WAV", "PCM_16")) + bytes(20), "rate"),
+        (wav_header(AudioFormat(RATE, 1, 0, "WAV", "PCM_16")), "no samples"),
+        (wav_header(AudioFormat(RATE, 65535, 10, "WAV", "PCM_U8")) + bytes(655350), "65535 channels"),
+        (wav_header(AudioFormat(RATE, 0, 10, "WAV", "PCM_16")), "0 channels"),
+        (wav_header(AudioFormat(0, 1, 10, "WAV", "PCM_16")) + bytes(20), "rate"),
         (b"RIFF\xff\xff\xff\xffWAVEfmt \xf0\xff\xff\xff" + bytes(100), "cut short"),
         (HEADER[:16] + b"\x0a\0\0\0" + HEADER[20:30] + HEADER[36:] + bytes(20), "too short"),
     ],
@@ -135,7 +135,7 @@ def test_blocks_of_wav_come_as_soon_as_samples_do(monkeypatch: pytest.MonkeyPatc
     output, program = os.pipe()
     with os.fdopen(output) as stdin, os.fdopen(program, "wb", buffering=0) as pipe:
         monkeypatch.setattr(sys, "stdin", stdin)
-        pipe.write(wav_header(Encoding(RATE, 1, None, "WAV", "PCM_16")))
+        pipe.write(wav_header(AudioFormat(RATE, 1, None, "WAV", "PCM_16")))
         blocks = AudioReader("-").blocks()
         for count in (100, 7):
             pipe.write(packed(noise(1, count), SampleFormat("PCM_16")))

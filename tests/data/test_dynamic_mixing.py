@@ -18,7 +18,7 @@ from deepnmf.data.dynamic_mixing import (
     GOOD_SNR_DB,
     NOISE_ONLY_SHARE,
     SNR_MARGIN_DB,
-    FreshMixtures,
+    DynamicMixtures,
 )
 from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.dsp.level import LevelTracker
@@ -50,7 +50,7 @@ def tiny_manifest(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def many(tiny_manifest: Path) -> np.ndarray:
     """200 draws ``(draws, 3, F, N)``."""
-    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
+    mixtures, rng = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
     return np.stack([mixtures.draw(rng) for _ in range(200)])
 
 
@@ -72,13 +72,13 @@ def test_the_mixture_is_at_unit_level(many: np.ndarray) -> None:
 @pytest.mark.parametrize("frames", [3, 31, 300])
 @pytest.mark.parametrize("stft", [StftSpec(), StftSpec(rate_hz=8000, fft_size=256, hop_ms=12.5)])
 def test_shape(tiny_manifest: Path, frames: int, stft: StftSpec) -> None:
-    draw = FreshMixtures(tiny_manifest, FeatureConfig(stft), PREPARE, frames).draw(np.random.default_rng(0))
+    draw = DynamicMixtures(tiny_manifest, FeatureConfig(stft), PREPARE, frames).draw(np.random.default_rng(0))
     assert draw.shape == (3, stft.bins, frames)
     assert draw.dtype == np.float32
 
 
 def test_draws_depend_on_the_generator_only(tiny_manifest: Path, many: np.ndarray) -> None:
-    mixtures = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES)
+    mixtures = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES)
     mixtures.draw(np.random.default_rng(5))
     rng = np.random.default_rng(0)
     for expected in many[:5]:
@@ -96,13 +96,13 @@ def plain(monkeypatch: pytest.MonkeyPatch, **shares: float) -> None:
 
 def draws(manifest: Path, count: int, frames: int = FRAMES) -> np.ndarray:
     """Return segments ``(draws, 3, F, N)``."""
-    mixtures, rng = FreshMixtures(manifest, CONFIG, PREPARE, frames), np.random.default_rng(0)
+    mixtures, rng = DynamicMixtures(manifest, CONFIG, PREPARE, frames), np.random.default_rng(0)
     return np.stack([mixtures.draw(rng) for _ in range(count)])
 
 
 def test_shares_are_as_stated(tiny_manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain(monkeypatch)
-    mixtures, rng = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
+    mixtures, rng = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
     powers = np.array([np.square(mixtures.draw(rng)).mean(axis=(1, 2)) for _ in range(600)])
     no_speech = powers[:, 1] == 0
     assert _is_share(no_speech, NOISE_ONLY_SHARE)
@@ -153,7 +153,7 @@ def test_channels_filter_speech_and_noise_alike(tiny_manifest: Path, monkeypatch
     plain(monkeypatch)
     before = draws(tiny_manifest, 10)
     plain(monkeypatch, BAND_LIMIT_SHARE=1.0)
-    mixtures, after = FreshMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), []
+    mixtures, after = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), []
     for seed in range(10):
         after.append(mixtures.draw(np.random.default_rng(seed)))
     top = np.stack(after)[:, :, -8:].mean()
@@ -168,7 +168,7 @@ def test_a_manifest_of_pairs_works(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"noisy{index}.wav", clean + noise("hiss", index, 1.5), RATE_HZ)
         rows.append(MixtureEntry(f"{index}", "train", f"clean{index}.wav", noisy=f"noisy{index}.wav"))
     write_manifest(tmp_path / "manifest.jsonl", rows)
-    mixtures, rng = FreshMixtures(tmp_path / "manifest.jsonl", CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
+    mixtures, rng = DynamicMixtures(tmp_path / "manifest.jsonl", CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
     for _ in range(20):
         m, speech, noises = mixtures.draw(rng)
         assert noises.any()
@@ -182,7 +182,7 @@ def test_unreadable_and_silent_recordings_are_passed_over(tiny_corpus: TinyCorpu
     bad, silent, gone = tmp_path / "bad.wav", tmp_path / "silent.wav", tmp_path / "gone.wav"
     bad.write_bytes(b"no audio")
     soundfile.write(silent, np.zeros(RATE_HZ), RATE_HZ)
-    mixtures = FreshMixtures(
+    mixtures = DynamicMixtures(
         manifest(tmp_path, [*speech, bad, silent], [*noises, bad, silent, gone]), CONFIG, PREPARE, FRAMES
     )
     rng = np.random.default_rng(0)
@@ -196,7 +196,7 @@ def test_if_all_are_silent_one_line_says_so(silent: str, reason: str, tiny_corpu
     speech, noises = find_audio(tiny_corpus.speech), find_audio(tiny_corpus.noise)
     made = manifest(tmp_path, [path], noises) if silent == "speech" else manifest(tmp_path, speech, [path])
     with pytest.raises(DeepnmfError, match=f"^cannot mix training recordings anew: .*{reason}$") as caught:
-        FreshMixtures(made, CONFIG, PREPARE, FRAMES).draw(np.random.default_rng(0))
+        DynamicMixtures(made, CONFIG, PREPARE, FRAMES).draw(np.random.default_rng(0))
     assert "\n" not in str(caught.value)
 
 
@@ -204,4 +204,4 @@ def test_if_no_noise_can_be_read_one_line_says_so(tiny_corpus: TinyCorpus, tmp_p
     gone = tmp_path / "gone.wav"
     made = manifest(tmp_path, find_audio(tiny_corpus.speech), [gone])
     with pytest.raises(DeepnmfError, match=rf"^no noise can be read: {gone}: no such file$"):
-        FreshMixtures(made, CONFIG, PREPARE, FRAMES)
+        DynamicMixtures(made, CONFIG, PREPARE, FRAMES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.data.excerpts import Excerpts
+from deepnmf.data.excerpts import ExcerptSampler
 from deepnmf.data.manifest import MixtureEntry
 from deepnmf.errors import DeepnmfError
 
@@ -39,15 +39,15 @@ def rows(speech: dict[str, str], noise: dict[str, str]) -> list[MixtureEntry]:
     ]
 
 
-def of_speech(tmp_path: Path, paths: dict[str, str]) -> Excerpts:
-    return Excerpts(rows(paths, {write(tmp_path / "noise.wav", ramp()): ""}), RATE_HZ, tmp_path / "decoded")
+def of_speech(tmp_path: Path, paths: dict[str, str]) -> ExcerptSampler:
+    return ExcerptSampler(rows(paths, {write(tmp_path / "noise.wav", ramp()): ""}), RATE_HZ, tmp_path / "decoded")
 
 
-def of_noise(tmp_path: Path, paths: dict[str, str]) -> Excerpts:
-    return Excerpts(rows({write(tmp_path / "speech.wav", ramp()): ""}, paths), RATE_HZ, tmp_path / "decoded")
+def of_noise(tmp_path: Path, paths: dict[str, str]) -> ExcerptSampler:
+    return ExcerptSampler(rows({write(tmp_path / "speech.wav", ramp()): ""}, paths), RATE_HZ, tmp_path / "decoded")
 
 
-def drawn(found: Excerpts, kind: str, samples: int, count: int, seed: int = 0) -> list[np.ndarray]:
+def drawn(found: ExcerptSampler, kind: str, samples: int, count: int, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     if kind == "noise":
         return [found.noise(samples, rng) for _ in range(count)]
@@ -126,7 +126,7 @@ def test_silent_noise_is_refused(tmp_path: Path) -> None:
 def test_the_noise_of_a_pair_is_the_difference(tmp_path: Path) -> None:
     clean = write(tmp_path / "clean.wav", ramp())
     noisy = write(tmp_path / "noisy.wav", ramp() + constant(0.25, 1.0))
-    pair = Excerpts([MixtureEntry("p", "train", clean, noisy=noisy)], RATE_HZ, tmp_path)
+    pair = ExcerptSampler([MixtureEntry("p", "train", clean, noisy=noisy)], RATE_HZ, tmp_path)
     np.testing.assert_allclose(pair.noise(1000, np.random.default_rng(0)), 0.25, atol=1e-4)
 
 

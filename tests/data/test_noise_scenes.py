@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from deepnmf.data import noise_scenes
-from deepnmf.data.excerpts import Excerpts
+from deepnmf.data.excerpts import ExcerptSampler
 from deepnmf.data.manifest import MixtureEntry
 from deepnmf.data.noise_scenes import NoiseScenes, at_some_speed, faded
 
@@ -25,7 +25,7 @@ def scenes(folder: Path, noises: dict[str, np.ndarray]) -> NoiseScenes:
         soundfile.write(folder / f"{kind}.wav", samples, RATE_HZ, "FLOAT")
         paths = str(folder / "speech.wav"), str(folder / f"{kind}.wav")
         rows.append(MixtureEntry(kind, "train", *paths, snr_db=0, noise_type=kind))
-    return NoiseScenes(Excerpts(rows, RATE_HZ, folder / "decoded"), SAMPLES, RATE_HZ)
+    return NoiseScenes(ExcerptSampler(rows, RATE_HZ, folder / "decoded"), SAMPLES, RATE_HZ)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 import deepnmf
 from deepnmf.audio import files as audio
-from deepnmf.enhancement.adapt import Profile, adapted
+from deepnmf.enhancement.adapt import Profile, adapt_to_noise
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import run
@@ -44,14 +44,14 @@ def error_db(estimate: np.ndarray, clean: np.ndarray) -> float:
 def test_a_profile_of_the_noise_helps(context: int, rate_hz: int, replace: bool) -> None:
     model, clean, noise = small_model(context), speech(2), rumble(4)
     profile = audio.resample(noise[:, 2 * RATE :], RATE, rate_hz)
-    fitted = adapted(model, profile, rate_hz, replace=replace)
+    fitted = adapt_to_noise(model, profile, rate_hz, replace=replace)
     before, after = (error_db(deepnmf.enhance(clean + noise[:, : 2 * RATE], RATE, m), clean) for m in (model, fitted))
     assert after < before - 1
 
 
 def test_listening_to_the_recording_itself_helps() -> None:
     model, noisy = small_model(), speech(4) + rumble(4)
-    fitted = adapted(model, noisy, RATE, with_speech=True)
+    fitted = adapt_to_noise(model, noisy, RATE, with_speech=True)
     before, after = (error_db(deepnmf.enhance(noisy, RATE, m), speech(4)) for m in (model, fitted))
     assert after < before - 1
 
@@ -60,7 +60,7 @@ def test_only_noise_atoms_are_new() -> None:
     model = small_model(2)
     before = model.network
     for replace in (False, True):
-        after = adapted(model, rumble(1), RATE, atoms=5, replace=replace).network
+        after = adapt_to_noise(model, rumble(1), RATE, atoms=5, replace=replace).network
         kept = before.speech_atoms if replace else before.output.shape[1]
         assert after.speech_atoms == before.speech_atoms
         for old, new in zip((*before.dictionaries, before.output), (*after.dictionaries, after.output), strict=True):
@@ -78,7 +78,7 @@ def test_a_trained_output_of_any_scale_in_its_rows_is_served() -> None:
     scaled = with_weights(model.network, model.network.dictionaries, scales * model.network.output)
     outputs = []
     for network in (model.network, scaled):
-        fitted = adapted(dataclasses.replace(model, network=network), rumble(2), RATE)
+        fitted = adapt_to_noise(dataclasses.replace(model, network=network), rumble(2), RATE)
         outputs.append(deepnmf.enhance(speech(2) + rumble(2), RATE, fitted))
     assert np.abs(outputs[0] - outputs[1]).max() < 2e-3
 
@@ -86,13 +86,13 @@ def test_a_trained_output_of_any_scale_in_its_rows_is_served() -> None:
 def test_profiles_that_teach_nothing_are_refused() -> None:
     for samples, fault in ((np.zeros((1, RATE)), "silence"), (rumble(0.05), "at least 0.1 s")):
         with pytest.raises(DeepnmfError, match=fault):
-            adapted(small_model(), samples.astype(np.float32), RATE)
+            adapt_to_noise(small_model(), samples.astype(np.float32), RATE)
     model = small_model()
     trained = with_weights(model.network, tuple(1.1 * W for W in model.network.dictionaries), model.network.output)
     with pytest.raises(DeepnmfError, match="no longer describe sound"):
-        adapted(dataclasses.replace(model, network=trained), rumble(1), RATE)
+        adapt_to_noise(dataclasses.replace(model, network=trained), rumble(1), RATE)
     with pytest.raises(DeepnmfError, match="not a deep NMF"):
-        adapted(dataclasses.replace(small_model(), network=untrained("gru")), rumble(1), RATE)
+        adapt_to_noise(dataclasses.replace(small_model(), network=untrained("gru")), rumble(1), RATE)
 
 
 def test_profiles_on_the_command_line(

@@ -185,10 +185,10 @@ def test_every_format_goes_into_every_other(
     tmp_path: Path, source: str, subtype: str | None, rate_hz: int, suffix: str
 ) -> None:
     audio.write(tmp_path / source, noise(rate_hz), rate_hz, subtype)
-    remarks = enhance_file(tmp_path / source, tmp_path / f"y{suffix}", constant_model(1.0))
+    notes = enhance_file(tmp_path / source, tmp_path / f"y{suffix}", constant_model(1.0))
     info = soundfile.info(str(tmp_path / f"y{suffix}"))
     assert info.duration == pytest.approx(1, abs=0.1)
-    assert (info.samplerate != rate_hz) == any("resampled" in line for line in remarks)
+    assert (info.samplerate != rate_hz) == any("resampled" in line for line in notes)
 
 
 @pytest.mark.parametrize(
@@ -207,11 +207,11 @@ def test_a_rate_that_the_format_lacks_is_resampled(tmp_path: Path, name: str, ra
 
 
 def test_channels_that_a_format_lacks_are_named() -> None:
-    from deepnmf.audio.formats import Encoding
+    from deepnmf.audio.formats import AudioFormat
 
     for name, channels in (("x.mp3", 3), ("x.flac", 9)):
         with pytest.raises(DeepnmfError, match=f"at most {channels - 1} channels"):
-            output_encoding(Path(name), Encoding(16000, channels, None, "WAV", "PCM_16"))
+            output_encoding(Path(name), AudioFormat(16000, channels, None, "WAV", "PCM_16"))
 
 
 def test_what_a_folder_holds_is_done_or_named(

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from deepnmf.audio import files as audio
-from deepnmf.audio.formats import Encoding
+from deepnmf.audio.formats import AudioFormat
 from deepnmf.audio.pipes import wav_header
 from deepnmf.audio.samples import SampleFormat, packed, unpacked
 from deepnmf.model import save_model
@@ -78,7 +78,7 @@ def test_a_closed_pipe_ends_it_quietly(model_path: Path) -> None:
     process = program("enhance", "-", "--model", model_path, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(wav_header(Encoding(RATE, 1, None, "WAV", "PCM_16")))
+    process.stdin.write(wav_header(AudioFormat(RATE, 1, None, "WAV", "PCM_16")))
     process.stdin.flush()
     process.stdout.read(44)
     process.stdout.close()

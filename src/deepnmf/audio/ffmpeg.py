@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingExtra
-from .formats import Encoding, Tags, library_reason
+from .formats import AudioFormat, Tags, library_reason
 from .inputs import ByteStream
 from .signatures import SIGNATURE_BYTES, signature
 from .sizes import missing_bytes
@@ -211,11 +211,11 @@ class FfmpegDecoder:
             added = count - promised if promised else 0
             yield held[:, : held.shape[1] - added] if 0 < added < held.shape[1] else held
 
-    def _encoding_of(self, frame: Any) -> Encoding:
+    def _encoding_of(self, frame: Any) -> AudioFormat:
         mask = sum(_SPEAKERS.get(channel.name, 0) for channel in frame.layout.channels)
         own_length = self._track.duration is not None or len(self._container.streams) == 1
         seconds = self._promised_seconds() if own_length else 0.0  # the picture may be longer
-        return Encoding(
+        return AudioFormat(
             frame.sample_rate,
             frame.layout.nb_channels,
             round(seconds * frame.sample_rate) or None,

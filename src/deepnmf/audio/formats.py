@@ -46,7 +46,7 @@ LAYOUTS = {
 
 
 @dataclass(frozen=True)
-class Encoding:
+class AudioFormat:
     """How audio is stored.
 
     Attributes
@@ -107,12 +107,12 @@ class NotOurs(Exception):  # noqa: N818 - no fault: another decoder's turn
         self.lost = lost
 
 
-class Source(Protocol):
+class AudioSource(Protocol):
     """Audio that comes in blocks: :class:`deepnmf.audio.reader.AudioReader` is one."""
 
     path: str
     """Its name: that of a file, or ``-``."""
-    encoding: Encoding
+    encoding: AudioFormat
     tags: Tags
     notes: list[str]
     """One line for each thing that is lost; complete when all blocks have come."""
@@ -134,9 +134,9 @@ def encoding_for(
     channels: int,
     frames: int | None,
     *,
-    like: Encoding | None = None,
+    like: AudioFormat | None = None,
     subtype: str | None = None,
-) -> Encoding:
+) -> AudioFormat:
     """Return the encoding of a file to write: by its suffix, and otherwise as close to `like` as that format allows.
 
     Raises
@@ -161,11 +161,11 @@ def encoding_for(
             raise DeepnmfError(f"{path}: {container} cannot hold subtype {subtype!r}; it can hold {known}")
     else:
         subtype = _closest_subtype(container, suffix, like)
-    encoding = Encoding(rate_hz, channels, frames, container, subtype, endian, mask)
+    encoding = AudioFormat(rate_hz, channels, frames, container, subtype, endian, mask)
     return dataclasses.replace(encoding, container="RF64") if too_long(encoding) else encoding
 
 
-def _closest_subtype(container: str, suffix: str, like: Encoding | None) -> str:
+def _closest_subtype(container: str, suffix: str, like: AudioFormat | None) -> str:
     import soundfile
 
     default = SUBTYPES.get(suffix) or soundfile.default_subtype(container)
@@ -175,7 +175,7 @@ def _closest_subtype(container: str, suffix: str, like: Encoding | None) -> str:
     return next(str(s) for s in (like.subtype, *finer, default) if soundfile.check_format(container, s))
 
 
-def too_long(encoding: Encoding) -> bool:
+def too_long(encoding: AudioFormat) -> bool:
     """Whether WAV's 32-bit lengths cannot hold it."""
     size = (encoding.frames or 0) * encoding.channels * BYTES.get(encoding.subtype, 2)
     return encoding.container in ("WAV", "WAVEX") and size > LARGEST_WAV_BYTES

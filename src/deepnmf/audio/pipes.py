@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import DeepnmfError
-from .formats import Encoding
+from .formats import AudioFormat
 from .samples import BYTES, UNBOUNDED, packed
 from .writer import finite_peak
 
@@ -30,13 +30,13 @@ class PipeWriter:
     ----------
     stream : binary file
         Such as ``sys.stdout.buffer``.
-    encoding : Encoding
+    encoding : AudioFormat
         Samples are encoded by its `subtype`; if `frames` is not known, the WAV header says so as ffmpeg's does.
     raw : bool
         Whether to leave the header out.
     """
 
-    def __init__(self, stream: BinaryIO, encoding: Encoding, raw: bool = False) -> None:
+    def __init__(self, stream: BinaryIO, encoding: AudioFormat, raw: bool = False) -> None:
         self._stream = stream
         self.encoding = encoding
         self.clipped = 0
@@ -82,7 +82,7 @@ def stdout_stream() -> BinaryIO:
     return sys.stdout.buffer
 
 
-def pipe_encoding(like: Encoding, subtype: str | None = None, raw: bool = False) -> Encoding:
+def pipe_encoding(like: AudioFormat, subtype: str | None = None, raw: bool = False) -> AudioFormat:
     """Return the encoding for stdout that is closest to `like`: exactly its own samples if `raw`, WAV otherwise.
 
     Raises
@@ -97,7 +97,7 @@ def pipe_encoding(like: Encoding, subtype: str | None = None, raw: bool = False)
     return dataclasses.replace(like, subtype=subtype, container="WAV", endian=like.endian if raw else "FILE")
 
 
-def wav_header(encoding: Encoding) -> bytes:
+def wav_header(encoding: AudioFormat) -> bytes:
     """Return the 44 bytes before the samples of a WAV stream."""
     size, channels = BYTES[encoding.subtype], encoding.channels
     length = UNKNOWN_LENGTH if encoding.frames is None else encoding.frames * channels * size

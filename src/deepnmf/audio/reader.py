@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import DeepnmfError, InputError, is_installed
 from . import wav
 from .ffmpeg import open_ffmpeg
-from .formats import LARGEST_CHANNELS, Encoding, NotOurs, Tags
+from .formats import LARGEST_CHANNELS, AudioFormat, NotOurs, Tags
 from .inputs import ByteStream, open_input
 from .signatures import SIGNATURE_BYTES, signature
 from .sndfile import SndfileDecoder, open_sndfile
@@ -38,7 +38,7 @@ class Decoder(Protocol):
         What the data lack of the header's promise, in words, as far as it is known; empty if nothing.
     """
 
-    encoding: Encoding
+    encoding: AudioFormat
     tags: Tags
     notes: list[str]
     lost: str
@@ -59,8 +59,8 @@ class AudioReader:
     ----------
     source : Path or str
         A file, a FIFO, or ``"-"`` for stdin.
-    raw : Encoding, optional
-        Encoding of samples without a header; by default the contents say what they are.
+    raw : AudioFormat, optional
+        Format of samples without a header; by default the contents say what they are.
     salvage : bool
         Whether to take what is there of a recording that is cut short or damaged.
 
@@ -68,7 +68,7 @@ class AudioReader:
     ----------
     path : str
         The name of the source.
-    encoding : Encoding
+    encoding : AudioFormat
         Its `frames` are those of the header: hints.
     tags : Tags
         Title and the like.
@@ -81,7 +81,7 @@ class AudioReader:
         If the source is missing, not audio, empty or, unless it is to be salvaged, cut short.
     """
 
-    def __init__(self, source: Path | str, raw: Encoding | None = None, salvage: bool = False) -> None:
+    def __init__(self, source: Path | str, raw: AudioFormat | None = None, salvage: bool = False) -> None:
         self.path = str(source)
         self._raw, self._salvage = raw, salvage
         self._loss_reported, self._position = False, 0
@@ -202,7 +202,7 @@ class AudioReader:
         self._stream.close()
 
 
-def _decoder(stream: ByteStream, raw: Encoding | None) -> Decoder:
+def _decoder(stream: ByteStream, raw: AudioFormat | None) -> Decoder:
     """Return the decoder of a stream's contents."""
     if raw is not None:
         return wav.SampleReader(stream, raw, raw.sample_format, None)

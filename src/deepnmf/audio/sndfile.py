@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from .caf import find_odd_caf
-from .formats import Encoding, NotOurs, Tags, library_reason
+from .formats import AudioFormat, NotOurs, Tags, library_reason
 from .id3 import read_id3
 from .inputs import ByteStream
 from .mpeg import MpegAudio, after_id3, find_mpeg_audio
@@ -93,7 +93,7 @@ class SndfileDecoder:
         self._name, self._window = name, window
         self._file = file = _open(window)
         frames = file.frames if file.frames < UNKNOWN_FRAMES else None
-        self.encoding = Encoding(file.samplerate, file.channels, frames, file.format, file.subtype, file.endian)
+        self.encoding = AudioFormat(file.samplerate, file.channels, frames, file.format, file.subtype, file.endian)
         self.tags = Tags(file.copy_metadata())
         self.notes: list[str] = []
         self.lost = ""
@@ -162,7 +162,9 @@ class MpegDecoder(SndfileDecoder):
             super().__init__(stream.name, Window(stream.file, mpeg.start, mpeg.stop, endless=True))
         self._mpeg, self.lost, self.tags = mpeg, "", Tags(text)
         encoding = self.encoding
-        self.encoding = Encoding(encoding.rate_hz, encoding.channels, mpeg.frames, encoding.container, encoding.subtype)
+        self.encoding = AudioFormat(
+            encoding.rate_hz, encoding.channels, mpeg.frames, encoding.container, encoding.subtype
+        )
         rate_hz = encoding.rate_hz
         if mpeg.partial:
             self.lost = f"truncated in a frame after {mpeg.frames / rate_hz:.3f} s"

@@ -13,7 +13,7 @@ import struct
 import numpy as np
 
 from ..errors import InputError
-from .formats import Encoding, NotOurs, Tags
+from .formats import AudioFormat, NotOurs, Tags
 from .inputs import ByteStream
 from .samples import SampleFormat, unpacked
 
@@ -50,7 +50,7 @@ class SampleReader:
     ----------
     stream : ByteStream
         At the first sample.
-    encoding : Encoding
+    encoding : AudioFormat
         Of the samples, for who asks.
     layout : SampleFormat
         Of the samples as they are stored.
@@ -63,7 +63,7 @@ class SampleReader:
         What the data lack of the header's promise, in words; empty if nothing.
     """
 
-    def __init__(self, stream: ByteStream, encoding: Encoding, layout: SampleFormat, claimed: int | None) -> None:
+    def __init__(self, stream: ByteStream, encoding: AudioFormat, layout: SampleFormat, claimed: int | None) -> None:
         self.tags = Tags()
         self.notes: list[str] = []
         self.lost = ""
@@ -185,7 +185,7 @@ class _Header:
         self._count = 0
         self._text: dict[str, str] = {}
         self._chunks: list[tuple[bytes, bytes]] = []
-        self._format: tuple[Encoding, SampleFormat] | None = None
+        self._format: tuple[AudioFormat, SampleFormat] | None = None
 
     def samples(self) -> SampleReader:
         while (head := self._head()) is not None and head[0] != b"data":
@@ -240,7 +240,7 @@ class _Header:
             self._read_chunk(*head)
         self._stream.seek(start)
 
-    def _parse_format(self, body: bytes) -> tuple[Encoding, SampleFormat]:
+    def _parse_format(self, body: bytes) -> tuple[AudioFormat, SampleFormat]:
         if len(body) < 14:
             raise InputError(f"{self._stream.name}: its WAV format chunk is too short; repair it first")
         tag, channels, rate_hz, _, align = struct.unpack(f"{self._order}HHIIH", body[:14])
@@ -262,7 +262,7 @@ class _Header:
             subtype = "PCM_24"
         mask = mask if mask.bit_count() == channels else 0
         endian = "BIG" if layout.big_endian else "FILE"
-        return Encoding(rate_hz, channels, None, container, subtype, endian, mask), layout
+        return AudioFormat(rate_hz, channels, None, container, subtype, endian, mask), layout
 
 
 def placeholder(size: int) -> bool:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import DeepnmfError
-from .formats import LAYOUTS, WAV_LIKE, Encoding, Tags, library_reason, too_long
+from .formats import LAYOUTS, WAV_LIKE, AudioFormat, Tags, library_reason, too_long
 from .samples import UNBOUNDED, encoded
 
 
@@ -29,7 +29,7 @@ class AudioWriter:
     ----------
     path : Path
         File to write.
-    encoding : Encoding
+    encoding : AudioFormat
         How; `frames` is not used.
     tags : Tags, optional
         Title, artist and the like, and WAV's chunks.
@@ -42,7 +42,7 @@ class AudioWriter:
         One line for what the format cannot keep.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, tags: Tags | None = None, shown: Path | None = None) -> None:
+    def __init__(self, path: Path, encoding: AudioFormat, tags: Tags | None = None, shown: Path | None = None) -> None:
         import soundfile
 
         self.encoding = encoding

@@ -17,7 +17,7 @@ from ..dsp.level import LevelTracker
 from ..dsp.stft import stft
 from ..errors import DeepnmfError
 from .channels import band_limits, clipping, colour, level_jump
-from .excerpts import Excerpts
+from .excerpts import ExcerptSampler
 from .manifest import read_manifest
 from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
 from .rooms import Rooms, convolved
@@ -54,7 +54,7 @@ class Sources:
     """What comes with the speech at its level but is to go: late reflections, distortion."""
 
 
-class FreshMixtures:
+class DynamicMixtures:
     """Draw training segments from the recordings of a manifest's training split.
 
     The decoded recordings are kept in the folder ``decoded`` beside the manifest; measured room responses are taken
@@ -77,7 +77,7 @@ class FreshMixtures:
         self._config, self._prepare = config, prepare
         self._samples = frames * spec.hop - (spec.window - spec.hop)
         self._hertz = np.linspace(0, spec.rate_hz / 2, spec.bins)
-        self._excerpts = Excerpts(read_manifest(manifest, "train"), spec.rate_hz, folder / "decoded")
+        self._excerpts = ExcerptSampler(read_manifest(manifest, "train"), spec.rate_hz, folder / "decoded")
         self._noises = NoiseScenes(self._excerpts, self._samples, spec.rate_hz)
         self._rooms = Rooms(folder / "rooms", spec.rate_hz)
 

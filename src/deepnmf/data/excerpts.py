@@ -13,7 +13,7 @@ from .manifest import MixtureEntry
 from .recordings import without_silence
 
 
-class Excerpts:
+class ExcerptSampler:
     """Draw excerpts of speech and of noise.
 
     A speaker is drawn first and then an utterance, a type of noise first and then a recording. Speakers and types are

@@ -50,7 +50,7 @@ def features(
     config, output = config or FeatureConfig(), Path(output)
     plan = {"format": FORMAT, "features": to_dict(config), "manifest": file_hash(manifest)}
     entries = read_manifest(manifest)
-    _claim(output, plan)
+    _check_or_record_run(output, plan)
     shards: dict[str, dict[str, str]] = {}
     left_out: list[str] = []
     for split in _wanted(output, splits):
@@ -95,7 +95,7 @@ def _shards(
             position, number = end, number + 1
 
 
-def _claim(output: Path, plan: dict[str, Any]) -> None:
+def _check_or_record_run(output: Path, plan: dict[str, Any]) -> None:
     """Mark the folder as that of `plan`, or refuse it if it holds features of another."""
     path = output / "plan.json"
     if path.exists():

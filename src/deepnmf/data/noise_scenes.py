@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..audio.files import resample
-from .excerpts import Excerpts
+from .excerpts import ExcerptSampler
 
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
 """Share of recordings played at another speed, and the bounds of the factor: another size of the thing that sounds."""
@@ -37,7 +37,7 @@ class NoiseScenes:
 
     Parameters
     ----------
-    excerpts : Excerpts
+    excerpts : ExcerptSampler
         Recordings of noise.
     samples : int
         Length of a segment.
@@ -45,7 +45,7 @@ class NoiseScenes:
         Sampling rate.
     """
 
-    def __init__(self, excerpts: Excerpts, samples: int, rate_hz: int) -> None:
+    def __init__(self, excerpts: ExcerptSampler, samples: int, rate_hz: int) -> None:
         self._excerpts = excerpts
         self._samples = samples
         self._rate_hz = rate_hz

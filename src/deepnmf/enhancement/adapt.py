@@ -29,7 +29,7 @@ SAMPLE_PARTS = 12
 ITERATIONS = 50
 
 
-def adapted(
+def adapt_to_noise(
     model: Model,
     samples: np.ndarray,
     rate_hz: int,
@@ -149,7 +149,7 @@ class Profile:
             raise DeepnmfError(f"{path}: no samples where the noise would be learnt")
         samples = np.concatenate(parts, axis=1)
         try:
-            return adapted(model, samples, rate_hz, replace=self.replace, with_speech=self.source is None)
+            return adapt_to_noise(model, samples, rate_hz, replace=self.replace, with_speech=self.source is None)
         except DeepnmfError as error:
             raise DeepnmfError(f"{path}: {error}") from None
 

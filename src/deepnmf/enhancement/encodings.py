@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio.formats import EXTENSIONS, WAV_LIKE, Encoding, encoding_for
+from ..audio.formats import EXTENSIONS, WAV_LIKE, AudioFormat, encoding_for
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 
@@ -39,7 +39,7 @@ def is_writable(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS
 
 
-def output_encoding(path: Path, like: Encoding, subtype: str | None = None) -> Encoding:
+def output_encoding(path: Path, like: AudioFormat, subtype: str | None = None) -> AudioFormat:
     """Return the encoding of an output: by its suffix, and otherwise as close to `like` as that format allows.
 
     Sample width is kept or widened; the sampling rate is kept if the format has it, otherwise the next higher one is
@@ -52,7 +52,7 @@ def output_encoding(path: Path, like: Encoding, subtype: str | None = None) -> E
 
     Examples
     --------
-    >>> opus = output_encoding(Path("x.opus"), Encoding(44100, 2, None, "WAV", "PCM_24"))
+    >>> opus = output_encoding(Path("x.opus"), AudioFormat(44100, 2, None, "WAV", "PCM_24"))
     >>> opus.subtype, opus.rate_hz
     ('OPUS', 48000)
     """
@@ -72,7 +72,7 @@ def output_encoding(path: Path, like: Encoding, subtype: str | None = None) -> E
 SUGGESTION = "choose .wav, .flac, .ogg, .opus or .mp3"
 
 
-def _closest_subtype(path: Path, like: Encoding) -> str:
+def _closest_subtype(path: Path, like: AudioFormat) -> str:
     import soundfile
 
     default = encoding_for(path, like.rate_hz, like.channels, like.frames)
@@ -84,7 +84,7 @@ def _closest_subtype(path: Path, like: Encoding) -> str:
     return next((s for s in wanted if soundfile.check_format(default.container, s)), default.subtype)
 
 
-def _closest_rate(encoding: Encoding) -> int:
+def _closest_rate(encoding: AudioFormat) -> int:
     rates = {"MPEG_LAYER_III": MP3_RATES_HZ, "OPUS": OPUS_RATES_HZ}.get(encoding.subtype)
     if rates is None:
         highest = HIGHEST_RATE_HZ.get(encoding.subtype, HIGHEST_RATE_HZ.get(encoding.container, encoding.rate_hz))

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.formats import Encoding, Source, Tags
+from ..audio.formats import AudioFormat, AudioSource, Tags
 from ..audio.reader import AudioReader
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
@@ -108,7 +108,7 @@ def enhance_file(
 
 
 def enhance_into_file(
-    source: Source,
+    source: AudioSource,
     target: Path,
     model: Model,
     options: FileOptions,
@@ -128,10 +128,10 @@ def enhance_into_file(
         noise = writers[options.noise] if options.noise is not None else None
         blocks = source.blocks() if is_stream else warmed_up(enhancer, source.blocks())
         enhance_stream(blocks, enhancer, writers[target], noise, progress)
-    return [*source.notes, *(line for path, writer in writers.items() for line in remarks(path, writer, encoding))]
+    return [*source.notes, *(line for path, writer in writers.items() for line in output_notes(path, writer, encoding))]
 
 
-def open_enhancer(stack: contextlib.ExitStack, source: Source, model: Model, options: FileOptions) -> Enhancer:
+def open_enhancer(stack: contextlib.ExitStack, source: AudioSource, model: Model, options: FileOptions) -> Enhancer:
     """Return an enhancer for a stream; the mask file and the picture that it feeds are finished with `stack`."""
     encoding, observers = source.encoding, list[Observer]()
     if options.mask is not None:
@@ -158,7 +158,7 @@ def open_enhancer(stack: contextlib.ExitStack, source: Source, model: Model, opt
 def open_writer(
     stack: contextlib.ExitStack,
     path: Path,
-    like: Encoding,
+    like: AudioFormat,
     subtype: str | None,
     tags: Tags,
     written: Written | None = None,
@@ -178,9 +178,9 @@ def _then(written: Written | None, temporary: Path, path: Path) -> Iterator[None
         written(temporary, path)
 
 
-def remarks(path: Path, writer: AudioWriter | ResamplingWriter, source: Encoding) -> list[str]:
+def output_notes(path: Path, writer: AudioWriter | ResamplingWriter, source: AudioFormat) -> list[str]:
     """Return what a user should know of a file that was written: resampled, lost, clipped."""
-    lines = [*writer.notes, *clipping(path, writer)]
+    lines = [*writer.notes, *clipping_warnings(path, writer)]
     rate_hz = writer.encoding.rate_hz
     if rate_hz == source.rate_hz:
         return lines
@@ -188,7 +188,7 @@ def remarks(path: Path, writer: AudioWriter | ResamplingWriter, source: Encoding
     return [f"{path}: resampled from {source.rate_hz} to {rate_hz} Hz, {why}", *lines]
 
 
-def clipping(path: Path | str, writer: ClipCounter) -> list[str]:
+def clipping_warnings(path: Path | str, writer: ClipCounter) -> list[str]:
     """Return the warning that a file with clipped samples deserves, else none."""
     if not writer.clipped:
         return []

@@ -6,13 +6,21 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ..audio.formats import Encoding, Source
+from ..audio.formats import AudioFormat, AudioSource
 from ..audio.pipes import PipeWriter, pipe_encoding, stdout_stream
 from ..audio.reader import AudioReader
 from ..audio.samples import RAW_FORMATS
 from ..errors import DeepnmfError
 from ..model import Model
-from .files import FileOptions, Written, clipping, enhance_into_file, open_enhancer, open_writer, refuse_overwriting
+from .files import (
+    FileOptions,
+    Written,
+    clipping_warnings,
+    enhance_into_file,
+    open_enhancer,
+    open_writer,
+    refuse_overwriting,
+)
 from .stream import Progress, enhance_stream
 from .warm_up import warmed_up
 
@@ -25,13 +33,13 @@ class RawFormat:
     rate_hz: int
     channels: int
 
-    def encoding(self) -> Encoding:
+    def encoding(self) -> AudioFormat:
         """Return it as an encoding."""
         if self.name not in RAW_FORMATS:
             raise DeepnmfError(f"raw format {self.name!r} is unknown; known: {', '.join(RAW_FORMATS)}")
         samples = RAW_FORMATS[self.name]
         endian = "BIG" if samples.big_endian else "FILE"
-        return Encoding(self.rate_hz, self.channels, None, "RAW", samples.subtype, endian)
+        return AudioFormat(self.rate_hz, self.channels, None, "RAW", samples.subtype, endian)
 
 
 def enhance_pipe(
@@ -82,7 +90,7 @@ def enhance_pipe(
         return enhance_into_file(reader, Path(target), model, options, progress, written, is_stream)
 
 
-def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool, is_stream: bool) -> list[str]:
+def _into_stdout(source: AudioSource, model: Model, options: FileOptions, raw: bool, is_stream: bool) -> list[str]:
     with contextlib.ExitStack() as stack:
         enhancer = open_enhancer(stack, source, model, options)
         noise = None
@@ -91,5 +99,5 @@ def _into_stdout(source: Source, model: Model, options: FileOptions, raw: bool, 
         writer = PipeWriter(stdout_stream(), pipe_encoding(source.encoding, options.subtype, raw), raw)
         blocks = source.blocks() if is_stream else warmed_up(enhancer, source.blocks())
         enhance_stream(blocks, enhancer, writer, noise)
-    warnings = [*source.notes, *clipping("stdout", writer)]
-    return warnings if options.noise is None or noise is None else warnings + clipping(options.noise, noise)
+    warnings = [*source.notes, *clipping_warnings("stdout", writer)]
+    return warnings if options.noise is None or noise is None else warnings + clipping_warnings(options.noise, noise)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from ..data.dynamic_mixing import FreshMixtures
+from ..data.dynamic_mixing import DynamicMixtures
 from ..data.features import FeatureSet, Segment
 from ..data.manifest import read_manifest
 from ..networks.kinds import Config
@@ -80,7 +80,7 @@ class DynamicBatches:
     SEGMENT_FRAMES = 300
 
     def __init__(self, manifest: Path, config: Config, segments: int) -> None:
-        self._mixtures = FreshMixtures(manifest, config.features, config.prepare, self.SEGMENT_FRAMES)
+        self._mixtures = DynamicMixtures(manifest, config.features, config.prepare, self.SEGMENT_FRAMES)
         stft, wanted = config.features.stft, config.train.epoch_frames
         seconds = sum(entry.seconds for entry in read_manifest(manifest, "train"))
         corpus = round(seconds * stft.rate_hz / stft.hop)
