@@ -32,7 +32,13 @@ FRAMES = 40
 def manifest(folder: Path, speech: list[Path], noises: list[Path]) -> Path:
     rows = [
         MixtureEntry(
-            f"{s.stem}-{n.stem}", "train", str(s), str(n), snr_db=0, speaker=s.parent.name, noise_type=n.parent.name
+            f"{s.parent.name}-{s.stem}-{n.stem}",
+            "train",
+            str(s),
+            str(n),
+            snr_db=0,
+            speaker=s.parent.name,
+            noise_type=n.parent.name,
         )
         for s in speech
         for n in noises

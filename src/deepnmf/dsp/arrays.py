@@ -8,13 +8,63 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-Array: TypeAlias = Any
-"""A ``numpy.ndarray`` or a ``torch.Tensor``: code annotated so uses only what the two share (operators, ``.T``,
-``.sum``, ``.shape``, ``.dtype``), so that one definition serves training in torch and inference without it."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Array(Protocol):
+    """A ``numpy.ndarray`` or a ``torch.Tensor``: what the two share, and so all that code annotated by it may use.
+
+    One definition serves training in torch and inference without it. What only one of them has (``.size``, methods of
+    torch) is an error of types here; functions are taken from :func:`array_namespace`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+
+    @property
+    def dtype(self) -> Any:
+        """Type of an entry, whose name ends as NumPy's does."""
+
+    @property
+    def T(self) -> Self:  # noqa: N802
+        """The transpose of a matrix."""
+
+    def sum(self, axis: int, /) -> Self:
+        """Return the sum along an axis."""
+
+    def clip(self, low: Any, high: Any = None, /) -> Self:
+        """Return the entries within bounds."""
+
+    def reshape(self, size: int, /, *sizes: int) -> Any:
+        """Return the same entries in another shape."""
+
+    def __array__(self) -> np.ndarray: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __getitem__(self, index: Any, /) -> Self: ...
+    def __neg__(self) -> Self: ...
+    def __abs__(self) -> Self: ...
+    def __add__(self, other: Self | float, /) -> Self: ...
+    def __radd__(self, other: float, /) -> Self: ...
+    def __sub__(self, other: Self | float, /) -> Self: ...
+    def __rsub__(self, other: float, /) -> Self: ...
+    def __mul__(self, other: Self | float, /) -> Self: ...
+    def __rmul__(self, other: float, /) -> Self: ...
+    def __truediv__(self, other: Self | float, /) -> Self: ...
+    def __rtruediv__(self, other: float, /) -> Self: ...
+    def __pow__(self, exponent: float, /) -> Self: ...
+    def __matmul__(self, other: Self, /) -> Self: ...
+
+
+AnyArray = TypeVar("AnyArray", bound=Array)
+"""NumPy's arrays throughout, or torch's."""
 
 
 def epsilon(array: Array, level: float = 1.0) -> float:
@@ -47,7 +97,7 @@ def _root_epsilon(dtype: Any) -> float:
     return float(np.finfo(name).eps) ** 0.5
 
 
-def fast_pow(x: Array, exponent: float) -> Array | float:
+def fast_pow(x: AnyArray, exponent: float) -> AnyArray | float:
     """Return ``x ** exponent`` elementwise, without the cost of ``pow`` for the exponents that named β have.
 
     Examples
@@ -79,7 +129,7 @@ def array_namespace(array: Array) -> Any:
     return sys.modules["torch"] if type(array).__module__.startswith("torch") else np
 
 
-def sigmoid(x: Array) -> Array:
+def sigmoid(x: AnyArray) -> AnyArray:
     """Return ``1 / (1 + e^−x)`` elementwise, for x of any size.
 
     Examples
@@ -87,12 +137,13 @@ def sigmoid(x: Array) -> Array:
     >>> sigmoid(np.array([-1e3, 0.0, 1e3])).tolist()
     [0.0, 0.5, 1.0]
     """
-    if array_namespace(x) is np:
-        return 0.5 + 0.5 * np.tanh(0.5 * x)  # exp would overflow
-    return x.sigmoid()
+    namespace = array_namespace(x)
+    if namespace is np:
+        return 0.5 + 0.5 * namespace.tanh(0.5 * x)  # exp would overflow
+    return namespace.sigmoid(x)
 
 
-def softplus(x: Array) -> Array:
+def softplus(x: AnyArray) -> AnyArray:
     """Return ``log(1 + e^x)`` elementwise, for x of any size.
 
     Examples
@@ -100,6 +151,7 @@ def softplus(x: Array) -> Array:
     >>> softplus(np.array([-1e3, 0.0, 1e3])).round(3).tolist()
     [0.0, 0.693, 1000.0]
     """
-    if array_namespace(x) is np:
-        return np.maximum(x, 0) + np.log1p(np.exp(-abs(x)))
-    return sys.modules["torch"].nn.functional.softplus(x, threshold=40)  # beyond it the two terms are equal in float64
+    namespace = array_namespace(x)
+    if namespace is np:
+        return namespace.maximum(x, 0) + namespace.log1p(namespace.exp(-abs(x)))
+    return namespace.nn.functional.softplus(x, threshold=40)  # beyond it the two terms are equal in float64

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..audio.reader import AudioReader
 from ..config import FeatureConfig
+from ..dsp.arrays import Array
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stack_context, stft
 from ..errors import DeepnmfError
@@ -107,13 +108,13 @@ def with_noise_atoms(network: DeepNMF, atoms: np.ndarray, m: np.ndarray, replace
     return dataclasses.replace(network, dictionaries=dictionaries, output=output)
 
 
-def _contribution(W: np.ndarray, h: np.ndarray, noise: slice) -> np.ndarray:
+def _contribution(W: Array, h: Array, noise: slice) -> np.ndarray:
     """Return what the noise atoms give to each row, summed over frames, ``(rows,)``, positive."""
-    activity = h[noise].sum(axis=1, dtype=np.float64)
-    return np.asarray(W[:, noise].astype(np.float64) @ activity) + np.finfo(np.float32).tiny
+    activity = np.asarray(h)[noise].sum(axis=1, dtype=np.float64)
+    return np.asarray(np.asarray(W)[:, noise].astype(np.float64) @ activity) + np.finfo(np.float32).tiny
 
 
-def _joined(kept: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _joined(kept: Array, new: np.ndarray) -> np.ndarray:
     return np.concatenate([kept, new.astype(kept.dtype)], axis=1)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..errors import DeepnmfError, InputError, require
 from ..model import Model
 from ..networks.base import Estimator, FramewiseNetwork, MaskEstimator
+
+if TYPE_CHECKING:
+    import torch
 
 
 class DeviceNetwork:
@@ -33,7 +37,8 @@ class DeviceNetwork:
         import torch
 
         with torch.inference_mode():
-            return self._network.mask(torch.from_numpy(np.ascontiguousarray(m)).to(self._device)).cpu().numpy()
+            mask = self._network.mask(torch.from_numpy(np.ascontiguousarray(m)).to(self._device))
+            return cast("torch.Tensor", mask).cpu().numpy()
 
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class FramewiseStep:
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return mask and states, as :class:`MaskStep` says."""
         stacked = torch.cat([*states, m])
-        mask = self._network.mask(stacked)
+        mask = cast("Tensor", self._network.mask(stacked))
         return (mask, stacked[self._bins :]) if states else (mask,)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..nmf.dictionary import Dictionary
     from .unfolded.deep_nmf import DeepNMF
 
+NumpyMask: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""The mask of stacked magnitudes, of a network of NumPy's arrays."""
+
 
 class Estimator(Protocol):
     """A stream of masks."""
@@ -31,14 +34,14 @@ class Estimator(Protocol):
 
 
 class DictionaryNetwork(Protocol):
-    """A network that explains a spectrum by atoms, which can be shown."""
+    """A network that explains a spectrum by atoms, which can be shown; its arrays are NumPy's."""
 
     @property
-    def output(self) -> Array:
+    def output(self) -> np.ndarray:
         """Reconstruction dictionary ``(F, R)``; its first `speech_atoms` atoms are speech."""
 
     @property
-    def dictionaries(self) -> tuple[Array, ...]:
+    def dictionaries(self) -> tuple[np.ndarray, ...]:
         """The distinct dictionaries of the layers before."""
 
     @property
@@ -181,7 +184,7 @@ class FramewiseNetwork(Network):
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""
         bins, stacked = self.shape
-        return MaskEstimator(self.mask, bins, stacked // bins)
+        return MaskEstimator(cast("NumpyMask", self.mask), bins, stacked // bins)
 
     def framewise(self) -> FramewiseNetwork:
         """Return the network."""
@@ -200,7 +203,7 @@ class FramewiseNetwork(Network):
         """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
         return cls(**arrays, **{name: value for name, value in hyperparameters.items() if name != "kind"})
 
-    def with_arrays(self, arrays: dict[str, Array]) -> Self:
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
         """Return the same network with other arrays."""
         return dataclasses.replace(self, **arrays)  # type: ignore[type-var]
 
@@ -211,7 +214,7 @@ class MaskEstimator:
     `mask` is the network's own, of stacked frames.
     """
 
-    def __init__(self, mask: Callable[[np.ndarray], np.ndarray], bins: int, context: int) -> None:
+    def __init__(self, mask: NumpyMask, bins: int, context: int) -> None:
         self._mask = mask
         self._context = context
         self._past = np.zeros((bins, context - 1), np.float32)

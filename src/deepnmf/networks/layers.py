@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..dsp.arrays import Array, array_namespace
+from ..dsp.arrays import AnyArray, Array, array_namespace
 
 FEATURE_FLOOR = 1e-3
 """Added to unit-level magnitudes before the logarithm: what is 60 dB down no longer counts."""
@@ -18,12 +18,12 @@ Layer: TypeAlias = tuple[Array, Array]
 """Weights ``(units, inputs)`` and bias ``(units,)``."""
 
 
-def standardised_logs(m: Array) -> Array:
+def standardised_logs(m: AnyArray) -> AnyArray:
     """Return the logarithms of unit-level magnitudes with about zero mean and unit variance, any shape."""
     return (array_namespace(m).log(m + FEATURE_FLOOR) - LOG_MEAN) / LOG_DEVIATION
 
 
-def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator) -> Layer:
+def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer whose units start where the sigmoid is steep, if its inputs have this mean.
 
     Weights are uniform within ``±2 √(6 / (units + inputs))``, half of what Glorot & Bengio (2010) give for sigmoids; on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..dsp.arrays import Array, fast_pow
+from ..dsp.arrays import AnyArray, fast_pow
 
 
 def beta_divergence(target: np.ndarray, estimate: np.ndarray, beta: float, floor: float = 0.0) -> float:
@@ -45,7 +45,7 @@ def beta_divergence(target: np.ndarray, estimate: np.ndarray, beta: float, floor
     return float(terms.sum(dtype=np.float64))
 
 
-def gradient_parts(target: Array, estimate: Array, beta: float) -> tuple[Array, Array]:
+def gradient_parts(target: AnyArray, estimate: AnyArray, beta: float) -> tuple[AnyArray, AnyArray]:
     """Return the parts ``(₊, ₋)`` of ∂D_β(target | estimate)/∂estimate; the gradient is their difference.
 
     Examples

@@ -6,11 +6,15 @@ Every function takes NumPy arrays or torch tensors: training and inference share
 
 from __future__ import annotations
 
-from ..dsp.arrays import Array, epsilon, fast_pow
+from typing import cast
+
+from ..dsp.arrays import AnyArray, epsilon, fast_pow
 from .divergence import mu_exponent
 
 
-def update_terms(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float) -> tuple[Array, ...]:
+def update_terms(
+    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: float, beta: float, floor: float
+) -> tuple[AnyArray, ...]:
     """Return ``(Λ, r, n, d)`` of one multiplicative update of activations (docs/model.md §3, before the exponent)."""
     model = W @ h + floor
     ratio = m * fast_pow(model, beta - 2)
@@ -18,11 +22,13 @@ def update_terms(m: Array, W: Array, h: Array, sparsity: float, beta: float, flo
     if beta == 1:
         denominator = W.sum(0)[:, None] + (sparsity + floor)
     else:
-        denominator = W.T @ fast_pow(model, beta - 1) + (sparsity + floor)
+        denominator = W.T @ cast("AnyArray", fast_pow(model, beta - 1)) + (sparsity + floor)
     return model, ratio, numerator, denominator
 
 
-def update_activations(m: Array, W: Array, h: Array, sparsity: float, beta: float, floor: float | None = None) -> Array:
+def update_activations(
+    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: float, beta: float, floor: float | None = None
+) -> AnyArray:
     """Return the activations after one multiplicative update, one layer of the network.
 
     Parameters
@@ -45,12 +51,12 @@ def update_activations(m: Array, W: Array, h: Array, sparsity: float, beta: floa
     return h * fast_pow(numerator / denominator, mu_exponent(beta))
 
 
-def source_models(W: Array, h: Array, speech_atoms: int) -> tuple[Array, Array]:
+def source_models(W: AnyArray, h: AnyArray, speech_atoms: int) -> tuple[AnyArray, AnyArray]:
     """Return the models ``(a, b)`` of speech and of noise from the reconstruction dictionary `W` (F, R)."""
     return W[:, :speech_atoms] @ h[:speech_atoms], W[:, speech_atoms:] @ h[speech_atoms:]
 
 
-def wiener_mask(W: Array, h: Array, speech_atoms: int) -> Array:
+def wiener_mask(W: AnyArray, h: AnyArray, speech_atoms: int) -> AnyArray:
     """Return the mask ``a / (a + b)`` of the output layer, in [0, 1], shape ``(F, N)``."""
     a, b = source_models(W, h, speech_atoms)
     return a / (a + b + epsilon(W))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -113,7 +113,7 @@ class FramewiseModule(MaskModule):
     def forward(self, m: Tensor) -> Tensor:
         """Return the masks ``(S, F, N)`` of mixtures ``(S, T·F, N)``."""
         segments, _, frames = m.shape
-        mask = self.network().mask(m.transpose(0, 1).flatten(1))  # (T·F, S·N) → (F, S·N)
+        mask = cast("Tensor", self.network().mask(m.transpose(0, 1).flatten(1)))  # (T·F, S·N) → (F, S·N)
         return mask.unflatten(1, (segments, frames)).transpose(0, 1)  # (S, F, N)
 
     def to_numpy(self) -> FramewiseNetwork:

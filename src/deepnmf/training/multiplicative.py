@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -60,17 +61,18 @@ def backpropagate(
     resplitting : bool
         Whether to :func:`resplit` the parts at every activation.
     """
-    h = [starting_activations(m, network)]
+    dictionaries, W_output = cast("tuple[Tensor, ...]", network.dictionaries), cast("Tensor", network.output)
+    h = [cast("Tensor", starting_activations(m, network))]
     for index in network.layers:
-        _, _, n, d = update_terms(m, network.dictionaries[index], h[-1], network.sparsity, network.beta, epsilon(m))
+        _, _, n, d = update_terms(m, dictionaries[index], h[-1], network.sparsity, network.beta, epsilon(m))
         h.append(h[-1] * fast_pow(n / d, mu_exponent(network.beta)))
-    bins = network.output.shape[0]
-    estimate, output, g = output_parts(target, m[-bins:], network.output, h[-1], network.speech_atoms, error_beta)
+    bins = W_output.shape[0]
+    estimate, output, g = output_parts(target, m[-bins:], W_output, h[-1], network.speech_atoms, error_beta)
     sums: dict[int, Parts] = {}
     for k in range(len(network.layers) - 1, len(network.layers) - trained, -1):
         g = resplit(g) if resplitting else g
         index = network.layers[k]
-        parts, g = layer_parts(g, m, network.dictionaries[index], h[k], network.sparsity, network.beta)
+        parts, g = layer_parts(g, m, dictionaries[index], h[k], network.sparsity, network.beta)
         sums[index] = _added(sums[index], parts) if index in sums else parts
     return Statistics(sums, output, estimate)
 
@@ -135,7 +137,8 @@ def layer_parts(g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: float, beta
     if beta != 1:
         paths.append(_through(W, v, beta - 1, fast_pow(model, beta - 2)))  # ∂Λ^(β−1)/∂Λ
     model_parts = functools.reduce(_added, paths)
-    direct = [x.sum(1) if beta == 1 else fast_pow(model, beta - 1) @ x.T for x in v]  # W enters d itself
+    slope = cast("Tensor", fast_pow(model, beta - 1))  # the number 1 if β = 1
+    direct = [x.sum(1) if beta == 1 else slope @ x.T for x in v]  # W enters d itself
     W_plus, W_minus = (r @ u[i].T + model_parts[i] @ h.T + direct[i] for i in (0, 1))
     h_plus, h_minus = (g[i] * step + W.T @ model_parts[i] for i in (0, 1))
     return (W_plus, W_minus), (h_plus, h_minus)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..dsp.arrays import Array, array_namespace, epsilon
+from ..dsp.arrays import AnyArray, array_namespace, epsilon
 
 
-def phase_sensitive(mixture: Array, speech: Array, noise: Array) -> Array:
+def phase_sensitive(mixture: AnyArray, speech: AnyArray, noise: AnyArray) -> AnyArray:
     """Return the speech magnitude in phase with the mixture, ``|S| cos(∠S − ∠M)``, within [0, |M|].
 
     As M = S + N, the law of cosines gives it from the three magnitudes alone (Erdogan et al. 2015, §3).
@@ -20,12 +20,12 @@ def phase_sensitive(mixture: Array, speech: Array, noise: Array) -> Array:
     return array_namespace(mixture).clip(target, 0 * mixture, mixture)
 
 
-def in_phase_power(mixture: Array, speech: Array, noise: Array) -> Array:
+def in_phase_power(mixture: AnyArray, speech: AnyArray, noise: AnyArray) -> AnyArray:
     """Return ``|S| |M| cos(∠S − ∠M)`` from magnitudes."""
     return (mixture * mixture + speech * speech - noise * noise) / 2
 
 
-def compress_target(mixture: Array, speech: Array, noise: Array, power: float, phase: float) -> Array:
+def compress_target(mixture: AnyArray, speech: AnyArray, noise: AnyArray, power: float, phase: float) -> AnyArray:
     """Return the compressed magnitude that an estimate with the mixture's phase should have, ≥ 0 for ``phase ≤ ½``.
 
     An estimate of compressed magnitude x is off by ``(1 − phase) (x − |S|^p)² + phase | x e^(i∠M) − |S|^p e^(i∠S) |²``

@@ -6,6 +6,7 @@ inference in a layered binary field, from below and once (docs/model.md §5), wi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -98,7 +99,8 @@ class SigmoidNetwork(FramewiseNetwork):
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
         units = self.inputs.shape[0]
-        return self.inputs.size + (self.layers - 1) * units * units + self.readout.size
+        observed, read = math.prod(self.inputs.shape), math.prod(self.readout.shape)
+        return observed + (self.layers - 1) * units * units + read
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""

@@ -6,38 +6,38 @@ arrive: ``M[i, k]`` comes from the k-th neighbour of unit i. Shapes are those of
 
 from __future__ import annotations
 
-from ...dsp.arrays import Array, sigmoid, softplus
+from ...dsp.arrays import AnyArray, sigmoid, softplus
 from .graph import Graph
 
 
-def initial_messages(b: Array, graph: Graph) -> Array:
+def initial_messages(b: AnyArray, graph: Graph) -> AnyArray:
     """Return the messages that inference starts from, all 0: no evidence either way."""
     return 0 * b[graph.neighbours]
 
 
-def logits(M: Array, b: Array) -> Array:
+def logits(M: AnyArray, b: AnyArray) -> AnyArray:
     """Return the belief logits ``b_i + Σ_l M_(l→i)``, shape ``(n, N)``."""
     return b + M.sum(1)
 
 
-def beliefs(M: Array, b: Array) -> Array:
+def beliefs(M: AnyArray, b: AnyArray) -> AnyArray:
     """Return the beliefs, approximate probabilities that each unit is 1; exact on a tree once M no longer changes."""
     return sigmoid(logits(M, b))
 
 
-def cavity_logits(M: Array, b: Array, graph: Graph) -> Array:
+def cavity_logits(M: AnyArray, b: AnyArray, graph: Graph) -> AnyArray:
     """Return for each slot the sender's logit without what the receiver told it, ``b_j + Σ_(l≠i) M_(l→j)``."""
     at_sender = logits(M, b)[:, None] - M
     return at_sender.reshape(graph.reverse.size, M.shape[2])[graph.reverse]
 
 
-def update(M: Array, b: Array, A: Array, graph: Graph) -> Array:
+def update(M: AnyArray, b: AnyArray, A: AnyArray, graph: Graph) -> AnyArray:
     """Return all messages ``M_(j→i) ← log( (1 + e^(A_ij + u)) / (1 + e^u) )``, u the cavity logit of j."""
     u = cavity_logits(M, b, graph)
     return softplus(A[:, :, None] + u) - softplus(u)
 
 
-def bethe_free_energy(M: Array, b: Array, graph: Graph) -> Array:
+def bethe_free_energy(M: AnyArray, b: AnyArray, graph: Graph) -> AnyArray:
     """Return the Bethe free energy ``(N,)`` at a fixed point of :func:`update`; on a tree it is −log Z.
 
     Unit i contributes ``Z_i = 1 + e^(logit_i)`` and edge (i, j) ``Z_ij / (Z_i Z_j)``, which at a fixed point is

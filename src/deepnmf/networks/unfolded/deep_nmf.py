@@ -7,9 +7,9 @@ inference share this one definition.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -25,11 +25,11 @@ from ...artifacts.schema import (
     context_of,
 )
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
-from ...dsp.arrays import Array
+from ...dsp.arrays import AnyArray, Array
 from ...dsp.stft import stack_context
 from ...errors import InputError
 from ...nmf.updates import update_activations, wiener_mask
-from ..base import FramewiseNetwork
+from ..base import DictionaryNetwork, FramewiseNetwork
 from ..settings import DeepNMFConfig, DeepNMFTraining
 from .unfold import unfold
 
@@ -141,13 +141,13 @@ class DeepNMF(FramewiseNetwork):
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""
         m = stack_context(magnitudes, self.shape[1] // self.shape[0])  # (T·F, N)
-        return activations_by_layer(
-            m, self.layer_dictionaries(), starting_activations(m, self), self.sparsity, self.beta
-        )
+        dictionaries = [np.asarray(W) for W in self.layer_dictionaries()]
+        start = np.asarray(starting_activations(m, self))
+        return activations_by_layer(m, dictionaries, start, self.sparsity, self.beta)
 
-    def with_atoms(self) -> DeepNMF:
+    def with_atoms(self) -> DictionaryNetwork:
         """Return the network."""
-        return self
+        return cast("DictionaryNetwork", self)  # of NumPy's arrays, as what is shown comes from a file
 
     def dictionary_indices(self) -> list[int]:
         """Return for each of the K layers which of the `dictionaries` it has."""
@@ -212,14 +212,14 @@ class DeepNMF(FramewiseNetwork):
             beta=hyperparameters["beta"],
         )
 
-    def with_arrays(self, arrays: dict[str, Array]) -> Self:
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
         """Return the same network with other arrays; those that are not given stay."""
-        present = self.arrays() | arrays
+        present = {**self.arrays(), **arrays}
         dictionaries = tuple(present[f"dictionary.{index}"] for index in range(len(self.dictionaries)))
         return dataclasses.replace(self, dictionaries=dictionaries, output=present["output"])
 
 
-def infer(m: Array, dictionaries: Sequence[Array], h: Array, sparsity: float, beta: float) -> Array:
+def infer(m: AnyArray, dictionaries: Sequence[AnyArray], h: AnyArray, sparsity: float, beta: float) -> AnyArray:
     """Return the activations after one update for each of the K `dictionaries`, from the activations `h`."""
     return unfold(lambda h, W: update_activations(m, W, h, sparsity, beta), dictionaries, h)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...dsp.arrays import Array, array_namespace
+from ...dsp.arrays import AnyArray, array_namespace
 from ...errors import DeepnmfError
 
 
@@ -54,11 +54,11 @@ class Graph:
                 neighbours[i, k], numbers[i, k], reverse[i, k] = j, edge, place[j, edge]
         return cls(neighbours, reverse, numbers)
 
-    def table(self, couplings: Array) -> Array:
+    def table(self, couplings: AnyArray) -> AnyArray:
         """Return the symmetric couplings ``(edges,)`` as a table ``(n, d)``."""
         return _or_zero(couplings)[self.edges]
 
-    def matrix(self, table: Array) -> Array:
+    def matrix(self, table: AnyArray) -> AnyArray:
         """Return a table of couplings ``(n, d)`` as a matrix ``(n, n)``, row i for what unit i gets."""
         n, d = self.neighbours.shape
         slots = np.full((n, n), n * d)
@@ -66,7 +66,7 @@ class Graph:
         return _or_zero(table.reshape(n * d))[slots]
 
 
-def _or_zero(values: Array) -> Array:
+def _or_zero(values: AnyArray) -> AnyArray:
     """Return values ``(size,)`` with a zero behind them, which is what an index of `size` finds."""
     return array_namespace(values).concatenate([values, 0 * values[:1]])
 

@@ -5,8 +5,9 @@ Shapes: ``m`` (T·F, N), ``W`` (T·F, R), ``h`` (R, N); atoms of speech come bef
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ...artifacts.schema import (
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array
 from ...nmf.updates import wiener_mask
-from ..base import FramewiseNetwork
+from ..base import DictionaryNetwork, FramewiseNetwork
 from ..settings import LayeredConfig, SparseCodingTraining
 from .unfold import layer_parameters, unfold
 
@@ -120,7 +121,7 @@ class IstaNetwork(FramewiseNetwork):
     @property
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
-        return 2 * self.layers * self.atoms[0].size + self.output.size
+        return 2 * self.layers * math.prod(self.atoms.shape[1:]) + math.prod(self.output.shape)
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
@@ -133,6 +134,6 @@ class IstaNetwork(FramewiseNetwork):
         """Return for each of the K layers which of the `dictionaries` it has."""
         return layer_parameters(list(range(len(self.atoms))), self.layers)
 
-    def with_atoms(self) -> IstaNetwork:
+    def with_atoms(self) -> DictionaryNetwork:
         """Return the network."""
-        return self
+        return cast("DictionaryNetwork", self)  # of NumPy's arrays, as what is shown comes from a file

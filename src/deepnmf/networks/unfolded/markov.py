@@ -12,6 +12,7 @@ coupling for each direction of an edge, so that it is no longer inference in any
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -122,7 +123,8 @@ class MarkovNetwork(FramewiseNetwork):
 
         Mean field makes more on the zeros of its matrix, and belief propagation has two logarithms for each message.
         """
-        return self.inputs.size + self.layers * self.graph.neighbours.size + self.readout.size
+        observed, read = math.prod(self.inputs.shape), math.prod(self.readout.shape)
+        return observed + self.layers * self.graph.neighbours.size + read
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes at unit level ``(T·F, N)``."""
@@ -134,7 +136,7 @@ class MarkovNetwork(FramewiseNetwork):
         """Return the potentials of each set of parameters for observations v ``(T·F, N)``."""
         shape = self.graph.neighbours.shape
         directed = self.couplings.shape[1] == shape[0] * shape[1]
-        tables = [A.reshape(shape) if directed else self.graph.table(A) for A in self.couplings]
+        tables = [A.reshape(*shape) if directed else self.graph.table(A) for A in self.couplings]
         return [(V @ v + c[:, None], A) for V, c, A in zip(self.inputs, self.biases, tables, strict=True)]
 
     @abstractmethod

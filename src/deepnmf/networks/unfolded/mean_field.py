@@ -10,16 +10,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...dsp.arrays import Array, array_namespace, sigmoid
+from ...dsp.arrays import AnyArray, array_namespace, sigmoid
 from .unfold import unfold
 
 
-def update(q: Array, b: Array, A: Array) -> Array:
+def update(q: AnyArray, b: AnyArray, A: AnyArray) -> AnyArray:
     """Return ``q_i ← σ(b_i + Σ_j A_ij q_j)`` of all units at once."""
     return sigmoid(b + A @ q)
 
 
-def update_units(q: Array, b: Array, A: Array, units: Sequence[int]) -> Array:
+def update_units(q: AnyArray, b: AnyArray, A: AnyArray, units: Sequence[int]) -> AnyArray:
     """Return q after the update of some units, all others left as they are.
 
     Units that are not coupled may go together. A network of sigmoid layers is one pass over a layered graph from below,
@@ -31,12 +31,12 @@ def update_units(q: Array, b: Array, A: Array, units: Sequence[int]) -> Array:
     return array_namespace(q).stack(rows)
 
 
-def update_in_order(q: Array, b: Array, A: Array) -> Array:
+def update_in_order(q: AnyArray, b: AnyArray, A: AnyArray) -> AnyArray:
     """Return q after one update of each unit in turn, which never raises the :func:`free_energy`."""
     return unfold(lambda q, i: update_units(q, b, A, [i]), range(len(q)), q)
 
 
-def free_energy(q: Array, b: Array, A: Array) -> Array:
+def free_energy(q: AnyArray, b: AnyArray, A: AnyArray) -> AnyArray:
     """Return the variational free energy of each frame ``(N,)``, an upper bound of −log Z.
 
     ``F(q) = −Σ_i b_i q_i − Σ_(i,j) A_ij q_i q_j + Σ_i (q_i log q_i + (1 − q_i) log(1 − q_i))``, each pair once.
