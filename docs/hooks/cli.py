@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
 import typer
 
 from deepnmf.cli import app
+from deepnmf.cli._help import EXAMPLES, panels
 
 MARK = "<!-- commands -->"
 """A page that has this line gets the commands in its place."""
@@ -26,11 +28,17 @@ def commands() -> str:
 
 def _section(name: str, command: Any) -> str:
     context = typer.Context(command, info_name=f"deepnmf {name}")
-    records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
-    rows = [f"| `{names.replace('|', ' or ')}` | {_cell(text)} |" for names, text in filter(None, records)]
     usage = command.get_usage(context).removeprefix("Usage: ")
-    table = "\n".join(["| argument or option | what it does |", "|---|---|", *rows])
-    return f"## deepnmf {name}\n\n{command.help}\n\n```text\n{usage}\n```\n\n{table}\n"
+    examples = inspect.cleandoc(command.epilog.removeprefix(EXAMPLES).replace("\n  ", "\n"))
+    tables = [_table(title, members, context) for title, members in panels(command.get_params(context)).items()]
+    parts = [f"## deepnmf {name}", command.help, f"```text\n{usage}\n```", *tables, f"```bash\n{examples}\n```"]
+    return "\n\n".join([*parts, ""])
+
+
+def _table(title: str, members: list[Any], context: Any) -> str:
+    records = filter(None, (member.get_help_record(context) for member in members))
+    rows = [f"| `{names.replace('|', ' or ')}` | {_cell(text)} |" for names, text in records]
+    return "\n".join([f"| {title} | effect |", "|---|---|", *rows])
 
 
 def _cell(text: str) -> str:

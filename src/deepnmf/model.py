@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from .artifacts.schema import Shapes, check_arrays, check_numbers, shown
 from .artifacts.tensor_file import about, open_tensors
 from .config import FeatureConfig, to_dict
 from .errors import DeepnmfError
+from .model_cards import limitations, package_card, package_models, package_path, package_scores
 from .networks.base import Estimator, Network
 from .networks.kinds import KINDS as KINDS
 from .networks.kinds import kind_of as kind_of
@@ -48,6 +48,48 @@ class Model:
     def estimator(self) -> Estimator:
         """Return a fresh streaming mask estimator."""
         return self.network.estimator()
+
+    def title(self) -> str:
+        """Return what kind of network it is, in words."""
+        return self.network.title(_trained_layers(self.metadata)) or kind_of(self.network)
+
+
+@dataclass(frozen=True)
+class PackageModel:
+    """What distinguishes a model of the package.
+
+    Attributes
+    ----------
+    name, kind : str
+        Name for ``--model`` or :func:`load_model`, and kind of network in words.
+    weights : int
+        Number of weights.
+    latency_ms : float
+        Algorithmic latency in ms.
+    scores : dict of str to float
+        Means on the dev split by metric (``si_sdr`` in dB, ``pesq_wb`` in MOS), from its card.
+    limitations : str
+        What it does badly, from its card.
+    """
+
+    name: str
+    kind: str
+    weights: int
+    latency_ms: float
+    scores: dict[str, float]
+    limitations: str
+
+
+def models() -> list[PackageModel]:
+    """Return the models of the package, by name: kind, size, latency, scores and limitations."""
+    return [_package_model(name) for name in package_models()]
+
+
+def _package_model(name: str) -> PackageModel:
+    model = load_model(package_path(name))
+    latency_ms = model.features.stft.window_ms
+    facts = package_scores(name), limitations(package_card(name))
+    return PackageModel(name, model.title(), model.network.parameters, latency_ms, *facts)
 
 
 def save_model(path: Path, model: Model, half: bool = False) -> None:
@@ -88,7 +130,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     if of_experiment := path.is_dir():
         path /= BEST
     elif not path.suffix and not path.exists():
-        path = _package_model(str(name_or_path))
+        path = _known_path(str(name_or_path))
     file = open_tensors(path, "model")
     with about(path):
         features = read_features(file.metadata.get("features"))
@@ -115,10 +157,18 @@ def _check_network(record: Any, arrays: Mapping[str, np.ndarray], bins: int) -> 
     return cls, hyperparameters
 
 
-def _package_model(name: str) -> Path:
-    folder = Path(str(resources.files("deepnmf") / "models"))
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors")))
-        raise DeepnmfError(f"{name}: no such file and no such model in the package; the package has: {known}")
-    return path
+def _known_path(name: str) -> Path:
+    if name not in (known := package_models()):
+        raise DeepnmfError(
+            f"{name}: no such file and no such model in the package, which has {', '.join(known)}; "
+            "`deepnmf models` describes them"
+        )
+    return package_path(name)
+
+
+def _trained_layers(metadata: dict[str, Any]) -> int | None:
+    network = metadata.get("config", {}).get("network", {})
+    if "layers" not in network:
+        return None
+    trained = network.get("trained_layers", network.get("trained"))
+    return int(network["layers"]) + 1 if trained is None else int(trained)

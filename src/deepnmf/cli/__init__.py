@@ -11,21 +11,22 @@ import typer
 
 from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra
+from ._help import example_lines
 from ._process import accept_any_name, occupy_closed_descriptors, printable, silence, stop_on_signals
 from ._suggestions import Group
 
 app = typer.Typer(
     name="deepnmf",
     help="Speech enhancement with deep unfolded non-negative matrix factorisation.",
+    epilog=example_lines("deepnmf enhance noisy.wav -o clean.wav", "deepnmf models", "deepnmf enhance --help"),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode=None,  # errors are plain; `Group` switches rich on for the help
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in ("enhance", "live", "export", "train", "evaluate", "report", "show", "verify"):
+for _module in ("enhance", "live", "models", "export", "train", "evaluate", "report", "show", "verify"):
     importlib.import_module(f"{__name__}.{_module}").register(app)
 
 
@@ -40,9 +41,7 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error that was not expected.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of unexpected errors.")] = False,
 ) -> None:
     pass
 
@@ -63,7 +62,7 @@ def main() -> None:
     stop_on_signals()
     try:
         try:
-            app()
+            app(prog_name="deepnmf")  # also under `python -m`: completion scripts name the command
         finally:
             _flush()
     except DeepnmfError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from typer.core import TyperCommand, TyperGroup
+from ._help import PanelCommand, PanelGroup
 
 ENHANCE_WORDS = ("clean", "denoise", "filter", "process", "reduce", "remove-noise", "run", "suppress")
 STRENGTH = "to limit the attenuation, give --max-attenuation-db DB: 6 is gentle, 12 moderate"
@@ -18,7 +18,7 @@ ENHANCE_OPTIONS = {
 }
 
 
-class Group(TyperGroup):
+class Group(PanelGroup):
     """Commands; a recording in place of one gets the suggestion to enhance it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -32,7 +32,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-class EnhanceCommand(TyperCommand):
+class EnhanceCommand(PanelCommand):
     """Options; those of other programs get the name that they have here."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

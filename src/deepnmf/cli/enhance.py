@@ -42,6 +42,7 @@ from ._enhance_options import (
     SkipExisting,
     Verbose,
 )
+from ._help import USE, add
 from ._process import one_thread_per_worker, silence
 from ._suggestions import EnhanceCommand
 
@@ -55,7 +56,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(cls=EnhanceCommand)(enhance)
+    add(
+        app,
+        USE,
+        "deepnmf enhance noisy.wav -o clean.wav",
+        "deepnmf enhance recordings -o enhanced -j 4 --max-attenuation-db 12",
+        cls=EnhanceCommand,
+    )(enhance)
 
 
 def enhance(
@@ -72,15 +79,15 @@ def enhance(
     plot: Plot = None,
     output_format: OutputFormat = None,
     output_subtype: OutputSubtype = None,
+    salvage: Salvage = False,
+    device: Device = "cpu",
+    jobs: Jobs = 1,
     files_from: FilesFrom = None,
     skip_existing: SkipExisting = False,
     dry_run: DryRun = False,
     raw_format: RawFormatName = None,
     raw_rate_hz: RawRateHz = 16000,
     raw_channels: RawChannels = 1,
-    device: Device = "cpu",
-    jobs: Jobs = 1,
-    salvage: Salvage = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     as_json: Json = False,

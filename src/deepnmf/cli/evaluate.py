@@ -8,30 +8,98 @@ from typing import Annotated
 import typer
 
 from ..errors import DeepnmfError
+from ._completion import complete_model, completion
+from ._help import DEVICE, EVALUATE, IN_OUT, MODEL, SCORES, add
+
+METRICS = ("si_sdr", "sdr", "stoi", "estoi", "pesq_wb")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(evaluate)
+    add(
+        app,
+        EVALUATE,
+        "deepnmf evaluate --manifest exp/manifest.jsonl --model exp -o scores",
+        "deepnmf evaluate --clean clean --enhanced out --noisy noisy -o scores",
+    )(evaluate)
 
 
 def evaluate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for scores.csv, summary.json and table.md.")],
-    manifest: Annotated[Path | None, typer.Option(help="Manifest whose rows to mix, enhance and score.")] = None,
-    split: Annotated[str, typer.Option(help="Rows of the manifest: train, dev or test.")] = "test",
-    model: Annotated[str, typer.Option(help="Name or path of the model that enhances them.")] = "default",
-    clean: Annotated[Path | None, typer.Option(help="Folder of clean files, to score --enhanced against.")] = None,
-    enhanced: Annotated[Path | None, typer.Option(help="Folder of files enhanced by any system.")] = None,
-    noisy: Annotated[Path | None, typer.Option(help="Folder of the noisy files, for the improvement.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes, one thread each.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="Score only the first files.")] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for scores.csv, summary.json and table.md.",
+            metavar="FOLDER",
+            rich_help_panel=IN_OUT,
+        ),
+    ],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Manifest whose mixtures to enhance and score.", metavar="FILE", rich_help_panel=IN_OUT),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Split of the manifest: train, dev or test.",
+            metavar="SPLIT",
+            autocompletion=completion(("train", "dev", "test")),
+            rich_help_panel=IN_OUT,
+        ),
+    ] = "test",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A bundled model, a model file or an experiment.",
+            metavar="MODEL",
+            autocompletion=complete_model,
+            rich_help_panel=MODEL,
+        ),
+    ] = "default",
+    clean: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of clean files, the reference for --enhanced.", metavar="FOLDER", rich_help_panel=IN_OUT
+        ),
+    ] = None,
+    enhanced: Annotated[
+        Path | None,
+        typer.Option(help="Folder of files enhanced by any system.", metavar="FOLDER", rich_help_panel=IN_OUT),
+    ] = None,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(help="Folder of noisy files, for the improvement.", metavar="FOLDER", rich_help_panel=IN_OUT),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "-j",
+            "--jobs",
+            min=1,
+            help="Number of parallel processes, of one thread each.",
+            metavar="N",
+            rich_help_panel=DEVICE,
+        ),
+    ] = 1,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Score only the first N files.", metavar="N", rich_help_panel=SCORES)
+    ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Metric to compute (repeatable): si_sdr, sdr, stoi, estoi, pesq_wb."),
+        typer.Option(
+            help=f"Metric to compute; repeatable: {', '.join(METRICS)}.",
+            metavar="NAME",
+            autocompletion=completion(METRICS),
+            show_default="all",
+            rich_help_panel=SCORES,
+        ),
     ] = None,
-    save_audio: Annotated[bool, typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.")] = False,
+    save_audio: Annotated[
+        bool, typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.", rich_help_panel=IN_OUT)
+    ] = False,
 ) -> None:
-    """Score a model on a manifest, or a folder of enhanced files: SI-SDR, SDR, STOI, ESTOI and PESQ."""
+    """Score a model on a manifest, or a folder of enhanced files, by SI-SDR, SDR, STOI, ESTOI and PESQ."""
     from .. import evaluation
 
     if manifest is not None and (clean, enhanced, noisy) == (None, None, None):

@@ -8,18 +8,28 @@ from typing import Annotated
 import typer
 
 from ..errors import DeepnmfError
+from ._completion import complete_model
+from ._help import MODEL, USE, add
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(export)
+    add(app, USE, "deepnmf export default.onnx", "deepnmf export mine.onnx --model exp/best.safetensors")(export)
 
 
 def export(
     output: Annotated[Path, typer.Argument(help="ONNX file to write.")],
-    model: Annotated[str, typer.Option(help="A bundled model, or a model file.")] = "default",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A bundled model, a model file or an experiment.",
+            metavar="MODEL",
+            autocompletion=complete_model,
+            rich_help_panel=MODEL,
+        ),
+    ] = "default",
 ) -> None:
-    """Export a model as an ONNX graph: one hop of samples in, one out, explicit states."""
+    """Export a model as a streaming ONNX graph: one hop of samples in and out, with explicit states."""
     if output.suffix.lower() != ".onnx":
         raise DeepnmfError(f"{output}: models are exported as ONNX; give a name that ends in .onnx")
     from ..export.onnx import delay, export_onnx, state_shapes

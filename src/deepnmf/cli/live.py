@@ -6,25 +6,54 @@ from typing import Annotated
 
 import typer
 
+from ._completion import complete_model
+from ._help import DEVICE, MODEL, STRENGTH, USE, add
 from ._process import one_thread_per_worker
+
+ATTENUATION = "Maximum attenuation: 6 is gentle, 12 moderate."
+InputDevice = Annotated[
+    str | None,
+    typer.Option(help="Microphone, by number or name.", show_default="the system's", rich_help_panel=DEVICE),
+]
+OutputDevice = Annotated[
+    str | None,
+    typer.Option(help="Output, by number or name.", show_default="the system's", rich_help_panel=DEVICE),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(live)
+    add(app, USE, "deepnmf live --max-attenuation-db 12", "deepnmf live --list-devices")(live)
 
 
 def live(
-    model: Annotated[str, typer.Option(help="A bundled model, or a model file.")] = "default",
-    rate_hz: Annotated[int, typer.Option(help="Sampling rate of the devices.")] = 48000,
-    channels: Annotated[int, typer.Option(help="Channels of both devices.", min=1)] = 1,
-    block_ms: Annotated[float, typer.Option(help="Length of the blocks that the device delivers.", min=1)] = 10.0,
-    input_device: Annotated[str | None, typer.Option(help="Number or name. [default: the system's]")] = None,
-    output_device: Annotated[str | None, typer.Option(help="Number or name. [default: the system's]")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A bundled model, a model file or an experiment.",
+            metavar="MODEL",
+            autocompletion=complete_model,
+            rich_help_panel=MODEL,
+        ),
+    ] = "default",
+    rate_hz: Annotated[
+        int, typer.Option(help="Sampling rate of the devices.", metavar="HZ", rich_help_panel=DEVICE)
+    ] = 48000,
+    channels: Annotated[
+        int, typer.Option(help="Channels of both devices.", metavar="N", min=1, rich_help_panel=DEVICE)
+    ] = 1,
+    block_ms: Annotated[
+        float, typer.Option(help="Block length of the devices.", metavar="MS", min=1, rich_help_panel=DEVICE)
+    ] = 10.0,
+    input_device: InputDevice = None,
+    output_device: OutputDevice = None,
     max_attenuation_db: Annotated[
-        float | None, typer.Option(help="Maximum attenuation. [default: no limit]", min=0)
+        float | None,
+        typer.Option(help=ATTENUATION, metavar="DB", min=0, show_default="no limit", rich_help_panel=STRENGTH),
     ] = None,
-    list_devices: Annotated[bool, typer.Option("--list-devices", help="List the devices and exit.")] = False,
+    list_devices: Annotated[
+        bool, typer.Option("--list-devices", help="List the devices and exit.", rich_help_panel=DEVICE)
+    ] = False,
 ) -> None:
     """Enhance the microphone signal in real time; w toggles between enhanced and dry, q quits."""
     one_thread_per_worker()

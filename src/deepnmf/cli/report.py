@@ -7,23 +7,41 @@ from typing import Annotated
 
 import typer
 
+from ._help import EVALUATE, IN_OUT, add
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(report)
+    add(app, EVALUATE, "deepnmf report exp -o report.html", "deepnmf report default -o report.html --scores scores")(
+        report
+    )
 
 
 def report(
     experiment: Annotated[Path, typer.Argument(help="An experiment, a model file, or a bundled model.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="HTML file to write.", metavar="FILE", rich_help_panel=IN_OUT)
+    ],
     scores: Annotated[
-        Path | None, typer.Option(help="Folder that `deepnmf evaluate` wrote; EXPERIMENT/test by default.")
+        Path | None,
+        typer.Option(
+            help="Output of `deepnmf evaluate`.",
+            metavar="FOLDER",
+            show_default="EXPERIMENT/test",
+            rich_help_panel=IN_OUT,
+        ),
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="Manifest that was scored; by default in the experiment's folder or above it.")
+        Path | None,
+        typer.Option(
+            help="Manifest that was scored.",
+            metavar="FILE",
+            show_default="in the experiment or above it",
+            rich_help_panel=IN_OUT,
+        ),
     ] = None,
 ) -> None:
-    """Write one page with scores, sound, spectrograms, dictionaries and learning curves; it works offline."""
+    """Write a self-contained HTML page with scores, audio, spectrograms, dictionaries and learning curves."""
     from ..report import report
 
     for note in report(experiment, output, scores=scores, manifest=manifest):

@@ -7,23 +7,32 @@ from typing import Annotated
 
 import typer
 
+from ._completion import complete_model
+from ._help import EVALUATE, IN_OUT, add
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(show)
+    add(app, EVALUATE, "deepnmf show small", "deepnmf show exp --plot atoms.png")(show)
 
 
 def show(
-    model: Annotated[str, typer.Argument(help="A bundled model, a model file, or an experiment.")] = "default",
-    plot: Annotated[Path | None, typer.Option(help="Picture of the atoms to write, such as atoms.png.")] = None,
+    model: Annotated[
+        str, typer.Argument(help="A bundled model, a model file or an experiment.", autocompletion=complete_model)
+    ] = "default",
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Also plot the atoms, for example into atoms.png.", metavar="FILE", rich_help_panel=IN_OUT),
+    ] = None,
 ) -> None:
-    """Print a model's card: its score and limitations, what it is and costs, where it came from, and its atoms."""
+    """Print a summary of a model: score, limitations, structure, cost, provenance and atoms."""
     from ..model import load_model
+    from ..model_cards import package_card
     from ..report.atoms import drawing
-    from ..report.summary import model_summary, package_card, summary_text
+    from ..report.summary import model_summary, summary_text
 
     loaded = load_model(model)
-    typer.echo(summary_text(model_summary(loaded, package_card(model))))
+    typer.echo(summary_text(model_summary(loaded, "" if Path(model).exists() else package_card(model))))
     if plot is not None:
         from ..report.plot import plot_atoms
 

@@ -7,57 +7,87 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..data.corpora import NAMES
 from ..errors import DeepnmfError, InputError, require
-from ..networks.kinds import KINDS
+from ._help import TRAIN, add
+from ._train_options import (
+    Clean,
+    ConfigFile,
+    Context,
+    CorpusName,
+    Device,
+    DevSpeakers,
+    Dictionary,
+    DictionaryOutput,
+    Download,
+    Epochs,
+    ExperimentOutput,
+    Features,
+    FolderOutput,
+    Layers,
+    Manifest,
+    NetworkKind,
+    Noise,
+    Noisy,
+    Optimiser,
+    Roots,
+    Seed,
+    Settings,
+    ShardsOutput,
+    Speech,
+    Threads,
+    TrainedLayers,
+    Update,
+)
 
 if TYPE_CHECKING:
     from ..networks.kinds import Config
 
-Speech = Annotated[Path | None, typer.Option(help="Folder of clean speech, searched recursively.")]
-Noise = Annotated[Path | None, typer.Option(help="Folder of noise, searched recursively.")]
-Noisy = Annotated[Path | None, typer.Option(help="Folder of noisy recordings (with --clean, instead of mixing).")]
-Clean = Annotated[Path | None, typer.Option(help="Folder of their clean versions, at the same relative paths.")]
-CorpusName = Annotated[
-    str | None, typer.Option("--corpus", metavar="NAME", help=f"A supported corpus: {', '.join(NAMES)}.")
-]
-Roots = Annotated[
-    list[Path] | None, typer.Option("--root", help="Folder of the corpus; repeat for a separate noise folder.")
-]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of non-default settings.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as network.layers=25.")
-]
-Seed = Annotated[int | None, typer.Option(help="Random seed.")]
-Threads = Annotated[int, typer.Option(min=1, help="CPU threads; more than one is useful only on an idle machine.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (prepare, features, pretrain, train):
-        app.command()(command)
+    speech, exp = "--speech speech --noise noise", "-o exp"
+    add(
+        app,
+        TRAIN,
+        f"deepnmf prepare {speech} {exp}",
+        "deepnmf prepare --corpus ms_snsd --root MS-SNSD -o exp",
+    )(prepare)
+    add(
+        app,
+        TRAIN,
+        "deepnmf features exp/manifest.jsonl -o exp/features",
+        "deepnmf features exp/manifest.jsonl -o exp/features --config config.toml",
+    )(features)
+    add(
+        app,
+        TRAIN,
+        "deepnmf pretrain exp/features -o exp/dictionary.safetensors",
+        "deepnmf pretrain exp/features -o exp/dictionary.safetensors --set snmf.speech_atoms=200",
+    )(pretrain)
+    add(
+        app,
+        TRAIN,
+        f"deepnmf train {speech} {exp}",
+        f"deepnmf train {speech} {exp} --network recurrent-deep-nmf --epochs 20",
+    )(train)
 
 
 def prepare(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for manifest.jsonl and corpus.json.")],
+    output: FolderOutput,
     speech: Speech = None,
     noise: Noise = None,
     noisy: Noisy = None,
     clean: Clean = None,
     corpus: CorpusName = None,
     root: Roots = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch a free corpus into its --root first.")] = False,
-    dev_speakers: Annotated[
-        str | None, typer.Option(help="voicebank_demand: training speakers to hold out, instead of p226,p287.")
-    ] = None,
-    update: Annotated[
-        bool, typer.Option("--update", help="Replace a manifest whose recordings or settings have changed since.")
-    ] = False,
+    download: Download = False,
+    dev_speakers: DevSpeakers = None,
+    update: Update = False,
     config: ConfigFile = None,
     settings: Settings = None,
     seed: Seed = None,
 ) -> None:
-    """Write the manifest of mixtures: speech, noise, offset, SNR and split."""
+    """Write the manifest of mixtures, with speech, noise, offset, SNR and split of each."""
     from ..data import prepare as preparation
     from ..data.corpora import catalogue
 
@@ -80,12 +110,12 @@ def prepare(
 
 def features(
     manifest: Annotated[Path, typer.Argument(help="Output of `deepnmf prepare`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the feature shards.")],
+    output: ShardsOutput,
     config: ConfigFile = None,
     settings: Settings = None,
     threads: Threads = 1,
 ) -> None:
-    """Write the magnitudes of the train and dev mixtures, in shards."""
+    """Write the magnitude spectra of the train and dev mixtures in shards."""
     _limit_threads(threads)
     from ..data import features as stage
     from ..training import experiment
@@ -98,13 +128,13 @@ def features(
 
 def pretrain(
     features: Annotated[Path, typer.Argument(help="Output of `deepnmf features`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Dictionary file to write (.safetensors).")],
+    output: DictionaryOutput,
     config: ConfigFile = None,
     settings: Settings = None,
     seed: Seed = None,
     threads: Threads = 1,
 ) -> None:
-    """Learn the dictionaries of speech and of noise by sparse NMF."""
+    """Learn dictionaries of speech and of noise by sparse NMF."""
     _limit_threads(threads)
     from ..training import pretrain as pretraining
 
@@ -114,37 +144,29 @@ def pretrain(
 
 
 def train(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the experiment; run again to resume.")],
+    output: ExperimentOutput,
     speech: Speech = None,
     noise: Noise = None,
     noisy: Noisy = None,
     clean: Clean = None,
     corpus: CorpusName = None,
     root: Roots = None,
-    manifest: Annotated[Path | None, typer.Option(help="A manifest, instead of folders.")] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="Output of `deepnmf features`, to run the last stage only.")
-    ] = None,
-    dictionary: Annotated[
-        Path | None, typer.Option(help="With --features: output of `deepnmf pretrain`, for kinds that need it.")
-    ] = None,
+    manifest: Manifest = None,
+    features: Features = None,
+    dictionary: Dictionary = None,
     config: ConfigFile = None,
     settings: Settings = None,
-    network: Annotated[
-        str | None, typer.Option(metavar="NAME", help=f"Kind of network: {', '.join(KINDS)}; deep-nmf by default.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of training.")] = None,
-    layers: Annotated[int | None, typer.Option(help="K, the number of layers before the output.")] = None,
-    trained_layers: Annotated[
-        int | None, typer.Option(help="deep-nmf: C, the number of trained layers, counted from the output.")
-    ] = None,
-    context: Annotated[int | None, typer.Option(help="T, the number of stacked frames.")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="For non-negative weights: multiplicative or adam.")] = None,
+    network: NetworkKind = None,
+    epochs: Epochs = None,
+    layers: Layers = None,
+    trained_layers: TrainedLayers = None,
+    context: Context = None,
+    optimiser: Optimiser = None,
     seed: Seed = None,
-    device: Annotated[str, typer.Option(help="Torch device, such as cuda.")] = "cpu",
+    device: Device = "cpu",
     threads: Threads = 1,
 ) -> None:
-    """Train on your own recordings: run all stages that are not complete, and resume interrupted ones."""
+    """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one."""
     _limit_threads(threads)
     require("training", "torch")
     from ..training import experiment

@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
+from ._help import EVALUATE, add
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command()(verify)
+    add(app, EVALUATE, "deepnmf verify exp", "deepnmf verify exp/best.safetensors")(verify)
 
 
 def verify(
     folder: Annotated[Path, typer.Argument(help="An experiment, a folder of features or scores, or one artifact.")],
 ) -> None:
-    """Check every artifact below a folder; exit with 1 if one is damaged."""
+    """Check the checksums and contents of all artifacts below a folder; exit with 1 if one is damaged."""
     from ..errors import printable
     from ..training.verify import verify
 

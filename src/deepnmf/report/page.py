@@ -33,7 +33,7 @@ from .layers import LayerTrace
 from .learning import learning_curves
 from .score_tables import input_against_output, tables, tiles
 from .strips import time_ticks
-from .summary import kind, model_summary
+from .summary import model_summary
 from .text import plain
 
 
@@ -68,7 +68,7 @@ def page(
         .get_template("page.html.j2")
         .render(
             name=name,
-            kind=kind(model),
+            kind=model.title(),
             notes=notes,
             files=scores.summary["overall"]["files"],
             failed=len(scores.summary.get("failed", [])),

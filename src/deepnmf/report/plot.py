@@ -10,7 +10,6 @@ from ..artifacts import atomic_path
 from ..errors import DeepnmfError, require
 from ..model import Model, kind_of
 from .atoms import RANGE_DB, shading, sorted_atoms
-from .summary import kind
 
 
 def plot_atoms(model: Model, path: Path) -> None:
@@ -56,6 +55,6 @@ def plot_atoms(model: Model, path: Path) -> None:
         ax.set(title=f"{half.shape[1]} {name} atoms", xlabel="number of the atom", ylabel="frequency (Hz)")
         ax.label_outer()
     figure.colorbar(image, ax=axes, label="dB relative to the atom's peak")
-    figure.suptitle(kind(model), parse_math=False)
+    figure.suptitle(model.title(), parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

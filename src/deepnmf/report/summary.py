@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from ..model import Model, kind_of
+from ..model import Model
+from ..model_cards import limitations
 from ..networks.base import DictionaryNetwork
 from ..networks.kinds import changed_settings
 
@@ -28,7 +26,7 @@ def model_summary(model: Model, card: str = "") -> Facts:
         Its card in Markdown, which may have a section "Limitations".
     """
     facts = [
-        ("network", kind(model)),
+        ("network", model.title()),
         ("dev score", _dev_score(model.metadata.get("history", []))),
         ("limitations", limitations(card)),
         *_features(model),
@@ -48,37 +46,6 @@ def summary_text(facts: Facts) -> str:
             lines += textwrap.wrap(line, LINE_WIDTH, initial_indent=label, subsequent_indent=indent)
             label = indent
     return "\n".join(lines)
-
-
-def package_card(name: str) -> str:
-    """Return the card in Markdown of a model of the package; empty for a file or an experiment."""
-    path = Path(str(resources.files("deepnmf") / "models" / f"{name}.md"))
-    return "" if Path(name).exists() or not path.is_file() else path.read_text(encoding="utf-8")
-
-
-def limitations(card: str) -> str:
-    r"""Return the section "Limitations" of a card as one line of plain text, empty without one.
-
-    Examples
-    --------
-    >>> limitations("# m\n\n## Limitations\n\nAt −6 dB,\nbabble.\n\n## Data\n")
-    'At -6 dB, babble.'
-    """
-    found = re.search(r"^## Limitations\n(.*?)(?=^## |\Z)", card, re.MULTILINE | re.DOTALL)
-    return " ".join(found[1].split()).replace("`", "").replace("−", "-") if found else ""
-
-
-def kind(model: Model) -> str:
-    """Return what kind of network it is, in words."""
-    return model.network.title(_trained_layers(model)) or kind_of(model.network)
-
-
-def _trained_layers(model: Model) -> int | None:
-    network = model.metadata.get("config", {}).get("network", {})
-    if "layers" not in network:
-        return None
-    trained = network.get("trained_layers", network.get("trained"))
-    return int(network["layers"]) + 1 if trained is None else int(trained)
 
 
 def _network(model: Model) -> Facts:
