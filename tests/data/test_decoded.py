@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from deepnmf.artifacts import read_json, write_json
 from deepnmf.audio.files import read_mono
 from deepnmf.data import decoded
 from deepnmf.data.decoded import DecodedRecordings
@@ -140,3 +141,21 @@ def test_a_flipped_bit_of_the_map_is_refused_by_name(paths: list[str], tmp_path:
     data.write_bytes(content)
     with pytest.raises(DeepnmfError, match=data.name):
         DecodedRecordings([(paths[0],)], RATE_HZ, tmp_path / "decoded")
+
+
+@pytest.mark.parametrize(
+    "change", [{"samples": "3"}, {"samples": -1}, {"offset": 10**9}, {"peak": None}, {"error": 1}, {"more": 0}]
+)
+def test_a_made_up_index_is_refused_by_name(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, np.full(RATE_HZ, 0.5), RATE_HZ)
+    DecodedRecordings([(str(path),)], RATE_HZ, tmp_path / "decoded")
+    index = next((tmp_path / "decoded").glob("*.json"))
+    record = read_json(index)
+    write_json(index, {**record, "recordings": [{**record["recordings"][0], **change}]})
+    with pytest.raises(DeepnmfError, match=index.name):
+        DecodedRecordings([(str(path),)], RATE_HZ, tmp_path / "decoded")
+    for wrong in ({}, {"recordings": 3}, {"recordings": []}):
+        write_json(index, {"samples": record["samples"], **wrong})
+        with pytest.raises(DeepnmfError, match=index.name):
+            DecodedRecordings([(str(path),)], RATE_HZ, tmp_path / "decoded")

@@ -63,6 +63,11 @@ def check_best(history: list[dict[str, Any]]) -> None:
         raise DeepnmfError("its last epoch is not its best, so that another model stands in the place of the best one")
 
 
+def is_text(value: Any) -> bool:
+    """Return whether a JSON value is a text that may name a file: not empty, without a zero byte."""
+    return isinstance(value, str) and bool(value) and "\0" not in value
+
+
 def _is_table_of_tables(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(section, dict) for section in value.values())
 

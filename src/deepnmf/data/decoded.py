@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
@@ -65,7 +66,10 @@ class DecodedRecordings:
             with atomic_path(data) as temporary, temporary.open("wb") as file:
                 entries = _decode_all(recordings, rate_hz, file)
             write_json(index, {"recordings": [asdict(entry) for entry in entries], "samples": file_hash(data)})
-        self._entries = dict(zip(recordings, read_index(index), strict=True))
+        entries = read_index(index)
+        if len(entries) != len(recordings):
+            raise DeepnmfError(f"{index}: not the index of these {len(recordings)} recordings; {_ANEW}")
+        self._entries = dict(zip(recordings, entries, strict=True))
         self._rate_hz = rate_hz
         self._map = np.memmap(data, np.int16, "r") if data.stat().st_size else np.zeros(0, np.int16)
 
@@ -104,8 +108,26 @@ def read_index(index: Path) -> list[Entry]:
     """
     record, data = read_json(index), index.with_suffix(".int16")
     if record.get("samples") != file_hash(data):
-        raise DeepnmfError(f"{data}: checksum mismatch, the file is damaged; delete it and train again")
-    return [Entry(**entry) for entry in record["recordings"]]
+        raise DeepnmfError(f"{data}: checksum mismatch, the file is damaged; {_ANEW}")
+    values, held = record.get("recordings"), data.stat().st_size // 2
+    if not isinstance(values, list) or not all(_is_entry(value, held) for value in values):
+        raise DeepnmfError(f"{index}: not the index of {data.name}; {_ANEW}")
+    return [Entry(**value) for value in values]
+
+
+def _is_entry(value: Any, held: int) -> bool:
+    """Return whether a JSON value is an :class:`Entry` of a map that holds so many samples."""
+    if not isinstance(value, dict) or value.keys() != {item.name for item in fields(Entry)}:
+        return False
+    samples, offset, peak = value["samples"], value["offset"], value["peak"]
+    if not isinstance(value["error"], str) or type(samples) is not int or samples < 0:
+        return False
+    if type(peak) not in {int, float} or not math.isfinite(peak):
+        return False
+    return offset is None or (type(offset) is int and 0 <= offset <= held - samples)
+
+
+_ANEW = "delete it and train again"
 
 
 def _key(recordings: list[Files], rate_hz: int) -> str:

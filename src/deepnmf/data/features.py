@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..artifacts import file_hash, read_json, write_json
-from ..artifacts.records import read_features
+from ..artifacts.records import is_text, read_features
+from ..artifacts.schema import shown
 from ..artifacts.tensor_file import about
 from ..config import FeatureConfig, difference, to_dict
 from ..dsp.stft import stack_context
@@ -115,12 +116,24 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / "features.json"
     record = read_json(path)
-    shards = record.get("shards")
-    if not isinstance(shards, dict) or not all(isinstance(files, dict) for files in shards.values()):
-        raise DeepnmfError(f"{path}: lacks the checksums of the shards; run `deepnmf features` again")
-    if not all(Path(name).name == name for files in shards.values() for name in files):
-        raise DeepnmfError(f"{path}: names shards outside its folder; run `deepnmf features` again")
+    with about(path, "delete it and run `deepnmf features` again"):
+        read_features(record.get("features"))
+        for key in ("manifest", "recordings"):
+            if not is_text(record.get(key)):
+                raise DeepnmfError(f"{key} must be text, not {shown(record.get(key))}")
+        _check_listed(record.get("shards"))
     return record
+
+
+def _check_listed(shards: Any) -> None:
+    """Raise `DeepnmfError` unless these are names and checksums of shards by split."""
+    if not isinstance(shards, dict) or not all(isinstance(files, dict) for files in shards.values()):
+        raise DeepnmfError("lacks the checksums of the shards")
+    for name, sha256 in [item for files in shards.values() for item in files.items()]:
+        if not is_text(name) or Path(name).name != name:
+            raise DeepnmfError(f"names a shard outside its folder, {shown(name)}")
+        if not is_text(sha256):
+            raise DeepnmfError(f"the checksum of {name} must be text, not {shown(sha256)}")
 
 
 @dataclass(frozen=True)
@@ -162,8 +175,7 @@ class FeatureSet:
 
         record = read_record(folder)
         self.record = record
-        with about(Path(folder) / "features.json"):
-            self.config = read_features(record.get("features"))
+        self.config = read_features(record["features"])
         self.context = context
         if split not in record["shards"]:
             raise DeepnmfError(f"{folder}: no {split} features; the manifest needs {split} rows")
@@ -185,8 +197,6 @@ class FeatureSet:
         DeepnmfError
             If it is gone or another one by now.
         """
-        if "recordings" not in self.record:
-            raise DeepnmfError("the features were made by an earlier deepnmf and do not say of what; make them anew")
         path = Path(self.record["recordings"])
         if file_hash(path) != self.record["manifest"]:
             raise DeepnmfError(f"{path}: has changed since the features were made; make them anew")

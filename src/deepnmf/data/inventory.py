@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..artifacts import read_json, write_json
+from ..artifacts.records import is_text
 from ..errors import DeepnmfError
 from .scan import ScanReport, absolute, find_recordings
 
@@ -47,13 +49,28 @@ def recording_changes(output: Path) -> Changes:
     """
     if not (output / INVENTORY).exists():
         return Changes([], [], [])
-    record = read_json(output / INVENTORY)
+    record = read_inventory(output / INVENTORY)
     before, now = record["files"], _files(record["folders"])
     return Changes(
         new=sorted(now.keys() - before.keys()),
         gone=sorted(before.keys() - now.keys()),
         changed=sorted(path for path in before.keys() & now.keys() if before[path] != now[path]),
     )
+
+
+def read_inventory(path: Path) -> dict[str, Any]:
+    """Return what :func:`write_inventory` wrote.
+
+    Raises
+    ------
+    DeepnmfError
+        If it is missing, damaged or no inventory.
+    """
+    record = read_json(path)
+    folders = record.get("folders")
+    if not isinstance(folders, list) or not all(map(is_text, folders)) or not isinstance(record.get("files"), dict):
+        raise DeepnmfError(f"{path}: not an inventory of folders and files; prepare into another folder")
+    return record
 
 
 def _files(folders: list[str]) -> dict[str, list[int]]:

@@ -150,7 +150,7 @@ def _check_recorded(path: Path, content: bytes) -> None:
     record: dict[str, Any] = {}
     with contextlib.suppress(DeepnmfError):  # a damaged record is named where it is needed
         record = read_json(path.parent / CORPUS)
-    if record.get("manifest_sha256", "") not in {"", hashlib.sha256(content).hexdigest()}:
+    if record.get("manifest_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
         raise InputError(
             f"{path}: damaged, or changed since `deepnmf prepare` wrote it; prepare again, or give a manifest of your "
             "own another name"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json, write_json
+from ..artifacts.records import is_text
 from ..config import PrepareConfig
 from ..errors import DeepnmfError
 from .corpora.catalogue import find_corpus
@@ -171,6 +172,20 @@ def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
             f"{output / MANIFEST}: {what}; prepare into another folder, or replace it with --update and make features "
             "and all later stages again"
         )
+
+
+def read_left_out(output: Path) -> list[str]:
+    """Return one line for each recording that :func:`prepare` left out of what it wrote to `output`.
+
+    Raises
+    ------
+    DeepnmfError
+        If ``corpus.json`` is missing, damaged or not one of :func:`prepare`.
+    """
+    left_out = read_json(Path(output) / CORPUS).get("left_out")
+    if not isinstance(left_out, list) or not all(map(is_text, left_out)):
+        raise DeepnmfError(f"{Path(output) / CORPUS}: left_out must be a list of texts; prepare into another folder")
+    return left_out
 
 
 def describe(output: Path) -> str:

@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import read_json
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
 from ..evaluation import EvaluationFolder, read_evaluation
 from ..evaluation.scoring import PARTS
 from ..model import Model
+from ..training.experiment import EXPERIMENT, read_experiment
 
 FIELDS = ("split", "manifest_sha256")
 
@@ -89,6 +89,6 @@ def _folder(experiment: Path) -> Path:
 def _candidates(folder: Path) -> list[Path]:
     above = folder.parent if folder.name not in {"", ".."} else folder / ".."
     candidates = [folder / MANIFEST, above / MANIFEST]
-    record = folder / "experiment.json"
-    corpus = read_json(record).get("corpus", {}) if record.is_file() else {}
+    record = folder / EXPERIMENT
+    corpus = read_experiment(record)["corpus"] if record.is_file() else {}
     return [*candidates, Path(corpus["manifest"])] if "manifest" in corpus else candidates

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json, write_json
+from ..artifacts.records import is_text
+from ..artifacts.schema import shown
+from ..artifacts.tensor_file import about
 from ..config import difference
 from ..data.features import SPLITS, features
 from ..data.inventory import recording_changes
 from ..data.manifest import read_manifest
-from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus
+from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus, read_left_out
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
 from ..networks.kinds import Config, with_defaults
@@ -132,10 +135,29 @@ def _check_or_record_run(output: Path, source: DataSource, config: Config) -> bo
     if not path.exists():
         write_json(path, record)
         return True
-    recorded = read_json(path)
+    recorded = read_experiment(path)
     if found := difference(record, {**recorded, "config": with_defaults(recorded["config"], str(path))}):
         raise InputError(f"{output}: holds another experiment ({found}); choose another folder")
     return False
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """Return what :func:`train` recorded in ``experiment.json``: the corpus and the configuration.
+
+    Raises
+    ------
+    DeepnmfError
+        If the file is missing, damaged or not one of :func:`train`.
+    """
+    record = read_json(path)
+    with about(path, "train into another folder"):
+        for key in ("corpus", "config"):
+            if not isinstance(record.get(key), dict):
+                raise DeepnmfError(f"{key} must be a table, not {shown(record.get(key))}")
+        corpus = record["corpus"]
+        if not is_text(corpus.get("manifest", "none")):
+            raise DeepnmfError(f"corpus.manifest must be text, not {shown(corpus['manifest'])}")
+    return record
 
 
 def _manifest(
@@ -149,7 +171,7 @@ def _manifest(
     if path.exists():
         if changes := recording_changes(output):
             report(f"prepare: recordings have changed since and are not taken in: {changes}; train into another folder")
-        return path, list(read_json(output / "corpus.json")["left_out"])
+        return path, read_left_out(output)
     if source.name:
         left_out = prepare_corpus(output, source.name, source.roots, config.prepare, config.train.seed)
     else:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .._version import __version__
-from ..artifacts import read_json
 from ..artifacts.records import read_features
-from ..artifacts.tensor_file import about
-from ..config import FeatureConfig, difference, to_dict
+from ..config import difference, to_dict
+from ..data.features import read_record
 from ..errors import ConfigError, InputError
 from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
@@ -36,8 +35,8 @@ def check_inputs(features: Path, config: Config, dictionary: Path | None) -> tup
     DeepnmfError
         If something is missing or does not belong to the rest.
     """
-    record = read_json(features / "features.json")
-    config = dataclasses.replace(config, features=_recorded(features, record))
+    record = read_record(features)
+    config = dataclasses.replace(config, features=read_features(record["features"]))
     source = _dictionary(features, config, dictionary)
     if source is not None:
         config = dataclasses.replace(config, snmf=source.snmf)
@@ -65,8 +64,3 @@ def _dictionary(features: Path, config: Config, dictionary: Path | None) -> Dict
     if found := difference(to_dict(source.features), to_dict(config.features)):
         raise InputError(f"{features}: not the features of {dictionary} ({found}); make both with one configuration")
     return source
-
-
-def _recorded(features: Path, record: dict[str, Any]) -> FeatureConfig:
-    with about(features):
-        return read_features(record["features"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..artifacts import read_json, save_tensors
+from ..artifacts import save_tensors
 from ..config import to_dict
 from ..data.features import FeatureSet
 from ..errors import DeepnmfError, InputError
@@ -82,7 +82,7 @@ def _fit(source: str, count: int, frames: np.ndarray, config: Config) -> tuple[n
 def _sample(features: Path, dev: FeatureSet, config: Config, signal: int) -> np.ndarray:
     """Return frames of speech (0) or of noise (1), ``(T·F, N)``, drawn by seed."""
     seed, limit, context = config.train.seed, config.snmf.max_frames, config.context
-    if "train" in read_json(features / "features.json")["shards"]:
+    if "train" in dev.record["shards"]:
         data = FeatureSet(features, "train", context, SEGMENT_FRAMES)
         order = np.random.default_rng(seed).permutation(len(data.segments))
         return _first((data.stacked(data.segments[i], ("speech", "noise")[signal]) for i in order), limit)

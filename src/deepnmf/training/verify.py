@@ -16,6 +16,7 @@ from ..artifacts.schema import ArraySpec, Shapes, check_arrays, shown
 from ..artifacts.tensor_file import about, open_tensors
 from ..data.decoded import read_index
 from ..data.features import read_record
+from ..data.inventory import INVENTORY, read_inventory
 from ..data.manifest import CORPUS, MANIFEST, read_manifest
 from ..data.shards import open_shard
 from ..errors import DeepnmfError, InputError
@@ -23,6 +24,7 @@ from ..evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, rea
 from ..evaluation.partial_scores import PARTIAL_SCORES, read_partial_scores
 from ..model import BEST, load_model
 from ..nmf.dictionary import load_dictionary
+from .experiment import EXPERIMENT, read_experiment
 
 NAMED_KINDS = {
     BEST: "model",
@@ -119,12 +121,14 @@ def _check_model(path: Path) -> None:
 def _check_shard(path: Path) -> None:
     """Check a shard, and that it is the one that the record of its folder means."""
     record: dict[str, Any] = {}
-    for name in ("plan.json", "features.json"):
-        with contextlib.suppress(DeepnmfError):  # a damaged record has a line of its own
-            record = read_json(path.parent / name)
-    recorded = [files[path.name] for files in record.get("shards", {}).values() if path.name in files]
+    recorded: list[str] = []
+    with contextlib.suppress(DeepnmfError):  # a damaged record has a line of its own
+        record = read_json(path.parent / "plan.json")
+    with contextlib.suppress(DeepnmfError):
+        record = read_record(path.parent)
+        recorded = [files[path.name] for files in record["shards"].values() if path.name in files]
     if record:
-        with about(path.parent / name):
+        with about(path.parent / "plan.json"):
             bins = read_features(record.get("features")).stft.bins
     else:
         bins = Shapes(open_tensors(path).shapes).size("magnitudes", -1)
@@ -134,8 +138,6 @@ def _check_shard(path: Path) -> None:
 def _check_features(path: Path) -> None:
     """Check the record of a folder of features, and that the shards are there."""
     record = read_record(path.parent)
-    with about(path):
-        read_features(record.get("features"))
     for name in [name for files in record["shards"].values() for name in files]:
         if not (path.parent / name).exists():
             raise DeepnmfError(f"{path.parent / name}: no such shard, but {path.name} has it; run `deepnmf features`")
@@ -177,9 +179,9 @@ LOADERS: dict[str, Callable[[Path], object]] = {
 CHECKS: dict[str, Callable[[Path], object]] = {
     ".safetensors": _check_tensors,
     ".int16": lambda path: read_index(path.with_suffix(".json")),
-    "experiment.json": read_json,
+    EXPERIMENT: read_experiment,
     CORPUS: read_json,
-    "recordings.json": read_json,
+    INVENTORY: read_inventory,
     "plan.json": read_json,
     "features.json": _check_features,
     MANIFEST: read_manifest,
