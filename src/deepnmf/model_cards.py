@@ -39,10 +39,11 @@ def limitations(card: str) -> str:
 
     Examples
     --------
-    >>> limitations("# m\n\n## Limitations\n\nAt −6 dB,\nbabble.\n\n## Data\n")
+    >>> limitations("# m\n\n## Limitations\n\nAt −6 dB,\n[babble](noise.md).\n\n## Data\n")
     'At -6 dB, babble.'
     """
-    return " ".join(_section(card, LIMITATIONS).split()).replace("`", "").replace("−", "-")
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", _section(card, LIMITATIONS))  # of a link, its words
+    return " ".join(text.split()).replace("`", "").replace("−", "-")
 
 
 def scores(card: str, system: str) -> dict[str, float]:

@@ -53,9 +53,10 @@ def test_scores_are_read_from_the_card(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_table_fits_a_terminal_and_json_has_it_all(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(monkeypatch, "models") == 0
     shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 98
+    assert max(map(len, shown.splitlines())) <= 80
     assert all(f"\n{name}: " in shown for name in package_models())
     assert run(monkeypatch, "models", "--json") == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

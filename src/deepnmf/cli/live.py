@@ -13,11 +13,15 @@ from ._process import one_thread_per_worker
 ATTENUATION = "Maximum attenuation: 6 is gentle, 12 moderate."
 InputDevice = Annotated[
     str | None,
-    typer.Option(help="Microphone, by number or name.", show_default="the system's", rich_help_panel=DEVICE),
+    typer.Option(
+        metavar="NAME", help="Microphone, by number or name.", show_default="the system's", rich_help_panel=DEVICE
+    ),
 ]
 OutputDevice = Annotated[
     str | None,
-    typer.Option(help="Output, by number or name.", show_default="the system's", rich_help_panel=DEVICE),
+    typer.Option(
+        metavar="NAME", help="Output, by number or name.", show_default="the system's", rich_help_panel=DEVICE
+    ),
 ]
 
 

@@ -61,13 +61,14 @@ def _table(models: list[PackageModel], noisy: dict[str, float]) -> list[str]:
         rows.append([model.name, model.kind, f"{model.weights:,}", f"{model.latency_ms:g}", *_cells(model.scores)])
     rows.append(["(noisy)", "", "", "", *_cells(noisy)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    return [_aligned(row, widths) for row in rows]
 
 
-def _aligned(row: list[str], widths: list[int]) -> list[str]:
-    return [
-        f"{cell:<{w}}" if index < 2 else f"{cell:>{w}}" for index, (cell, w) in enumerate(zip(row, widths, strict=True))
-    ]
+def _aligned(row: list[str], widths: list[int]) -> str:
+    """Return text to the left and numbers to the right, close enough for 80 columns."""
+    cells = list(zip(row, widths, strict=True))
+    text = [f"{cell:<{width}}" for cell, width in cells[:2]]
+    return "  ".join([*text, " ".join(f"{cell:>{width}}" for cell, width in cells[2:])]).rstrip()
 
 
 def _cells(scores: dict[str, float]) -> list[str]:
