@@ -85,6 +85,7 @@ def test_every_command_has_a_summary_of_one_sentence_and_two_examples_that_parse
     assert re.fullmatch(r"[A-Z][^.]*\.", summary(command))
     lines = [line.strip().partition(" |")[0] for line in command.epilog.splitlines() if line.startswith("  ")]
     assert len(lines) == 2
+    assert max(map(len, lines)) <= 77  # indented by three, on 80 columns
     for line in lines:
         program, subcommand, *arguments = shlex.split(line)
         assert (program, subcommand) == ("deepnmf", name)

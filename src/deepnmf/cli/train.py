@@ -62,13 +62,13 @@ def register(app: typer.Typer) -> None:
         app,
         TRAIN,
         "deepnmf pretrain exp/features -o exp/dictionary.safetensors",
-        "deepnmf pretrain exp/features -o exp/dictionary.safetensors --set snmf.speech_atoms=200",
+        "deepnmf pretrain exp/features -o big.safetensors --set snmf.speech_atoms=200",
     )(pretrain)
     add(
         app,
         TRAIN,
         f"deepnmf train {speech} {exp}",
-        f"deepnmf train {speech} {exp} --network recurrent-deep-nmf --epochs 20",
+        "deepnmf train --manifest exp/manifest.jsonl -o gru --network gru",
     )(train)
 
 
