@@ -25,8 +25,16 @@ class LayeredConfig(NetworkConfig):
 class UnitsConfig(LayeredConfig):
     """A network of K layers of hidden units."""
 
-    units: int = setting(256, 5, 65_536)
+    units: int = setting(256, 1, 65_536)
     """Hidden units of a layer."""
+
+
+@dataclass(frozen=True)
+class GridConfig(UnitsConfig):
+    """K iterations of inference among hidden units on a grid."""
+
+    units: int = setting(256, 5, 65_536)
+    """Hidden units; fewer would neighbour each other twice."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import Array, sigmoid
 from ..base import FramewiseNetwork
 from ..layers import random_layer, standardised_logs
-from ..settings import SignedTraining, UnitsConfig
+from ..settings import GridConfig, SignedTraining
 from . import belief_propagation, mean_field
 from .graph import Graph, grid
 from .unfold import layer_parameters, unfold
@@ -60,7 +60,7 @@ class MarkovNetwork(FramewiseNetwork):
         K.
     """
 
-    SETTINGS: ClassVar[type[NetworkConfig]] = UnitsConfig
+    SETTINGS: ClassVar[type[NetworkConfig]] = GridConfig
     TRAINING: ClassVar[type[TrainConfig]] = SignedTraining
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS}
 
@@ -73,7 +73,7 @@ class MarkovNetwork(FramewiseNetwork):
 
     @classmethod
     def start(
-        cls, settings: UnitsConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
+        cls, settings: GridConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
     ) -> Self:
         """Return the untrained network: a sigmoid network of one hidden layer, and random couplings."""
         bins = features.stft.bins
