@@ -15,7 +15,6 @@ from helpers import ROOT
 def pages() -> list[Path]:
     """Return the Markdown files of the repository, built and ignored folders left out."""
     ignored = {"build", "dist", "exp", "node_modules", "venv"}
-    ignored |= {"default.md", "small.md"}  # cards that are written anew with the models
     found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
     return sorted(path for path in found if not ignored & {*path.parts} and path.parts[0][:1] != ".")
 

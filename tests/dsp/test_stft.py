@@ -28,7 +28,7 @@ def noise(channels: int, length: int, seed: int = 0) -> np.ndarray:
 def specs(draw: st.DrawFn) -> StftSpec:
     size = draw(st.integers(3, 40))
     hop = draw(st.integers(1, (2 * size) // 3))
-    return spec_of(size, hop, size + draw(st.integers(0, 9)))
+    return spec_of(size, hop, max(4, size + draw(st.integers(0, 9))))
 
 
 def blocks(samples: np.ndarray, sizes: list[int]) -> list[np.ndarray]:

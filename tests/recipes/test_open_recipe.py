@@ -42,8 +42,11 @@ def grid(tmp_path: Path) -> Path:
 
 
 def run(tree: Path, grid: Path, systems: list[tuple[str, str, str]], *options: str) -> str:
-    """Run the recipe with a grid of one dictionary and return what it printed."""
-    lines = [f"{name}\tt2\t{ATOMS}\t{settings}\t{split}\n" for name, settings, split in systems]
+    """Run the recipe with a grid of one dictionary, which sigmoid networks do without; return what it printed."""
+    lines = [
+        f"{name}\t{'-' if 'sigmoid' in settings else 't2'}\t{ATOMS}\t{settings}\t{split}\n"
+        for name, settings, split in systems
+    ]
     (grid / "systems.tsv").write_text("".join(lines))
     return run_grid(tree, grid, grid.parent / "exp", *options)
 
