@@ -1,7 +1,7 @@
-"""What does learning the noise at run time bring? One row for each noise type of dev and test.
+"""Gain from learning the noise at run time, for each noise type of dev and test.
 
 For each noise recording the first 5 s are the profile and the rest is mixed with speech of the same split, so the
-profile is never in the mixtures. `adapt` learns from the mixture itself and sees no profile.
+profile is never in the mixtures. `adapt` learns from the mixture itself, without the profile.
 
     python benchmarks/adaptation.py ../shared/data [--model MODEL] [-o benchmarks/adaptation.md]
 """

@@ -4,7 +4,7 @@ Usage: python benchmarks/baselines.py MANIFEST -o DIR [--split test] [--models d
        [--baselines RNNoise WebRTC speexdsp noisereduce]
 
 Prints a table of means; DIR/NAME holds what `deepnmf evaluate` writes for each. RNNoise and WebRTC shift the phase of
-low frequencies, which SI-SDR punishes and SDR, with its 512-tap filter, forgives.
+low frequencies, which SI-SDR penalises and SDR, with its 512-tap filter, does not.
 """
 
 import argparse
@@ -75,12 +75,12 @@ def _remembering(score: Score) -> Score:
 
 
 def peer(name: str) -> System:
-    """Return a peer as a system that keeps length and timing."""
+    """Return a baseline as a delay-compensated system that keeps the length."""
     return System(name, RATE_HZ, functools.partial(enhance, SYSTEMS[name]))
 
 
 def enhance(opener: Callable[[str], Opened], noisy: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return what a fresh peer makes of ``(samples,)``, its delay taken out, at the same rate."""
+    """Return the output of a newly opened baseline for ``(samples,)``, delay-compensated, at the same rate."""
     opened = opener("")
     late = delay_samples(opener)
     samples = resample(noisy, rate_hz, opened.rate_hz)
@@ -90,7 +90,7 @@ def enhance(opener: Callable[[str], Opened], noisy: np.ndarray, rate_hz: int) ->
 
 @functools.cache
 def delay_samples(opener: Callable[[str], Opened]) -> int:
-    """Return the delay of a peer, by correlating clean speech with what it makes of it."""
+    """Return the delay of a baseline, by cross-correlation of clean speech with its output."""
     opened = opener("")
     if not opened.frame:
         return 0

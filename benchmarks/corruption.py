@@ -1,4 +1,4 @@
-"""Damage the artifacts of a tiny experiment at random: each time, the file must be named or nothing change.
+"""Corrupt the artifacts of a tiny experiment at random: the file must be named, or the results unchanged.
 
 Usage: python benchmarks/corruption.py [--count 1000] [--seed 0]
 
@@ -95,7 +95,7 @@ def _write(path: Path, samples: np.ndarray) -> None:
 
 
 def corruptions(experiment: Path, count: int, seed: int) -> Iterator[tuple[str, str, str]]:
-    """Damage one artifact after the other, and yield its name, what was done, and what came of it."""
+    """Damage one artifact after the other, and yield its name, the change, and the outcome."""
     paths = sorted(path for path in experiment.rglob("*") if path.is_file() and _reader(path) is not None)
     sound = {path: _read(path) for path in paths}
     rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def corruptions(experiment: Path, count: int, seed: int) -> Iterator[tuple[str, 
 
 
 def _damaged(whole: bytes, paths: list[Path], rng: np.random.Generator) -> tuple[str, bytes]:
-    """Return what is done, and the contents after it."""
+    """Return the change, and the contents after it."""
     change = str(rng.choice(["bit", "bit", "bits", "cut", "more", "zeros", "noise", "swap", "twice", "gone", "other"]))
     size = len(whole)
     length = int(rng.integers(1, max(2, size // 4)))
@@ -154,7 +154,7 @@ def _outcome(experiment: Path, path: Path, sound: Any) -> str:
 
 
 def _read(path: Path) -> Any:
-    """Return what the stage that needs an artifact takes from it, as something that can be compared."""
+    """Return what the stage that needs an artifact reads from it, in comparable form."""
     reader = _reader(path)
     assert reader is not None
     return reader(path)

@@ -1,10 +1,10 @@
-"""What models do to clean speech, which should pass, and to noise alone, which should go.
+"""Distortion of clean speech, and attenuation of noise alone.
 
 Usage: python benchmarks/distortion.py MANIFEST [--split test] [--models default small framewise snmf]
 
 Prints for each model mean and minimum of SI-SDR and PESQ for the clean recordings of a split after enhancement, and
-the attenuation of each of its noises (power of the whole recording, 30 s of it at most). "Clean" recordings
-have mains hum and rumble, which models take away: SI-SDR is also given with both signals freed of what is below 120 Hz.
+the attenuation of each of its noises (power of the complete recording, 30 s of it at most). "Clean" recordings
+have mains hum and rumble, which models remove: SI-SDR is also given with both signals high-pass filtered at 120 Hz.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def clean_scores(model: Model, speech: list[np.ndarray]) -> list[str]:
 
 
 def without_rumble(samples: np.ndarray) -> np.ndarray:
-    """Return samples ``(samples,)`` without what is below `RUMBLE_HZ`."""
+    """Return samples ``(samples,)``, high-pass filtered at `RUMBLE_HZ`."""
     spectrum = np.fft.rfft(samples)
     spectrum[: int(RUMBLE_HZ * len(samples) / RATE_HZ)] = 0
     return np.fft.irfft(spectrum, len(samples)).astype(np.float32)

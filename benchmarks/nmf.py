@@ -26,7 +26,7 @@ Run = Callable[[], object]
 
 
 def plain_numpy(X: np.ndarray, C: np.ndarray, learn: bool, beta: float) -> Run:
-    """Write the updates as a textbook does, on the transposed problem V ≈ W H."""
+    """Run the textbook updates, on the transposed problem V ≈ W H."""
     V, floor = np.ascontiguousarray(X.T), np.float32(1e-7)
 
     def run() -> None:

@@ -5,8 +5,7 @@
 
 Every measurement runs in a process of its own, bound to one core. Frame times and real-time factors are processor time,
 so other programs on the machine do not count. "10 s file" is the wall time, median of 5, from starting the process to
-the finished WAV file: what a user waits for. The latency is a frame plus the delay that correlating output with input
-finds.
+the finished WAV file. The latency is a frame plus the delay, measured by cross-correlation of output and input.
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ def measure_stream(name: str, model: str, seconds: float = 60.0) -> dict[str, fl
         outputs.append(opened.process(samples[at : at + frame]))
         times.append(time.thread_time() - started)
     started = time.thread_time()
-    if name.startswith("deepnmf"):  # the only one of them that takes blocks of any length
+    if name.startswith("deepnmf"):  # the only one that accepts blocks of any length
         opened.process(samples)
-    # deepnmf hands out what is ready, so its stream starts late instead of with zeros.
+    # deepnmf returns the samples that are complete, so its stream starts late instead of with zeros.
     output = np.concatenate(outputs)
     output = np.pad(output, (len(times) * frame - len(output), 0))
     return {
@@ -146,7 +145,7 @@ def long_file(model: str, hours: float, folder: Path) -> str:
 
 
 def gemm_share(model: str, in_one_block: float) -> str:
-    """Return a sentence that sets the network's matrix products against the core's GEMM peak."""
+    """Return a sentence that compares the network's matrix products with the core's GEMM peak."""
     output = subprocess.run(
         ["taskset", "-c", "0", *command("--gemm")], env=ENVIRONMENT, capture_output=True, check=True
     ).stdout
@@ -175,7 +174,7 @@ def measure_gemm(size: int = 1024) -> float:
 
 
 def report(model: str, long_hours: float) -> str:
-    """Return the whole report as Markdown."""
+    """Return the complete report as Markdown."""
     from deepnmf import load_model
 
     network, share = load_model(model).network, ""

@@ -15,7 +15,7 @@ Process = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Opened:
-    """A system ready to run: its rate, the frame it wants (0 takes everything at once), and what does a frame."""
+    """An open system: rate, frame length (0 is the complete recording), and the function that processes a frame."""
 
     rate_hz: int
     frame: int
@@ -66,7 +66,7 @@ def speex(_: str) -> Opened:
 
 
 def noisereduce(_: str) -> Opened:
-    """Open noisereduce with its defaults; it needs the whole recording."""
+    """Open noisereduce with its defaults; it needs the complete recording."""
     import noisereduce as reducer
 
     return Opened(16000, 0, lambda samples: reducer.reduce_noise(y=samples, sr=16000))
@@ -91,7 +91,7 @@ def _from_pcm(data: bytes) -> np.ndarray:
 
 
 def run(opened: Opened, samples: np.ndarray) -> np.ndarray:
-    """Return the output for ``(samples,)``, whole frames only, as the system gives it (delayed)."""
+    """Return the output for ``(samples,)``, complete frames only, not delay-compensated."""
     frame = opened.frame or len(samples)
     pieces = [opened.process(samples[at : at + frame]) for at in range(0, len(samples) - frame + 1, frame)]
     return np.concatenate(pieces)

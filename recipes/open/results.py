@@ -13,7 +13,7 @@ HEADS = ("SI-SDR", "SDR", "STOI", "ESTOI", "PESQ-WB")
 
 
 def main(experiment: Path, systems: Path) -> None:
-    """Print one row for each system: first those that were scored, then all by their dev score in training."""
+    """Print one row for each system: first the scored ones, then all with their dev score in training."""
     rows = [row for row in csv.reader(systems.open(), delimiter="\t") if not row[0].startswith("#")]
     names = [name for name, *_ in rows]
     folders = {name: experiment / name / (split[0] if split else "test") for name, _, _, _, *split in rows}
@@ -54,12 +54,12 @@ def learning(model: Model) -> str:
 
 
 def trained(model: Model) -> bool:
-    """Tell whether any layer was trained."""
+    """Return whether any layer was trained."""
     return model.metadata["config"]["network"].get("trained_layers") != 0
 
 
 def best(model: Model) -> float:
-    """Return the dev score of the epoch that was kept."""
+    """Return the dev score of the best epoch."""
     return max(entry["dev_sdr_db"] for entry in model.metadata["history"])
 
 

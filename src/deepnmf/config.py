@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def setting(default: Any, low: float | None = None, high: float | None = None, **only: str) -> Any:
-    """Return a dataclass field with a default, a range, and the settings beside it under which it has an effect.
+    """Return a dataclass field with a default, a range, and the values of other settings under which it has an effect.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def setting(default: Any, low: float | None = None, high: float | None = None, *
 
 
 class Settings:
-    """A section of the configuration: a frozen dataclass whose values are checked however it is made."""
+    """A section of the configuration: a frozen dataclass whose values are always checked."""
 
     SECTION: ClassVar[str]
     """Its name, for messages."""
@@ -112,7 +112,7 @@ class StftSpec(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.hop < self.window <= self.fft_size:  # a Hann window with no overlap loses its zeros for good
+        if not 0 < self.hop < self.window <= self.fft_size:  # without overlap, a Hann window loses samples
             raise ConfigError(
                 f"STFT: 0 < hop {self.hop} < window {self.window} ≤ fft_size {self.fft_size} samples must hold; "
                 "change window_ms, hop_ms or fft_size"
@@ -121,13 +121,13 @@ class StftSpec(Settings):
 
 @dataclass(frozen=True)
 class FeatureConfig(Settings):
-    """Magnitudes that the model sees."""
+    """Magnitudes, the input of the model."""
 
     SECTION: ClassVar[str] = "features"
 
     stft: StftSpec = field(default_factory=StftSpec)
     level_seconds: float = setting(3.0, 0.01, 1000)
-    """Time constant of the causal level that magnitudes are divided by."""
+    """Time constant of the causal level normalisation."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class PrepareConfig(Settings):
     speaker_level: int = setting(1, 1, 100)
     """Speakers are the folders at this level below the folder of speech, or below train, dev and test in it."""
     mixtures_per_utterance: int = setting(2, 1, 10_000)
-    """Mixtures made of each training utterance."""
+    """Mixtures of each training utterance."""
     snr_db_low: float = setting(-6.0, -100, 100)
     snr_db_high: float = setting(9.0, -100, 100)
     """Bounds of the uniformly drawn SNR of training mixtures, in dB."""
@@ -154,7 +154,7 @@ class PrepareConfig(Settings):
 
 @dataclass(frozen=True)
 class SnmfConfig(Settings):
-    """Sparse NMF dictionaries, trained apart on speech and on noise."""
+    """Sparse NMF dictionaries, trained separately on speech and on noise."""
 
     SECTION: ClassVar[str] = "snmf"
 
@@ -170,7 +170,7 @@ class SnmfConfig(Settings):
 
 @dataclass(frozen=True)
 class NetworkConfig(Settings):
-    """What every kind of network has."""
+    """Settings of every kind of network."""
 
     SECTION: ClassVar[str] = "network"
 
@@ -179,15 +179,15 @@ class NetworkConfig(Settings):
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """What the training of every kind of network has."""
+    """Training settings of every kind of network."""
 
     SECTION: ClassVar[str] = "train"
 
     epochs: int = setting(12, 0, 1_000_000)
     epoch_frames: int = setting(200_000, 0, 10**12)
-    """Frames of an epoch, drawn anew at each; 0 takes as many as the corpus has."""
+    """Frames of an epoch, drawn again for each epoch; 0 takes as many as the corpus has."""
     seed: int = setting(0, 0, 2**32 - 1)
-    """Seed of everything random, of the stages before too."""
+    """Seed of all random numbers, including the earlier stages."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def _built(cls: Any, values: Any) -> Any:
 
 
 def _why(section: Any, key: str) -> str:
-    """Return which other setting takes a setting's effect away."""
+    """Return which other setting disables a setting."""
     only = next(item for item in dataclasses.fields(section) if item.name == key).metadata["only"]
     other = next(
         name for name, value in only.items() if not (section.has_effect(name) and getattr(section, name) == value)
@@ -281,7 +281,7 @@ def parse_setting(text: str) -> tuple[Any, ...]:
 
 
 def overlaid(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Lay nested `overrides` over `values`, table by table; ``None`` overrides nothing."""
+    """Merge nested `overrides` into `values`, table by table; ``None`` is ignored."""
     merged = dict(values)
     for key, value in overrides.items():
         if isinstance(value, dict) and isinstance(merged.get(key, {}), dict):

@@ -1,4 +1,4 @@
-"""The model file: a network, the features it was trained on, and where it came from."""
+"""The model file: a network, the features it was trained on, and its provenance."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ DEFAULT_MODEL = "default"
 BEST = "best.safetensors"
 """Of the models in an experiment's folder, the one of the epoch with the highest dev score."""
 ADAPTABLE_MODEL = "snmf"
-"""Model of the package whose layers are all its dictionary of sounds, so that new noise atoms can join it."""
+"""Bundled model all of whose layers share the pretrained dictionary, so that noise atoms can be added."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with everything that its use needs.
+    """A trained network with its features and metadata.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Model:
         return self.network.estimator()
 
     def title(self) -> str:
-        """Return what kind of network it is, in words."""
+        """Return a short description of the kind of network."""
         return self.network.title(_trained_layers(self.metadata)) or kind_of(self.network)
 
 
@@ -69,7 +69,7 @@ class PackageModel:
     scores : dict of str to float
         Means on the dev split by metric (``si_sdr`` in dB, ``pesq_wb`` in MOS), from its card.
     limitations : str
-        What it does badly, from its card.
+        From its card.
     """
 
     name: str
@@ -98,8 +98,8 @@ def save_model(path: Path, model: Model, half: bool = False) -> None:
     Raises
     ------
     DeepnmfError
-        If a weight is too large for 16 bits, or the model is not one that :func:`load_model` would read, as its
-        weights are not finite.
+        If a weight is too large for 16 bits, or :func:`load_model` would refuse the model, for example because
+        its weights are not finite.
     """
     kind, arrays = kind_of(model.network), model.network.arrays()
     metadata = {
@@ -124,7 +124,7 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     ------
     DeepnmfError
         If there is no such model, or the file is damaged or not a model: arrays, hyperparameters, features and
-        provenance are checked against what its kind of network must have before any array is copied.
+        provenance are checked against the specification of its kind of network before any array is copied.
     """
     path = Path(name_or_path)
     if of_experiment := path.is_dir():
@@ -148,7 +148,7 @@ def _check_network(record: Any, arrays: Mapping[str, np.ndarray], bins: int) -> 
         raise DeepnmfError(f"network must be a table, not {shown(record)}")
     kind = record.get("kind", "deep-nmf")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise DeepnmfError(f"a network of the kind {shown(kind)}, which this deepnmf does not know; upgrade deepnmf")
+        raise DeepnmfError(f"a network of the kind {shown(kind)}, which this deepnmf does not support; upgrade deepnmf")
     cls = KINDS[kind]
     given = {name: value for name, value in record.items() if name != "kind"}
     hyperparameters = check_numbers(cls.HYPERPARAMETERS, given, "network")

@@ -1,7 +1,7 @@
-r"""The cards of the package's models: Markdown for people, of which a program reads scores and limitations.
+r"""The cards of the package's models: Markdown, from which scores and limitations are parsed.
 
-Scores stand in the first table of the section "Scores": a column for each metric, a row for each model, named in
-backticks. That table is the one place of a model's scores, so that no second copy can differ from what people read.
+Scores are in the first table of the section "Scores": a column for each metric, a row for each model, named in
+backticks. That table is the only copy of a model's scores.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def scores(card: str, system: str) -> dict[str, float]:
 
 
 def package_scores(system: str) -> dict[str, float]:
-    """Return the scores of a model of the package, or of "noisy", by its own card or else by the comparison's."""
+    """Return the scores of a model of the package, or of "noisy", by its own card else by the comparison's."""
     return scores(package_card(system), system) or scores(package_card(COMPARISON), system)
 
 

@@ -43,7 +43,7 @@ class Point:
 
     @property
     def family(self) -> str:
-        """What kind of network it is."""
+        """Kind of network."""
         return FAMILIES[self.name.partition("-")[0]]
 
     def mean(self, metric: str) -> float:
@@ -86,7 +86,7 @@ def read_point(name: str, folders: list[Path]) -> Point:
 
 
 def front(points: list[Point], size: str, metric: str) -> list[Point]:
-    """Return the networks that no smaller one beats, smallest first."""
+    """Return the Pareto front of score against size, smallest first."""
     best: list[Point] = []
     for point in sorted(points, key=lambda point: (getattr(point, size), -point.mean(metric))):
         if not best or point.mean(metric) > best[-1].mean(metric):
@@ -95,7 +95,7 @@ def front(points: list[Point], size: str, metric: str) -> list[Point]:
 
 
 def row(point: Point, points: list[Point]) -> str:
-    """Return a line of the table; the last cell says by which size no smaller network has a higher SI-SDR."""
+    """Return a line of the table; the last cell gives the sizes by which it is on the SI-SDR Pareto front."""
     leads = [size for size in SIZES if point in front(points, size, "si_sdr")]
     cells = [point.name, f"{point.parameters:,}", f"{point.macs / 1e6:.1f} M", f"{point.epochs_frames / 1e6:.1f} M"]
     cells += [spread(point.scores[metric]) for metric in METRICS]
@@ -109,7 +109,7 @@ def spread(values: list[float]) -> str:
 
 
 def draw(points: list[Point], figure: Path) -> None:
-    """Draw each score against each size, with the front of those that no smaller network beats."""
+    """Draw each score against each size, with the Pareto front."""
     from matplotlib.figure import Figure
 
     image = Figure(figsize=(11, 8), layout="constrained")

@@ -1,8 +1,8 @@
-"""Write the attributions that the licences of the training recordings ask for.
+"""Write the attributions required by the licences of the training recordings.
 
     python recipes/open/package_models/attribution.py >src/deepnmf/models/ATTRIBUTION.md
 
-Reads ``sources.csv.gz`` beside this script. Recordings under licences that ask for no attribution are not listed.
+Reads ``sources.csv.gz`` beside this script. Recordings under licences that require no attribution are not listed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KNOWN = {
     "antum_minetest": "others named in sources.md of the repository",
     "blanket": "Luftrum (waves), gezortenplotz (city), alex36917 (rain), Digifish music (storm), and others",
 }
-"""Authors where the list names none with the file."""
+"""Authors of sources whose list has none for a file."""
 HEAD = """# Attributions
 
 The models `default` and `small` were trained on excerpts, at other speeds, filtered and mixed, of recordings by these
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def author(row: dict[str, str]) -> str:
-    """Return who made a recording."""
+    """Return the author of a recording."""
     named = AUTHOR.search(row["licence"])
     if named is None:
         return KNOWN[row["source"]]

@@ -1,11 +1,11 @@
-"""Go on training from a model, on the corpus that corpus.py wrote, with the weights averaged.
+"""Continue training from a model, on the corpus written by corpus.py, with weight averaging.
 
     python recipes/open/package_models/continue_training.py exp/package_models --start default --frames 25e6 \
         -o exp/package_models/default
 
-The experiment's folder has ``manifest.jsonl`` and ``features/``. Steps rise to the highest one and fall to zero along a
-cosine. After each epoch the weights and their exponential average are scored on dev; ``best.safetensors`` has the best
-of all. A run that was stopped goes on from its last whole epoch.
+The experiment's folder has ``manifest.jsonl`` and ``features/``. Step sizes have a linear warm-up and a cosine decay
+to zero. After each epoch the weights and their exponential average are scored on dev; ``best.safetensors`` has the best
+of all. A stopped run resumes from its last complete epoch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from deepnmf.training.loop import dev_score
 from deepnmf.training.step import TrainingStep
 
 DECAY = 0.999
-"""Share of the average that is kept at an update."""
+"""Decay of the average at an update."""
 BEST, CHECKPOINT = "best.safetensors", "checkpoint.safetensors"
 
 
@@ -57,14 +57,14 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--start", default="default", help="model of the package, or a model file")
     parser.add_argument("--frames", type=float, default=25e6)
     parser.add_argument("--epoch-frames", type=float, default=1.2e6)
-    parser.add_argument("--rate", type=float, default=0.003, help="highest step")
+    parser.add_argument("--rate", type=float, default=0.003, help="peak step size")
     parser.add_argument("--dictionary-rate", type=float, default=0.01, help="the same in log W of the dictionaries")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 
 def settings(model: Model, options: argparse.Namespace) -> Config:
-    """Return the settings of the run: those that the model was trained by, but for the options."""
+    """Return the settings of the run: those of the model's training, changed by the options."""
     train = {
         "epochs": max(1, round(options.frames / options.epoch_frames)),
         "epoch_frames": int(options.epoch_frames),
@@ -101,7 +101,7 @@ class Run:
             mean.copy_(present)
 
     def score(self, dev: FeatureSet) -> str:
-        """Score both sets of weights, keep what is the best so far, and return a line for the log."""
+        """Score both sets of weights, keep the best so far, and return a line for the log."""
         history = self._record["history"]
         best = max((entry["dev_sdr_db"] for entry in history), default=-np.inf)
         present = dev_score(self._step, dev)
@@ -126,7 +126,7 @@ class Run:
         save_tensors(self._output / CHECKPOINT, self._step.state_dict() | average, "checkpoint", self._record)
 
     def resume(self) -> int:
-        """Take up an earlier run, if there is one; return its epochs."""
+        """Resume an earlier run, if there is one; return its epochs."""
         if not (self._output / CHECKPOINT).exists():
             return 0
         tensors, self._record = load_tensors(self._output / CHECKPOINT, "checkpoint")

@@ -1,11 +1,11 @@
-"""Build the corpus of the package's models: what may ship, and noise that is synthesised here.
+"""Build the corpus of the package's models: recordings licensed for release, and synthetic noise.
 
     python recipes/open/package_models/corpus.py --data ../shared/data -o exp/package_models
 
 Reads DATA/manifest.csv and, if it is there, DATA/more/rir.csv. Writes ``corpus/`` (recordings), ``rooms/`` (measured
 room responses), ``manifest.jsonl`` (mixtures) and ``sources.csv`` (source, licence and hash of every file that training
 uses). Training takes the rows marked ``ship = yes`` and the clips of :mod:`synthetic_noise`. Dev is the shared dev
-split: it chooses, and nothing is trained on it.
+split, for validation only.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from deepnmf.data.scan import Clip, ScanReport
 CLIP_SECONDS = 30
 PEAK = 0.5
 UNLABELLED = ("picovoice", "picovoice_s2i")
-"""Sources of speech whose recordings do not say who speaks."""
+"""Sources of speech without speaker labels."""
 UNLABELLED_GROUPS = 40
-"""Groups, instead of speakers, that the recordings of an unlabelled source are drawn by: as many as it has people."""
+"""Groups in place of speakers that the recordings of an unlabelled source are drawn by: its number of speakers."""
 HASH_DIGITS = 16
 
 
 def main() -> None:
-    """Copy what may ship, synthesise the rest, and write down the mixtures and the sources."""
+    """Copy the recordings licensed for release, synthesise the rest, and write the mixtures and the sources."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("-o", "--output", type=Path, default=Path("exp/package_models"))
@@ -75,19 +75,19 @@ def recordings(data: Path) -> Iterator[dict[str, str]]:
 
 
 def room_responses(data: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of the room responses that may ship."""
+    """Yield the rows of the room responses licensed for release."""
     table = data / "more" / "rir.csv"
     if table.exists():
         yield from (row for row in csv.DictReader(table.open(encoding="utf-8")) if row["ship"] == "yes")
 
 
 def place(row: dict[str, str]) -> Path:
-    """Return where a recording goes: ``<kind>/<split>/…``, wherever the data have it."""
+    """Return the destination of a recording, ``<kind>/<split>/…``, independent of its place in the data."""
     return Path(row["path"].removeprefix("more/"))
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file into folders that are made for it."""
+    """Copy a file, creating its folders."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 
@@ -124,7 +124,7 @@ GROUP_LEVELS = {"speech": 2, "noise": 1}
 def training_entries(speech: list[Clip], noise: list[Clip], seed: int) -> Iterator[MixtureEntry]:
     """Yield as many mixtures as it takes to name every recording of speech and every one of noise.
 
-    Dynamic mixing takes the recordings and their groups from here, and pairs them anew.
+    Dynamic mixing takes the recordings and their groups from here, and pairs them on the fly.
     """
     rng = random.Random(f"{seed}/training")
     noise = rng.sample(noise, len(noise))
@@ -145,7 +145,7 @@ def training_entries(speech: list[Clip], noise: list[Clip], seed: int) -> Iterat
 
 
 def speaker(clip: Clip) -> str:
-    """Return who speaks in a recording, or the group that stands for it."""
+    """Return the speaker of a recording, or the group in its place."""
     source = clip.path.parent.parent.name
     if source in UNLABELLED:
         return f"{source}-{zlib.crc32(clip.path.stem.encode()) % UNLABELLED_GROUPS:02d}"

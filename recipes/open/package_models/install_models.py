@@ -1,8 +1,8 @@
-"""Put trained models into the package, with 16 bits a weight.
+"""Install trained models in the package, with 16 bits per weight.
 
     python recipes/open/package_models/install_models.py exp/package_models default small
 
-Score what was packed (deepnmf evaluate --split dev --model default), not what was trained.
+Score the installed model (deepnmf evaluate --split dev --model default), not the trained one.
 """
 
 import sys

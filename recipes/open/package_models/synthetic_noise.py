@@ -1,4 +1,4 @@
-"""Noise that the recipe makes itself: makers of one clip each, by a random generator."""
+"""Synthetic noise: functions of a random generator, one clip per call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy.signal import fftconvolve
 RATE_HZ = 16000
 
 Speakers = dict[str, list[Path]]
-"""Recordings of each speaker that may be heard in babble."""
+"""Recordings of each speaker that babble is mixed from."""
 Maker = Callable[[np.random.Generator, int, Speakers], np.ndarray]
-"""From a random generator, a number of samples and speakers to that many samples, at any level."""
+"""From a random generator, a number of samples, and speakers, to that many samples, at any level."""
 
 
 def coloured(rng: np.random.Generator, samples: int, slope_db: float | None = None) -> np.ndarray:
@@ -35,7 +35,7 @@ def envelope(rng: np.random.Generator, samples: int, hertz: float, depth_db: flo
 
 
 def reverberant(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
-    """Return a sound as heard from afar in a room: mostly its diffuse field, darker than the sound itself."""
+    """Return a sound at a distance in a room: mostly its diffuse field, with less treble than the source."""
     decay_s = rng.uniform(0.3, 1.2)
     t = np.arange(int(decay_s * RATE_HZ)) / RATE_HZ
     room = coloured(rng, len(t), rng.uniform(1, 3)) * 10 ** (-3 * t / decay_s)
@@ -44,7 +44,7 @@ def reverberant(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
 
 
 def modulated(rng: np.random.Generator, samples: int, _: Speakers) -> np.ndarray:
-    """Return noise whose level comes and goes, from once in a few seconds to several times a second."""
+    """Return noise whose level fluctuates, from once in a few seconds to several times a second."""
     noise = coloured(rng, samples) * envelope(rng, samples, 10 ** rng.uniform(-0.5, 1), rng.uniform(3, 8))
     return noise + 0.3 * coloured(rng, samples)
 

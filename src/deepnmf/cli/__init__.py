@@ -1,4 +1,4 @@
-"""The command line: one module a command, each a thin shell over the Python function of the same name."""
+"""The command line: one module per command, each a thin shell over the Python function of the same name."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def main() -> None:
         silence(sys.stdout)
         sys.exit(0)
     except OSError as error:
-        silence(sys.stdout)  # it may be the one that cannot be written
+        silence(sys.stdout)  # stdout may be the one that cannot be written
         _end(f"{error.filename or 'cannot write'}: {error.strerror or error}")
     except Exception as error:
         if "--debug" in sys.argv:

@@ -1,4 +1,4 @@
-"""Completion of values in the shell; what it imports is loaded at each press of the key."""
+"""Shell completion of values; its imports are loaded at each key press."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..model_cards import package_models
 
 
 def completion(names: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return what completes a value to one of `names`."""
+    """Return the completion function for `names`."""
     known = list(names)
 
     def complete(incomplete: str) -> list[str]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Reports what becomes of each file, and counts it.
+    """Reports the outcome of each file, and counts them.
 
-    Nobody reading, or a full disk behind stdout, does not stop the work; the latter is an error at the end.
+    A closed pipe or a full disk behind stdout does not stop the run; the latter is an error at the end.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Console:
     verbose : bool
         Also each input, and each file left out.
     as_json : bool
-        One JSON object a file on stdout: input, output, status, reason, warnings.
+        One JSON object per file on stdout: input, output, status, reason, warnings.
     debug : bool
         Also the traceback of an error that was not expected.
     """
@@ -50,7 +50,7 @@ class Console:
             self._result(f"{job.source} -> {job.target}", job.source, job.target, "planned")
 
     def not_planned(self, plan: Plan) -> None:
-        """Report what cannot be done, and what is left out."""
+        """Report the inputs that fail, and those left out."""
         for source, fault in plan.faults:
             self._fail(source, None, fault)
         for path, reason in plan.left_out:
@@ -64,7 +64,7 @@ class Console:
             self._note(f"left out: {reasons}; -v names them")
 
     def outcome(self, outcome: Outcome) -> None:
-        """Report what became of a job."""
+        """Report the outcome of a job."""
         job = outcome.job
         if outcome.error is not None:
             self._fail(job.source, job.target, outcome.error)
@@ -138,7 +138,7 @@ def _record(source: Path, target: Path | None, status: str, reason: str | None, 
 
 @contextlib.contextmanager
 def _no_bar() -> Iterator[None]:
-    """Take the progress bar, if there is one, off the terminal for as long as something is printed."""
+    """Hide the progress bar, if there is one, while something is printed."""
     tqdm: Any = getattr(sys.modules.get("tqdm"), "tqdm", None)
     with tqdm.external_write_mode() if tqdm is not None else contextlib.nullcontext():
         yield

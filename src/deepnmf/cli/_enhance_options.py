@@ -1,4 +1,4 @@
-"""The options of `deepnmf enhance`, with the words that `--help` shows."""
+"""The options of `deepnmf enhance`, with their help texts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ._help import DEVICE, IN_OUT, NOISE, SCRIPTING, STRENGTH
 
 
 class Channels(str, Enum):
-    """Whether channels have one mask together or each its own."""
+    """Whether channels share one mask or have one each."""
 
     SHARED = "shared"
     INDEPENDENT = "independent"
 
 
 class ProfileMode(str, Enum):
-    """What noise atoms that are learnt do to the model's."""
+    """Whether learned noise atoms are added to the model's or replace them."""
 
     ADD = "add"
     REPLACE = "replace"

@@ -21,7 +21,7 @@ EXAMPLES = "\b\nExamples:\n"
 
 
 class PanelCommand(TyperCommand):
-    """A command whose options stand in panels; rich is imported only to draw them on a terminal."""
+    """A command with its options in panels; rich is imported only to draw them on a terminal."""
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return `--help`, in the last panel, as an option without panel would come first."""
@@ -41,7 +41,7 @@ class PanelCommand(TyperCommand):
 
 
 class PanelGroup(TyperGroup):
-    """The commands in panels, each with its whole summary."""
+    """The commands in panels, each with its full summary."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, by rich on a terminal."""
@@ -65,7 +65,7 @@ class PanelGroup(TyperGroup):
 def add(
     app: typer.Typer, panel: str, *examples: str, cls: type[PanelCommand] = PanelCommand
 ) -> Callable[[Callable[..., None]], None]:
-    """Return what adds a function to `app` as a command of `panel`, with lines of examples at the end of its help."""
+    """Return a decorator that adds a function to `app` as a command of `panel`, with examples after its help."""
 
     def register(function: Callable[..., None]) -> None:
         paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")

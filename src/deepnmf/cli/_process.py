@@ -18,8 +18,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 def one_thread_per_worker() -> None:
     """Let each file's matrix products run on one thread, unless the user has set a number; call before NumPy loads.
 
-    The products of one recording are small: threads that wait for each other cost more than they bring, and on a busy
-    machine many times more. Several files at a time use several cores.
+    The products of one recording are small: the synchronisation of threads costs more than it gains, and many times
+    more on a busy machine. Several files at a time use several cores.
     """
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
@@ -50,11 +50,11 @@ def occupy_closed_descriptors() -> None:
             os.fstat(number)
         except OSError:
             with contextlib.suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
 
 
 def accept_any_name() -> None:
-    """Let stdout take names that it cannot encode: bytes that are no text as they are, others escaped, as on stderr."""
+    """Let stdout print names that it cannot encode: undecodable bytes unchanged, others escaped, as on stderr."""
     codecs.register_error("deepnmf", _encode_odd)
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
@@ -71,6 +71,6 @@ def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def silence(stream: Any) -> None:
-    """Send what a stream still holds to the null device, so that the flush at exit is quiet."""
+    """Redirect what a stream still holds to the null device, so that the flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""What to type instead: for commands and options that people expect here and that have another name."""
+"""Suggestions for commands and options that other programs have under another name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Group(PanelGroup):
     """Commands; a recording in place of one gets the suggestion to enhance it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or end with what to type."""
+        """Find the command, or fail with a suggestion."""
         name = args[0]
         if name not in self.commands:
             if name.lower() in ENHANCE_WORDS:
@@ -36,7 +36,7 @@ class EnhanceCommand(PanelCommand):
     """Options; those of other programs get the name that they have here."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse, or end with what to type."""
+        """Parse, or fail with a suggestion."""
         for argument in args:
             if argument == "--":
                 break

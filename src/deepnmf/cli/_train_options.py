@@ -1,4 +1,4 @@
-"""The options of `deepnmf prepare`, `features`, `pretrain` and `train`, with the words that `--help` shows."""
+"""The options of `deepnmf prepare`, `features`, `pretrain` and `train`, with their help texts."""
 
 from __future__ import annotations
 

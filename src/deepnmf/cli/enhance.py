@@ -240,4 +240,4 @@ def _whole_seconds(path: Path) -> int | None:
     try:
         return int(duration_seconds(path)) if path.is_file() else None
     except DeepnmfError:
-        return None  # the work itself will name the fault
+        return None  # enhancement itself reports the error

@@ -117,4 +117,4 @@ def evaluate(
         typer.echo(f"real-time factor {result.real_time_factor:.4f} (seconds of enhancement per second of audio)")
     typer.echo(f"{len(result.rows)} files scored: {output / 'scores.csv'}")
     if result.failures:
-        raise DeepnmfError(f"{len(result.failures)} files could not be scored; the lines above say why")
+        raise DeepnmfError(f"{len(result.failures)} files could not be scored, for the reasons above")

@@ -1,1 +1,1 @@
-"""Signal processing that every stage shares: transform, level, bands, arrays."""
+"""Signal processing shared by all stages: transform, level, bands, arrays."""

@@ -1,7 +1,7 @@
 """Arithmetic for NumPy and torch alike; the guard against division by zero, one for every division in the package.
 
 Features reach the model at unit level (see :mod:`deepnmf.dsp.level`), so inside a network the guard is a constant. Code
-that sees raw data passes the data's own level, and the guard scales with it.
+for raw data passes the data's own level, and the guard scales with it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _root_epsilon(dtype: Any) -> float:
 
 
 def fast_pow(x: AnyArray, exponent: float) -> AnyArray | float:
-    """Return ``x ** exponent`` elementwise, without the cost of ``pow`` for the exponents that named β have.
+    """Return ``x ** exponent`` elementwise, without the cost of ``pow`` for the exponents of the common β.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bands of hearing: many narrow ones at low frequencies, few wide ones at high frequencies."""
+"""Auditory bands: many narrow ones at low frequencies, few wide ones at high frequencies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def band_pooling(bins: int, bands: int, rate_hz: int) -> np.ndarray:
     """Return the matrix ``(bands, F)`` that averages F bins from 0 Hz to half the rate into overlapping bands.
 
     Bands are as wide, relative to each other, as the ear's (equivalent rectangular bandwidth 24.7 (4.37 f/kHz + 1) Hz,
-    Glasberg & Moore 1990), but none is narrower than a bin, so that low harmonics stay apart. Each row sums to 1.
+    Glasberg & Moore 1990), but none is narrower than a bin, so that low harmonics stay resolved. Each row sums to 1.
 
     Examples
     --------

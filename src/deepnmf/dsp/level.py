@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 LEVEL_FLOOR = 1e-6
-"""Least level, in STFT magnitude of full-scale-one samples; it is below the last bit of 16-bit audio."""
+"""Minimum level, in STFT magnitude of full-scale-one samples; it is below the last bit of 16-bit audio."""
 
 
 class LevelTracker:
     """Track the root-mean-square magnitude of past and present frames.
 
-    A plain mean until `seconds` of sound have been heard, an exponential one afterwards, so that the first frames are
+    A plain mean over the first `seconds` of sound, an exponential one afterwards, so that the first frames are
     already at unit level. Frames of digital silence are not counted.
 
     Parameters

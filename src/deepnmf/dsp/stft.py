@@ -1,4 +1,4 @@
-"""Short-time Fourier transform in streaming form; the whole-signal form is one push and a flush.
+"""Streaming short-time Fourier transform; the transform of a complete signal is one push and a flush.
 
 Frame t ends at sample ``(t + 1) * hop``: it needs no sample after the block it arrives with. A sample comes back once
 the last frame that covers it is in, so the delay of analysis plus synthesis is one window (25 ms by default).
@@ -96,12 +96,12 @@ class Synthesiser:
 
 
 def padding(spec: StftSpec, length: int) -> int:
-    """Return the zeros to push after `length` samples so that the last of them comes out of synthesis."""
+    """Return the number of zeros to push after `length` samples so that synthesis returns the last of them."""
     return math.ceil((length + spec.window - spec.hop) / spec.hop) * spec.hop - length
 
 
 def stft(samples: np.ndarray, spec: StftSpec) -> np.ndarray:
-    """Transform a whole signal.
+    """Transform a complete signal.
 
     Parameters
     ----------

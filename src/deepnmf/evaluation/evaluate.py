@@ -61,13 +61,13 @@ def evaluate(
     """Mix, enhance and score one split of a manifest.
 
     Writes ``scores.csv`` (per file), ``summary.json`` and ``table.md`` to `output`: equal bytes for equal inputs,
-    however many `jobs`. ``timing.json`` holds what differs from run to run. A run that was killed goes on where it
-    stopped when it is started again.
+    however many `jobs`. ``timing.json`` holds what differs from run to run. A run that was killed resumes
+    when it is started again.
 
     Parameters
     ----------
     manifest : Path
-        As `deepnmf prepare` writes it.
+        Written by `deepnmf prepare`.
     output : Path
         Folder for the results.
     model : str, Path or System
@@ -161,7 +161,7 @@ def _run(
     run = score_all(items, config, output / PARTIAL_SCORES, jobs)
     failures = problems + run.failures
     if not run.scores:
-        raise DeepnmfError(f"{output}: none of {len(items)} recordings could be scored; the lines above say why")
+        raise DeepnmfError(f"{output}: none of {len(items)} recordings could be scored, for the reasons above")
     rows = [score.row for score in run.scores]
     summary = {
         **about,

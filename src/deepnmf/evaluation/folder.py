@@ -44,7 +44,7 @@ class EvaluationFolder:
 def write_evaluation(
     output: Path, rows: list[dict[str, Any]], summary: dict[str, Any], timing: dict[str, Any] | None = None
 ) -> None:
-    """Write the results: the summary has the checksum of the scores, and the table can be made again of the summary.
+    """Write the results: the summary has the checksum of the scores, and the table can be regenerated from the summary.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_evaluation(folder: Path) -> EvaluationFolder:
 
 
 def check_table(folder: Path) -> None:
-    """Raise `DeepnmfError` if ``table.md`` of an evaluation is not the one that its summary gives."""
+    """Raise `DeepnmfError` if ``table.md`` of an evaluation does not match its summary."""
     found, path = read_evaluation(folder), Path(folder) / TABLE
     try:
         text = path.read_bytes()
@@ -109,7 +109,7 @@ def _is_summary(summary: dict[str, Any], metrics: tuple[str, ...]) -> bool:
 
 
 def _estimate(part: dict[str, Any]) -> list[float]:
-    """Return the numbers of a mean and its interval, none where there is too little to tell."""
+    """Return the numbers of a mean and its interval, none where there are too few recordings."""
     mean, interval = part["mean"], part["ci95"]
     low, high = interval or (0.0, 0.0)
     return [0.0 if mean is None else mean, low, high]

@@ -17,7 +17,7 @@ from ..errors import DeepnmfError
 from .systems import System
 
 LENGTH_SLACK_SECONDS = 0.05
-"""Enhanced files this much longer or shorter than the clean one, as block-wise systems write them, are cut to fit."""
+"""Enhanced files up to this much longer or shorter than the clean one, as from block-wise systems, are cut to fit."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Signals:
     noisy: np.ndarray | None
     rate_hz: int
     enhance_seconds: float = 0.0
-    """Time that enhancing took; 0 for files that were enhanced before."""
+    """Processing time; 0 for files that were already enhanced."""
 
     def __post_init__(self) -> None:
         for name in ("reference", "enhanced", "noisy"):
@@ -81,7 +81,7 @@ class Item:
 def _size_and_time(file: str) -> list[int] | None:
     try:
         found = Path(file).stat()
-    except (OSError, ValueError):  # missing, out of reach, or no name of a file: scoring will say so
+    except (OSError, ValueError):  # missing, inaccessible or an invalid name: scoring reports it
         return None
     return [found.st_size, found.st_mtime_ns]
 

@@ -1,6 +1,6 @@
 """Objective scores of one estimate against its clean reference, as pure functions of two signals.
 
-What silence gives: a silent reference has no score (NaN, which tables leave out and count); a silent estimate has the
+Silence: a silent reference has no score (NaN, which tables leave out and count); a silent estimate has the
 worst one (`-LIMIT_DB` dB, STOI and ESTOI 0), but no PESQ (NaN).
 """
 
@@ -22,13 +22,13 @@ from ..audio.files import resample
 from ..errors import MissingExtra, is_installed
 
 LIMIT_DB = 100.0
-"""SI-SDR and SDR stay within ± this: a perfect estimate would be infinite, and rounding blurs what lies beyond."""
+"""SI-SDR and SDR stay within ± this: a perfect estimate would be infinite, and values beyond are rounding error."""
 SDR_TAPS = 512
 PESQ_RATE_HZ = 16000
 PESQ_MAX_SECONDS = 20.0
-"""The reference code of PESQ overflows its table of 50 utterances, and crashes, on longer recordings."""
+"""On longer recordings the reference code of PESQ overflows its table of 50 utterances and crashes."""
 STOI_MIN_SECONDS = 0.4
-"""STOI looks at 30 frames (0.4 s) at a time."""
+"""STOI uses segments of 30 frames (0.4 s)."""
 STOI_TOO_SHORT = 1e-5
 """What pystoi returns when fewer than 30 frames are left after it has dropped the silent ones."""
 
@@ -63,7 +63,7 @@ def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
 
 
 def sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Return the signal-to-distortion ratio of BSS-eval v3 in dB: distortion by any 512-tap filter is forgiven.
+    """Return the signal-to-distortion ratio of BSS-eval v3 in dB: any 512-tap filtering of the reference is allowed.
 
     `fast_bss_eval.sdr` with ``filter_length=512`` by direct solution, in float64, means kept. Of one source, so that
     interference and artefacts count alike.
@@ -150,7 +150,7 @@ class Metric:
     label: str
     unit: str
     variant: str
-    """What exactly is computed, so that a number can be compared with other papers' numbers."""
+    """Exact variant, so that scores can be compared with published ones."""
     decimals: int
     score: Callable[[np.ndarray, np.ndarray, int], float]
     """Of reference, estimate and rate in Hz."""
@@ -181,7 +181,7 @@ def available_metrics() -> list[str]:
 def _centred(samples: np.ndarray) -> np.ndarray:
     samples = np.asarray(samples, np.float64)
     centred = samples - samples.mean()
-    # What is left of a constant is the rounding of its mean, not a signal.
+    # The residual of a constant is the rounding error of its mean, not a signal.
     noise_floor = 1e-12 * float(np.abs(samples).max(initial=0.0))
     return centred if float(np.abs(centred).max(initial=0.0)) > noise_floor else np.zeros_like(centred)
 
@@ -228,7 +228,7 @@ def _pystoi(reference: np.ndarray, estimate: np.ndarray, rate_hz: int, extended:
         return math.nan
     if not e.any():
         return 0.0
-    # pystoi knows no scale of its own: its guards against zero need samples of about unit size.
+    # pystoi is not scale-invariant: its guards against zero assume samples of about unit size.
     scale = math.sqrt(len(r))
     # ESTOI dithers with the global generator of NumPy; equal signals must give equal scores.
     state = np.random.get_state()  # noqa: NPY002

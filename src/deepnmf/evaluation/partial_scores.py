@@ -1,4 +1,4 @@
-"""Scores of an unfinished run, one checked JSON line each, written as they are made so that a kill loses none."""
+"""Scores of an unfinished run, one checked JSON line each, appended at once so that a kill loses none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_partial_scores(path: Path) -> tuple[dict[str, Score], int]:
     DeepnmfError
         If it cannot be read.
     """
-    if path.exists() and not path.is_file():  # a device or pipe would never end
+    if path.exists() and not path.is_file():  # reading a device or pipe might never end
         raise DeepnmfError(f"{path}: cannot read, it is no file; delete it")
     try:
         lines = path.read_bytes().split(b"\n")

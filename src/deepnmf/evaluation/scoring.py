@@ -1,4 +1,4 @@
-"""Scores of many recordings: in one process or several, resumed after a kill, equal whichever way."""
+"""Scores of many recordings: in one process or several, resumable, with equal results either way."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ScoringConfig:
     audio: Path | None = None
 
     def key(self, item: Item) -> str:
-        """Return a hash of all that decides the scores of `item`."""
+        """Return a hash of everything that determines the scores of `item`."""
         variants = {name: METRICS[name].variant for name in self.metrics}
         system = self.system and [self.system.name, self.system.rate_hz, self.system.sha256]
         return fingerprint([__version__, variants, system, str(self.audio), item.stamp()])
@@ -52,7 +52,7 @@ class ScoringConfig:
 
 @dataclass
 class ScoredRun:
-    """What came of all recordings, in their order."""
+    """Results of all recordings, in their order."""
 
     scores: list[Score] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -144,10 +144,10 @@ def _audio_path(folder: Path, identity: str) -> Path:
 
 
 def warm_up(config: ScoringConfig) -> None:
-    """Run everything once: libraries load before threads are limited, and no file pays for it in its time."""
+    """Run everything once: libraries load before threads are limited, and no file's time includes it."""
     rate_hz = config.system.rate_hz if config.system else 16000
     click = np.eye(1, rate_hz, rate_hz // 2, dtype=np.float32)[0]
-    with contextlib.suppress(DeepnmfError):  # the recordings will tell
+    with contextlib.suppress(DeepnmfError):  # scoring the recordings reports the error
         if config.system is not None:
             config.system(click)
     for name in config.metrics:

@@ -20,8 +20,8 @@ def summarise(rows: Rows, metrics: tuple[str, ...]) -> dict[str, Any]:
 
     A group holds ``files`` and, for each metric, ``count``, ``undefined`` and, for input, output and improvement,
     ``{"mean": m, "ci95": [low, high]}``. A recording whose score is undefined (NaN) at either end is left out of all
-    three and counted, so that the improvement is the output less the input. Intervals are bootstrapped over clean
-    recordings, not mixtures, as mixtures of the same speech rise and fall together; null for fewer than two.
+    three and counted, so that the improvement is the output minus the input. Intervals are bootstrapped over clean
+    recordings, not mixtures, as scores of mixtures of the same speech are correlated; null for fewer than two.
     """
     return {
         "overall": _group(rows, metrics),
@@ -58,12 +58,12 @@ def mean_and_interval(values: np.ndarray, clusters: list[str]) -> list[dict[str,
     values : ndarray
         Shape ``(recordings, columns)``.
     clusters : list of str
-        Which recordings belong together.
+        Cluster of each recording.
 
     Returns
     -------
     list of dict
-        ``mean`` and ``ci95`` for each column; None where there is too little to tell.
+        ``mean`` and ``ci95`` for each column; None where there are too few recordings.
     """
     if not len(values):
         return [{"mean": None, "ci95": None}] * values.shape[1]

@@ -1,4 +1,4 @@
-"""What is scored: any function from noisy to enhanced samples, of which a model file is one."""
+"""Systems to score: any function from noisy to enhanced samples, such as a model file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class System:
     Attributes
     ----------
     name : str
-        As the summary shows it.
+        Shown in the summary.
     rate_hz : int
         Rate at which files are read, mixed, enhanced and scored.
     enhance : callable
@@ -87,7 +87,7 @@ def model_system(name_or_path: str | Path = DEFAULT_MODEL) -> System:
     """
     model = load_model(name_or_path)
     return System(
-        name="/".join(Path(name_or_path).with_suffix("").parts[-2:]),  # runs/snmf/best: "best" would not tell
+        name="/".join(Path(name_or_path).with_suffix("").parts[-2:]),  # runs/snmf/best: "best" alone is ambiguous
         rate_hz=model.features.stft.rate_hz,
         enhance=_ModelEnhance(str(name_or_path)),
         sha256=str(model.metadata.get("sha256", "")),

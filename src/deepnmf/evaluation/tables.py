@@ -1,4 +1,4 @@
-"""The summary as a Markdown table that is as readable in a terminal."""
+"""The summary as a Markdown table, readable in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings scored in this process or in several, one thread each; what fails is a line, not the end."""
+"""Recordings scored in this process or in several, one thread each; a failure is one line and does not stop the run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def score_each(
     score: Callable[[Item, Config], Score],
     warm_up: Callable[[Config], None],
 ) -> Iterator[tuple[int, Score | str]]:
-    """Yield the index of each item with its score, or the line that says why it has none, as they are done.
+    """Yield the index of each item with its score, or the line with the reason of its failure, as they complete.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def score_each(
 
 
 def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config) -> Score | str:
-    """Return the score, or the line that says why there is none: one odd file must not stop the others."""
+    """Return the score, or the line with the reason of the failure: one bad file must not stop the others."""
     try:
         return score(item, config)
     except DeepnmfError as error:

@@ -1,1 +1,1 @@
-"""Models for other languages."""
+"""Export of models to other runtimes."""

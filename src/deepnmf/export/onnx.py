@@ -1,7 +1,7 @@
 """Export of a model to ONNX: one hop of samples in, one hop out, every state an explicit input and output.
 
-The graph holds everything: analysis, level, mask (:mod:`deepnmf.export.steps`) and synthesis. Whoever runs it needs no
-Fourier transform of their own and keeps only the state tensors between calls.
+The graph holds everything: analysis, level, mask (:mod:`deepnmf.export.steps`) and synthesis. A host
+application needs no Fourier transform and keeps only the state tensors between calls.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def export_onnx(model: Model, path: Path) -> None:
     inputs = (torch.zeros(model.features.stft.hop), *(torch.zeros(shape) for shape in states.values()))
     with atomic_path(path) as temporary:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer warns of shapes, which are constants here
+            warnings.simplefilter("ignore")  # the tracer warns about shapes, which are constants here
             torch.onnx.export(
                 step,
                 inputs,
@@ -86,7 +86,7 @@ def state_shapes(model: Model) -> dict[str, tuple[int, ...]]:
 
 
 def disagreement(model: Model, path: Path, hops: int = 50) -> float:
-    """Return the largest difference between graph and engine over `hops` hops of a hum and noise that come and go."""
+    """Return the largest difference between graph and engine over `hops` hops of intermittent hum and noise."""
     import onnxruntime
 
     from ..enhancement import Enhancer
@@ -152,6 +152,6 @@ def _next_level(level: Any, power: Any, least_weight: float) -> Any:
     import torch
 
     heard = (power > LEVEL_FLOOR**2).to(level.dtype)
-    counted = (level[1] + heard).clamp(max=1 / least_weight + 1)  # past this the weight stays the same
+    counted = (level[1] + heard).clamp(max=1 / least_weight + 1)  # beyond this the weight is constant
     weight = torch.clamp(1 / counted.clamp(min=1), min=least_weight) * heard
     return torch.stack([level[0] + weight * (power - level[0]), counted])

@@ -1,4 +1,4 @@
-"""The mask of one frame in torch, with every state an argument: what an exported graph holds between its transforms."""
+"""The mask of one frame in torch, every state an argument: the part of an exported graph between its transforms."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class MaskStep(Protocol):
-    """A mask estimator that remembers nothing by itself."""
+    """A stateless mask estimator: states are arguments."""
 
     states: Shapes
-    """Name and shape of what it is given again with the next frame; zeros at the start."""
+    """Name and shape of the states passed on to the next frame; initially zero."""
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return the mask ``(F, 1)`` of magnitudes ``(F, 1)`` at unit level, and the states after it."""
@@ -58,7 +58,7 @@ def _(network: RecurrentDeepNMF) -> MaskStep:
 
 
 class FramewiseStep:
-    """A network of independent frames; ``context`` are the earlier frames, if it looks at any."""
+    """A network of independent frames; ``context`` holds the earlier frames, if any."""
 
     def __init__(self, network: FramewiseNetwork) -> None:
         self._network = network.with_arrays({name: _tensor(W) for name, W in network.arrays().items()})
@@ -67,14 +67,14 @@ class FramewiseStep:
         self.states: Shapes = {"context": (earlier, 1)} if earlier else {}
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Return mask and states, as :class:`MaskStep` says."""
+        """Return mask and states (:class:`MaskStep`)."""
         stacked = torch.cat([*states, m])
         mask = cast("Tensor", self._network.mask(stacked))
         return (mask, stacked[self._bins :]) if states else (mask,)
 
 
 class RecurrentStep:
-    """Recurrent deep NMF; the states are output and memory of the cells over the full band, and of each sub-band."""
+    """Recurrent deep NMF; the states are hidden and cell states of the full-band part and of each sub-band."""
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network, prior = network, network.prior
@@ -85,7 +85,7 @@ class RecurrentStep:
         self.states: Shapes = {**full_band, "subband": (2, prior.subbands, prior.subband[0].units)}
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Return mask and states, as :class:`MaskStep` says."""
+        """Return mask and states (:class:`MaskStep`)."""
         network = self._network
         h, following = self._prior(m, states)
         h = infer(m, self._dictionaries, h, network.sparsity, network.beta)
@@ -110,7 +110,7 @@ class RecurrentStep:
 
 
 def lstm_step(cell: LSTM, x: Tensor, state: Tensor) -> Tensor:
-    """Return output and memory ``(2, B, U)`` after one frame ``(B, I)``: :class:`deepnmf.networks.cells.LSTM`."""
+    """Return hidden and cell state ``(2, B, U)`` after one frame ``(B, I)``: :class:`deepnmf.networks.cells.LSTM`."""
     output, cell_state = state
     joint = torch.cat([x, output], 1)
     weights = np.concatenate([cell.input_weights, cell.state_weights], axis=1)

@@ -1,1 +1,1 @@
-"""Networks that estimate masks, in NumPy: what training makes and enhancement runs."""
+"""Mask-estimation networks in NumPy: saved by training, run by enhancement."""

@@ -1,4 +1,4 @@
-"""What the rest of the package needs of a network, and what networks of independent frames share."""
+"""The interface of networks, and the common base of frame-wise networks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Estimator(Protocol):
 
 
 class DictionaryNetwork(Protocol):
-    """A network that explains a spectrum by atoms, which can be shown; its arrays are NumPy's."""
+    """A network that decomposes spectra into atoms, which can be shown; its arrays are NumPy's."""
 
     @property
     def output(self) -> np.ndarray:
@@ -49,11 +49,11 @@ class DictionaryNetwork(Protocol):
         """R_s."""
 
     def dictionary_indices(self) -> list[int]:
-        """Return for each of the K layers which of the `dictionaries` it has."""
+        """Return the index into `dictionaries` of each of the K layers."""
 
 
 class Network(ABC):
-    """A trained network. What a kind does not have or cannot do, it answers by the defaults here."""
+    """A trained network. The defaults here are for kinds without the feature."""
 
     SETTINGS: ClassVar[type[NetworkConfig]]
     """What section ``network`` of the configuration has for this kind."""
@@ -62,11 +62,11 @@ class Network(ABC):
     FROM_DICTIONARY: ClassVar[bool] = False
     """Whether it starts from pretrained dictionaries."""
     DYNAMIC_MIXING: ClassVar[bool] = False
-    """Whether it is trained on mixtures made on the fly, else on the features that are stored."""
+    """Whether it is trained with dynamic mixing, else on stored features."""
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset()
     """Arrays that stay ≥ 0, by name without the layer: training keeps them so."""
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
-    """What the model file says beside the arrays, and within which ranges."""
+    """Hyperparameters stored beside the arrays, and their ranges."""
 
     @classmethod
     @abstractmethod
@@ -84,7 +84,7 @@ class Network(ABC):
         dictionary : Dictionary or None
             The pretrained dictionaries, if the kind starts from them.
         rng : Generator
-            For what starts at random.
+            For the random initialisation.
         """
 
     @classmethod
@@ -99,12 +99,12 @@ class Network(ABC):
         bins : int
             F of the features.
         shapes : Shapes
-            Of the arrays in the file: the sizes that nothing else decides, such as R, are taken from there.
+            Of the arrays in the file: the sizes that nothing else determines, such as R, are taken from there.
 
         Raises
         ------
         DeepnmfError
-            If an array that decides a size is missing, or sizes and hyperparameters contradict each other.
+            If an array that determines a size is missing, or sizes and hyperparameters contradict each other.
         """
 
     @classmethod
@@ -114,11 +114,11 @@ class Network(ABC):
 
     @abstractmethod
     def arrays(self) -> dict[str, Any]:
-        """Return all arrays by name, as the model file holds them; the layer stands after a dot: ``"weights.2"``."""
+        """Return all arrays by name, as the model file holds them; the layer follows a dot: ``"weights.2"``."""
 
     @abstractmethod
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays, as JSON values."""
+        """Return the hyperparameters stored beside the arrays, as JSON values."""
 
     @abstractmethod
     def estimator(self) -> Estimator:
@@ -139,11 +139,11 @@ class Network(ABC):
         return [name for name in self.arrays() if name != "pooling"]
 
     def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
-        """Return what kind of network it is, in words; nothing if its name in the registry says it."""
+        """Return a short description of the kind of network; empty where its name in the registry suffices."""
         return ""
 
     def describe(self) -> list[tuple[str, str]]:
-        """Return name and value of what is worth knowing of this kind beside its size."""
+        """Return name and value of the properties to show for this kind, besides its size."""
         return []
 
     def framewise(self) -> FramewiseNetwork | None:
@@ -164,7 +164,7 @@ class Network(ABC):
         Raises
         ------
         DeepnmfError
-            If they cannot; the message says why.
+            If they cannot; the message gives the reason.
         """
         raise DeepnmfError("this model has no noise atoms to add to: it is not a deep NMF; use another --model")
 
@@ -195,7 +195,7 @@ class FramewiseNetwork(Network):
         return {name: value for name, value in vars(self).items() if not isinstance(value, int | float)}
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays."""
+        """Return the hyperparameters stored beside the arrays."""
         return {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
 
     @classmethod

@@ -13,7 +13,7 @@ from ..artifacts.schema import ArraySpec
 from ..dsp.arrays import sigmoid
 
 State: TypeAlias = tuple[np.ndarray, ...]
-"""What a layer remembers: vectors of its units for each of B streams, ``(U, B)``; the first is its output."""
+"""State of a layer: vectors of its units for each of B streams, ``(U, B)``; the first is its output."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Cell:
     """
 
     STATES: ClassVar[int]
-    """Vectors that the layer remembers."""
+    """Number of state vectors of the layer."""
     GATES: ClassVar[int]
     """G."""
 
@@ -53,7 +53,7 @@ class Cell:
         return self.input_weights.size + self.state_weights.size
 
     def run(self, x: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        """Return the outputs ``(N, U, B)`` that inputs ``(N, I, B)`` lead to from `state`, and the state after them."""
+        """Return the outputs ``(N, U, B)`` for inputs ``(N, I, B)`` from `state`, and the final state."""
         outputs = np.empty((len(x), self.units, x.shape[2]), np.float32)
         for t, frame in enumerate(x):
             state = self._step(frame, state)
@@ -109,11 +109,11 @@ class LSTM(Cell):
 
 SLOPES = np.array([0.5, 0.5, 1, 0.5], np.float32)[:, None, None]
 OFFSETS = 1 - SLOPES
-"""Of the gates of LSTM, as a tanh: one call then does them all."""
+"""Of the gates of LSTM, as a tanh: one call then computes all gates."""
 
 
 class CellStack:
-    """Layers on top of each other, from silence on; many `streams` of them, if given, share the weights."""
+    """Stacked layers, from zero states; with `streams`, that many streams share the weights."""
 
     def __init__(self, cells: tuple[Cell, ...], streams: int | None = None) -> None:
         self._cells = cells
@@ -141,7 +141,7 @@ def cell_arrays(cells: tuple[Cell, ...], prefix: str = "cell") -> dict[str, np.n
 
 
 def cell_specs(kind: type[Cell], layers: int, inputs: int, units: int, prefix: str = "cell") -> dict[str, ArraySpec]:
-    """Return the arrays of :func:`cell_arrays` for layers of `units` on top of each other."""
+    """Return the arrays of :func:`cell_arrays` for stacked layers of `units`."""
     gates = kind.GATES * units
     specs = {}
     for index in range(layers):
@@ -163,7 +163,7 @@ def cells_from_arrays(
 def random_cells(
     kind: type[CellT], layers: int, inputs: int, units: int, rng: np.random.Generator
 ) -> tuple[CellT, ...]:
-    """Return layers whose weights are uniform within ``±1 / √units``, as torch's recurrent layers start."""
+    """Return layers with weights uniform within ``±1 / √units``, the initialisation of torch's recurrent layers."""
     limit = 1 / np.sqrt(units)
     specs = cell_specs(kind, layers, inputs, units)
     arrays = {name: rng.uniform(-limit, limit, spec.shape).astype(np.float32) for name, spec in specs.items()}

@@ -1,4 +1,4 @@
-"""The registry of kinds of networks, and the configuration of an experiment, which its kind of network decides."""
+"""The registry of kinds of networks, and the configuration of an experiment, which depends on its kind of network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Names are resolved when they are used: a model file imports its own kind of netw
 
 
 class _Kinds(Mapping[str, "type[Network]"]):
-    """The classes of `MODULES`, imported when asked for."""
+    """The classes of `MODULES`, imported on first use."""
 
     def __getitem__(self, kind: str) -> type[Network]:
         module, _, name = MODULES[kind].partition(":")
@@ -70,14 +70,14 @@ def kind_of(network: Network) -> str:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a training run gives."""
+    """Everything that determines the result of a training run."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     snmf: SnmfConfig = field(default_factory=SnmfConfig)
     network: NetworkConfig = field(default_factory=DeepNMFConfig)
     train: TrainConfig = None  # type: ignore[assignment]
-    """By default what the kind of network has, at its defaults."""
+    """By default the settings of the kind of network, at their defaults."""
 
     def __post_init__(self) -> None:
         kind = _kind(self.network.kind)
@@ -171,7 +171,7 @@ def _has(kind: type[Network], section: str, key: str) -> bool:
 
 
 def _check_keys(kind: str, values: dict[str, Any]) -> None:
-    """Raise if the kind does not have a setting that others have, or version 0.1 had."""
+    """Raise if the kind does not have a setting that others have, or that version 0.1 had."""
     for section, key in [(section, key) for section, content in values.items() for key in content]:
         if _has(KINDS[kind], section, key):
             continue
@@ -184,18 +184,18 @@ def _check_keys(kind: str, values: dict[str, Any]) -> None:
 
 
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """Read a TOML file of differences and lay `overrides` (nested, ``None`` left out) over it."""
+    """Read a TOML file of non-default settings and apply `overrides` (nested, ``None`` left out)."""
     values = read_toml(path) if path is not None else {}
     return configuration(overlaid(values, overrides or {}), str(path) if path else "config")
 
 
 def with_defaults(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return a configuration recorded in `where` with the settings that did not exist yet when it was recorded.
+    """Return a configuration recorded in `where` with defaults for the settings added since it was recorded.
 
     Raises
     ------
     DeepnmfError
-        If it has settings that exist no more.
+        If it has settings that no longer exist.
     """
     try:
         return configuration(values, where).to_dict()
@@ -211,7 +211,7 @@ def changed_settings(values: dict[str, Any]) -> dict[str, Any]:
     kind = values.get("network", {}).get("kind", DeepNMFConfig.kind)
     if kind not in MODULES:
         return {}
-    if "recurrent" in values and KINDS[kind].DYNAMIC_MIXING:  # of 0.1: what stood beside it was for other kinds
+    if "recurrent" in values and KINDS[kind].DYNAMIC_MIXING:  # of 0.1: the other settings were for other kinds
         common = {item.name for item in dataclasses.fields(TrainConfig)}
         train = {name: value for name, value in values.get("train", {}).items() if name in common}
         values = {**values, "network": {}, "train": train}
@@ -259,4 +259,4 @@ RENAMED = {
     "recurrent.learning_rate": "train.weight_learning_rate",
     "recurrent.dictionary_rate": "train.dictionary_learning_rate",
 }
-"""Settings of version 0.1 that have another name now."""
+"""Settings renamed since version 0.1."""

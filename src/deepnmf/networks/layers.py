@@ -1,4 +1,4 @@
-"""What several kinds of network start with: log magnitudes, and dense layers at random."""
+"""Common to several kinds of network: log-magnitude inputs, and initialisation of dense layers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from ..dsp.arrays import AnyArray, Array, array_namespace
 
 FEATURE_FLOOR = 1e-3
-"""Added to unit-level magnitudes before the logarithm: what is 60 dB down no longer counts."""
+"""Added to unit-level magnitudes before the logarithm: a floor at −60 dB."""
 
 LOG_MEAN, LOG_DEVIATION = -2.3, 1.7
-"""Of the logarithms of the magnitudes of noisy speech at unit level; training corrects what other corpora have."""
+"""Of the log-magnitudes of noisy speech at unit level; training adapts to other corpora."""
 Layer: TypeAlias = tuple[Array, Array]
 """Weights ``(units, inputs)`` and bias ``(units,)``."""
 
 
 def standardised_logs(m: AnyArray) -> AnyArray:
-    """Return the logarithms of unit-level magnitudes with about zero mean and unit variance, any shape."""
+    """Return the log of unit-level magnitudes with about zero mean and unit variance, any shape."""
     return (array_namespace(m).log(m + FEATURE_FLOOR) - LOG_MEAN) / LOG_DEVIATION
 
 
 def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer whose units start where the sigmoid is steep, if its inputs have this mean.
+    """Return a layer initialised in the steep range of the sigmoid, for inputs of this mean.
 
     Weights are uniform within ``±2 √(6 / (units + inputs))``, half of what Glorot & Bengio (2010) give for sigmoids; on
     dev, twice as much and half as much train worse.
@@ -35,7 +35,7 @@ def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator)
 
 
 def uniform_layer(units: int, inputs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and bias uniform within ``±1 / √inputs``, as torch's linear layers start."""
+    """Return weights and bias uniform within ``±1 / √inputs``, the initialisation of torch's linear layers."""
     limit = 1 / math.sqrt(inputs)
     weights, bias = rng.uniform(-limit, limit, (units, inputs)), rng.uniform(-limit, limit, units)
     return weights.astype(np.float32), bias.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Settings of the networks and of their training, one dataclass for what each kind of network has."""
+"""Settings of the networks and of their training, dataclasses composed for each kind of network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LayeredConfig(NetworkConfig):
     context: int = setting(1, 1, 100)
     """T: frames stacked into one observation, the current one last."""
     layers: int = setting(4, 1, 1000)
-    """K, the layers before the output, such as unfolded iterations."""
+    """K, the number of layers before the output, such as unfolded iterations."""
     tied: bool = False
     """Whether the trained layers before the output share their weights."""
 
@@ -34,7 +34,7 @@ class GridConfig(UnitsConfig):
     """K iterations of inference among hidden units on a grid."""
 
     units: int = setting(256, 5, 65_536)
-    """Hidden units; fewer would neighbour each other twice."""
+    """Hidden units; with fewer, two units would be neighbours twice."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class RecurrentConfig(NetworkConfig):
     """Recurrent layers over bands."""
 
     bands: int = setting(64, 2, 32_769)
-    """Bands that the recurrent layers read; at most the bins of a frame."""
+    """Input bands of the recurrent layers; at most the bins of a frame."""
     units: int = setting(176, 1, 65_536)
-    """Units of a recurrent layer over the full band."""
+    """Units of a full-band recurrent layer."""
     recurrent_layers: int = setting(1, 1, 100)
 
 
@@ -84,7 +84,7 @@ class FramewiseTraining(TrainConfig):
     """Training on stored features, of a network whose frames are independent."""
 
     batch_frames: int = setting(1000, 0, 10**12)
-    """Frames of a mini-batch; 0 takes the whole epoch as one batch."""
+    """Frames of a mini-batch; 0 is full-batch training."""
     target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
     error_beta: float = setting(2.0, 0, 4)
     """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
@@ -95,7 +95,7 @@ class SignedTraining(FramewiseTraining):
     """Training by Adam of weights that may be negative."""
 
     weight_learning_rate: float = setting(3e-3, 0, 1)
-    """Step of Adam. All steps are those of the start; they fall to zero along a cosine."""
+    """Initial step size of Adam; step sizes have a cosine decay to zero."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class SparseCodingTraining(FramewiseTraining):
     gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
     """Share of the gradient's parts kept from one batch to the next."""
     dictionary_learning_rate: float = setting(0.2, 0, 10, optimiser="adam")
-    """Step of Adam in log W. All steps are those of the start; they fall to zero along a cosine."""
+    """Initial step size of Adam in log W; step sizes have a cosine decay to zero."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class DeepNMFTraining(FramewiseTraining):
     """Where the gradient is split into its parts: at the weights; at every activation, on the way back; or nowhere
     after the output, which is the paper's rule."""
     eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
-    """η, the exponent of the update. The paper's rule has 1; less damps it, which new splits need."""
+    """η, the exponent of the update. The paper's rule has 1; less damps it, which recomputed splits need."""
     gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative", split_at="weights")
     """Share of the gradient's parts kept from one batch to the next. Other splits keep none: parts taken at other
     weights share a factor that would be applied again at every update."""
     dictionary_learning_rate: float = setting(0.2, 0, 10, optimiser="adam")
-    """Step of Adam in log W. All steps are those of the start; they fall to zero along a cosine."""
+    """Initial step size of Adam in log W; step sizes have a cosine decay to zero."""
 
 
 @dataclass(frozen=True)
@@ -138,15 +138,15 @@ class SequenceTraining(TrainConfig):
     """Of the recurrent layers. Processors with bfloat16 units (AMX) train 1.6 times as fast with it; others fall back
     to float32."""
     weight_learning_rate: float = setting(2e-3, 0, 1)
-    """Highest step of Adam; steps have a linear warm-up and a cosine decay to zero."""
+    """Peak step size of Adam; step sizes have a linear warm-up and a cosine decay to zero."""
     loss_power: float = setting(0.4, 0.05, 1)
     """Magnitudes are raised to this power before they are compared."""
     loss_phase: float = setting(0.3, 0, 1)
-    """Share of the compressed error that counts the phase of the estimate, which is the mixture's, too."""
+    """Share of the phase-aware term in the compressed error; the phase of the estimate is the mixture's."""
     loss_uncompressed: float = setting(0.1, 0, 1000)
     """Weight of the squared error of uncompressed magnitudes, which SI-SDR follows."""
     loss_intelligibility: float = setting(50.0, 0, 10_000)
-    """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI is the mean of."""
+    """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI averages."""
 
 
 @dataclass(frozen=True)
@@ -160,4 +160,4 @@ class RecurrentDeepNMFTraining(SequenceTraining):
     gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
     """Share of the gradient's parts kept from one batch to the next."""
     dictionary_learning_rate: float = setting(1e-2, 0, 10, optimiser="adam")
-    """Highest step of Adam in log W."""
+    """Peak step size of Adam in log W."""

@@ -1,6 +1,6 @@
 """Multiplicative updates of sparse NMF block by block, in buffers that stay in the processor's cache.
 
-Data is as scikit-learn has it, a frame a row: ``X`` (N, F), activations ``H`` (N, R), components ``C`` (R, F). The
+Data has scikit-learn's layout, one frame per row: ``X`` (N, F), activations ``H`` (N, R), components ``C`` (R, F). The
 equations are those of :mod:`deepnmf.nmf.updates`, transposed.
 """
 
@@ -42,7 +42,7 @@ class BlockUpdates:
 
     @property
     def components(self) -> np.ndarray:
-        """C; updates of activations go on with what it is set to."""
+        """C; later updates of activations use the value set."""
         return self._components
 
     @components.setter
@@ -64,7 +64,7 @@ class BlockUpdates:
         Returns
         -------
         float
-            The block's objective before the update if it is to be `measured`, which costs no product more; else 0.
+            The block's objective before the update if it is to be `measured`, at no extra matrix product; else 0.
         """
         model = self.model(H)
         value = self._objective(X, H, model) if measured else 0.0

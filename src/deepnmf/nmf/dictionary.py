@@ -1,4 +1,4 @@
-"""Pretrained dictionaries of speech and of noise, the artifact that networks start from."""
+"""Pretrained dictionaries of speech and of noise, the artifact that networks are initialised from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..config import FeatureConfig, SnmfConfig, from_dict
 
 @dataclass(frozen=True)
 class Dictionary:
-    """Pretrained atoms of speech ``(T·F, R_s)`` and of noise ``(T·F, R_n)``, and how they were made."""
+    """Pretrained atoms of speech ``(T·F, R_s)`` and of noise ``(T·F, R_n)``, and their provenance."""
 
     speech: np.ndarray
     noise: np.ndarray
@@ -41,8 +41,8 @@ def load_dictionary(path: Path) -> Dictionary:
     Raises
     ------
     DeepnmfError
-        If the file is missing, damaged or no dictionary: its arrays are not of the size that it records, not finite or
-        negative.
+        If the file is missing, damaged or not a dictionary, as when arrays differ in size from the record, are not
+        finite or are negative.
     """
     file = open_tensors(path, "dictionary")
     with about(path):

@@ -48,7 +48,7 @@ class Estimator:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn, its only caller, asks about an estimator."""
+        """Return the estimator tags of scikit-learn, its only caller."""
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(
@@ -59,7 +59,7 @@ class Estimator:
         )
 
     def _check_features(self, X: np.ndarray) -> np.ndarray:
-        """Return `X` if it has the features that the estimator was fitted with."""
+        """Return `X` if it has as many features as the fitted data."""
         if X.shape[1] != self.n_features_in_:
             raise InputError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
@@ -97,7 +97,7 @@ def check_magnitudes(X: Any) -> np.ndarray:
 
 
 def random_generator(random_state: RandomState) -> np.random.Generator:
-    """Return a generator for a seed, for what scikit-learn passes on, or for None (one that is never the same)."""
+    """Return a generator for a seed, for a `RandomState`, or for None (not reproducible)."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.Generator(random_state._bit_generator)
     return np.random.default_rng(random_state)

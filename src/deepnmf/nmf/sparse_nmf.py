@@ -25,8 +25,8 @@ DEAD_SHARE = 1e-4
 class SparseNMF(Estimator):
     """Factorise non-negative data as ``X ≈ H C`` with sparse activations H and unit-L2-norm components C.
 
-    Minimises ``D_β(X | H C) + μ ‖H‖₁`` by multiplicative updates, which cannot raise it. An estimator as scikit-learn
-    has them, without the need for it: data is ``(n_samples, n_features)``, a frame a row.
+    Minimises ``D_β(X | H C) + μ ‖H‖₁`` by multiplicative updates, which cannot raise it. An estimator with
+    scikit-learn's interface, without the dependency: data is ``(n_samples, n_features)``, a frame a row.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ class SparseNMF(Estimator):
     sparsity : float
         μ ≥ 0, in the unit of the data to the power β − 1.
     max_iter : int
-        Most updates of :meth:`fit`; the updates of :meth:`transform`.
+        Maximum number of updates of :meth:`fit`; number of updates of :meth:`transform`.
     tol : float
         :meth:`fit` stops when ten updates lower the objective by less than this share of its first value.
     forget_factor : float
-        Share of what earlier batches gave that :meth:`partial_fit` keeps.
+        Weight of the statistics of earlier batches in :meth:`partial_fit`.
     batch_iter : int
         Updates of the activations of a batch in :meth:`partial_fit`.
     random_state : int, Generator or RandomState, optional
-        Seed of the starting point; without one no two fits are the same.
+        Seed of the initialisation; without one no two fits are the same.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class SparseNMF(Estimator):
     n_iter_ : int
         Updates that :meth:`fit` made.
     objective_ : list of float
-        The objective before the first update, within every tenth, and at the end; it never rises.
+        The objective before the first update, within every tenth, and at the end; it is non-increasing.
     reconstruction_err_ : float
         ``√(2 D_β(X | H C))`` of the frames fitted, as ``sklearn.decomposition.NMF`` has it.
 
@@ -148,7 +148,7 @@ class SparseNMF(Estimator):
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Improve the components on one mini-batch ``(N, F)`` of a stream.
 
-        The sums over frames that the update needs are kept across calls, faded by `forget_factor` at each.
+        The sums over frames that the update needs are kept across calls, weighted by `forget_factor` at each.
         """
         X = check_magnitudes(X)
         first = not hasattr(self, "components_")
@@ -170,7 +170,7 @@ class SparseNMF(Estimator):
     def transform(self, X: Any) -> np.ndarray:
         """Return the activations ``(N, R)`` of magnitudes ``(N, F)`` after `max_iter` updates, components fixed.
 
-        A frame's activations do not depend on the frames beside it.
+        The activations of a frame do not depend on other frames.
         """
         self._check_fitted()
         X = self._check_features(check_magnitudes(X))
@@ -181,7 +181,7 @@ class SparseNMF(Estimator):
         return H
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Return the data ``(N, F)`` that activations ``(N, R)`` stand for."""
+        """Return the reconstruction ``(N, F)`` from activations ``(N, R)``."""
         self._check_fitted()
         return np.asarray(X) @ self.components_
 
@@ -203,7 +203,7 @@ class SparseNMF(Estimator):
         return np.divide(X, X.dtype.type(self._level), order="C")
 
     def _start(self, X: np.ndarray) -> None:
-        """Choose the starting components: frames of the data, blurred so that none is locked to zeros of its frame."""
+        """Initialise the components: frames of the data, blurred so that none is locked to zeros of its frame."""
         atoms, rng = self._atoms(X), random_generator(self.random_state)
         chosen = X[rng.integers(len(X), size=atoms)].T
         blur = rng.uniform(0.5, 1.5, chosen.shape) * X.mean(axis=0)[:, None]
@@ -217,7 +217,7 @@ class SparseNMF(Estimator):
         return BlockUpdates(components, self.beta, self.sparsity * self._level ** (1 - self.beta), len(X))
 
     def _infer(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, iterations: int) -> None:
-        """Fill the activations of a block at unit level; at the start each atom has an equal part of a frame."""
+        """Fill the activations of a block at unit level; initially each atom has an equal part of a frame."""
         H[:] = (X.sum(axis=1) / updates.components.sum())[:, None]
         for _ in range(iterations):
             updates.update_activations(X, H)
@@ -247,7 +247,7 @@ class SparseNMF(Estimator):
         return sum(updates.objective(X[block], H[block]) for block in blocks(X)) * self._level**self.beta
 
     def _revive(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
-        """Point dead atoms at the frames that are modelled worst, unless that raises the objective."""
+        """Reinitialise dead atoms with the worst-modelled frames, unless that raises the objective."""
         usage = H.sum(axis=0)
         dead = np.flatnonzero(usage < DEAD_SHARE * usage.mean())
         if not len(dead):
@@ -259,7 +259,7 @@ class SparseNMF(Estimator):
         revived[dead[: len(worst)]] = normalised_atoms(X[worst].T + epsilon(X)).T
         updates.components = revived
         H[:, dead] = DEAD_SHARE * H.mean()
-        if self._objective(updates, X, H) > before:  # what sparsity has killed stays dead
+        if self._objective(updates, X, H) > before:  # atoms removed by sparsity stay at zero
             updates.components, H[:, dead] = components, activations
 
 
@@ -296,5 +296,5 @@ def active_frames(X: np.ndarray, below_peak_db: float = 60.0) -> np.ndarray:
 
 
 def _level(X: np.ndarray) -> float:
-    """Return the mean of the data, never so small that it could not divide in the data's precision."""
+    """Return the mean of the data, bounded below so that division by it is safe in the data's precision."""
     return max(float(X.mean(axis=1).mean(dtype=np.float64)), float(np.finfo(X.dtype).tiny))

@@ -1,4 +1,4 @@
-"""The report: one page to see and hear what a model does."""
+"""The report: one page with scores, audio and pictures of a model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .scores import find_rows, load_scores
 
 __all__ = ["report"]
 
-LAST = "last.safetensors"  # as deepnmf.training.loop has it, without waiting for torch
+LAST = "last.safetensors"  # as in deepnmf.training.loop, without importing torch
 
 
 def report(experiment: Path, output: Path, *, scores: Path | None = None, manifest: Path | None = None) -> list[str]:
-    """Write the report of a model that has been evaluated: one HTML file that needs no other.
+    """Write the report of a model that has been evaluated: one self-contained HTML file.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     Returns
     -------
     list of str
-        What the page could not show, and why; it says so itself.
+        What the page could not show, and why; the page lists it too.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
         If jinja2 is missing, the model cannot be read, there are no scores of it, or `output` cannot be written.
     """
     require("the report", "jinja2")
-    from .page import followed, page  # here, as `show` is to work without jinja2
+    from .page import followed, page  # here, as `show` must work without jinja2
 
     experiment = Path(experiment)
     model = load_model(experiment)
@@ -61,7 +61,7 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
 def _examples(
     scores: EvaluationFolder, experiment: Path, manifest: Path | None, model: Model
 ) -> tuple[list[Example], list[str]]:
-    """Return the examples, or none and the reason: a report is worth having where the recordings are not."""
+    """Return the examples, or none and the reason: a report is useful without the recordings."""
     try:
         return make_examples(scores.ranked(), find_rows(scores, experiment, manifest), model), []
     except DeepnmfError as error:
@@ -71,7 +71,7 @@ def _examples(
 
 
 def _history(folder: Path, model: Model) -> list[dict[str, Any]]:
-    """Return the history of the whole run: the best model's own ends with its epoch."""
+    """Return the history of the complete run: the best model's own ends with its epoch."""
     own = model.metadata.get("history", [])
     last = folder / LAST
     if not last.is_file():

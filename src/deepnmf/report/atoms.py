@@ -39,7 +39,7 @@ def shading(W: np.ndarray) -> np.ndarray:
 def drawing(W: np.ndarray, speech_atoms: int, rate_hz: int, columns: int = 34, rows: int = 16) -> str:
     """Return the sorted atoms ``(F, R)`` as text, speech left and noise right; plain ASCII for any terminal.
 
-    Where atoms or bins outnumber the characters, a character shows the strongest of those that it stands for.
+    Where atoms or bins outnumber the characters, a character shows the strongest of those that it covers.
     """
     shades = shading(W[:, sorted_atoms(W, speech_atoms, rate_hz)])
     halves = [_characters(half, columns, rows) for half in (shades[:, :speech_atoms], shades[:, speech_atoms:])]

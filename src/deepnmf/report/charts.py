@@ -34,7 +34,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """A symbol at a place: ``dot``, ``worse`` (a triangle) or ``ring``; `title` is shown when it is pointed at."""
+    """A symbol at a place: ``dot``, ``worse`` (a triangle) or ``ring``; `title` is its tooltip."""
 
     symbol: str
     x: float
@@ -72,7 +72,7 @@ class Chart:
 
     @property
     def height(self) -> float:
-        """Height of the whole picture."""
+        """Total height of the picture."""
         return self.bottom + BOTTOM
 
 

@@ -1,4 +1,4 @@
-"""Examples as the page shows them: players with spectrograms, and one of them followed through the layers."""
+"""Examples on the page: players with spectrograms, and one example traced through the layers."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _scores(name: str, row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 @dataclass(frozen=True)
 class LayersSection:
-    """One example on its way through the layers: named strips of activations and of masks, and SI-SDR by layer."""
+    """One example traced through the layers: named strips of activations and of masks, and SI-SDR by layer."""
 
     player: ExamplePlayer
     activations: list[tuple[str, Strip]]

@@ -33,16 +33,16 @@ class Track:
 
 @dataclass(frozen=True)
 class Example:
-    """A recording to see and hear.
+    """A recording with its signals and spectrograms.
 
     Attributes
     ----------
     title : str
-        ``"Best"``, ``"Median"``, ``"Worst"``, or several if one recording is all of them.
+        ``"Best"``, ``"Median"``, ``"Worst"``, or several of them for one recording.
     row : dict
         Its line of ``scores.csv``.
     mixture : Mixture
-        The whole of it.
+        The complete mixture.
     tracks : list of Track
         Noisy, enhanced, clean, removed noise: the first `EXCERPT_SAMPLES` of each, all played at one gain.
     """

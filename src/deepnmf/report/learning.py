@@ -25,7 +25,7 @@ def learning_curves(history: list[dict[str, Any]], model_history: list[dict[str,
     Parameters
     ----------
     history : list of dict
-        Of the whole run.
+        Of the complete run.
     model_history : list of dict
         Of the model of the report: it ends with its epoch.
     """

@@ -12,7 +12,7 @@ import numpy as np
 # Magma of matplotlib at nine steps: dark to light in even steps of lightness, also for the colour-blind.
 _PALETTE_STEPS = ("000004", "1d1147", "51127c", "822681", "b73779", "e75263", "fc8961", "fec488", "fcfdbf")
 LEVELS = 64
-"""Colours of a picture; more cannot be told apart, and cost bytes."""
+"""Colours of a picture; more are indistinguishable, and cost bytes."""
 MOST_ROWS, MOST_COLUMNS = 300, 1000
 """A larger picture is shrunk to this: no screen shows more, and pages of unusual models stay small."""
 

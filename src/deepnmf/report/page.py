@@ -1,6 +1,6 @@
-"""The page: what it shows put into the template, with styles and script inside and every other source forbidden.
+"""The page: its content rendered by the template, with styles and script inline and every other source forbidden.
 
-Every value is escaped by the template engine where it is written, and cleared of what cannot be printed; only our own
+Every value is escaped by the template engine where it is written, and unprintable characters are replaced; only our own
 style sheet and script are marked as markup.
 """
 
@@ -46,14 +46,14 @@ def page(
     trace: LayerTrace | None,
     notes: list[str],
 ) -> str:
-    """Return the whole page as HTML.
+    """Return the complete page as HTML.
 
     Parameters
     ----------
     name : str
         Of the experiment.
     model, scores, history
-        What the page is about.
+        Content of the page.
     examples : list of Example
         Best, median and worst; empty if they could not be made.
     trace : LayerTrace or None

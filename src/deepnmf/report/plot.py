@@ -18,7 +18,7 @@ def plot_atoms(model: Model, path: Path) -> None:
     Raises
     ------
     DeepnmfError
-        If the network has none, matplotlib or librosa is missing or does not know the format, or the file cannot be
+        If the network has none, matplotlib or librosa is missing or the format is not supported, or the file cannot be
         written.
     """
     network = model.network.with_atoms()
@@ -32,7 +32,7 @@ def plot_atoms(model: Model, path: Path) -> None:
 
     figure = Figure(figsize=(12, 5), layout="constrained")
     if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
-        raise DeepnmfError(f"{path}: not a picture format that matplotlib knows; choose .png, .pdf or .svg")
+        raise DeepnmfError(f"{path}: not a picture format that matplotlib supports; choose .png, .pdf or .svg")
     W, speech = network.output, network.speech_atoms
     rate_hz = model.features.stft.rate_hz
     shades = RANGE_DB * (shading(W[:, sorted_atoms(W, speech, rate_hz)]) - 1)

@@ -1,4 +1,4 @@
-"""Scores as the page shows them: a tile for each metric, tables per SNR and noise type, the scatter."""
+"""Scores on the page: a tile for each metric, tables per SNR and noise type, the scatter."""
 
 from __future__ import annotations
 

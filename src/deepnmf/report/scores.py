@@ -1,4 +1,4 @@
-"""What `deepnmf evaluate` found of a model, checked to belong to it."""
+"""Scores of a model from `deepnmf evaluate`, checked to belong to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_scores(folder: Path, model: Model, experiment: Path) -> EvaluationFolde
     Raises
     ------
     DeepnmfError
-        If there are no scores, or they are not of this model; the message has the command that makes them.
+        If there are no scores, or they are not of this model; the message gives the command that computes them.
     """
     manifest = next((path for path in _candidates(_folder(experiment)) if path.is_file()), "MANIFEST")
     command = f"deepnmf evaluate --manifest {manifest} --model {experiment} -o {folder}"
@@ -44,7 +44,7 @@ def load_scores(folder: Path, model: Model, experiment: Path) -> EvaluationFolde
 
 
 def _is_complete(scores: EvaluationFolder) -> bool:
-    """Return whether the page finds all that it needs; anything but a dictionary where one should be raises."""
+    """Return whether all that the page needs is there; anything but a dictionary where one is expected raises."""
     summary = scores.summary
     groups = [summary["overall"], *summary["by_snr"].values(), *summary["by_noise_type"].values()]
     columns = {"id", "snr_db", "noise_type", *(f"{name}_{part}" for name in scores.metrics for part in PARTS)}

@@ -13,7 +13,7 @@ from .text import tick
 
 @dataclass(frozen=True)
 class Strip:
-    """A picture as a data URI, its text for those who cannot see it, and the labels of its vertical axis, top first.
+    """A picture as a data URI, its alternative text, and the labels of its vertical axis, top first.
 
     `player` is the number of the player whose position it shows, if there is one.
     """

@@ -1,4 +1,4 @@
-"""The card of a model: how good it is, what it is, what it costs, and where it came from."""
+"""The summary of a model: scores, structure, cost and provenance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def model_summary(model: Model, card: str = "") -> Facts:
     Parameters
     ----------
     model : Model
-        The model; what it does not have is left out.
+        The model; fields that it lacks are left out.
     card : str
         Its card in Markdown, which may have a section "Limitations".
     """

@@ -1,4 +1,4 @@
-"""Numbers and names as a page writes them."""
+"""Formatting of numbers and names for a page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from ..evaluation.metrics import METRICS
 
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and the half characters that stand for bytes of a file name that are not UTF-8."""
+"""Control characters, and the surrogates that encode non-UTF-8 bytes of a file name."""
 
 
 def plain(text: str) -> str:
-    """Return text that any file and terminal can hold: what cannot be printed becomes a replacement character.
+    """Return text that any file and terminal can hold: unprintable characters become a replacement character.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""Training: dictionaries, networks, and whole experiments."""
+"""Training: dictionaries, networks, and complete experiments."""

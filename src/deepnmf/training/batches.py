@@ -1,4 +1,4 @@
-"""What networks are trained on: batches of mixture, speech and noise, from stored features or mixed on the fly."""
+"""Training batches of mixture, speech and noise, from stored features or mixed on the fly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..data.manifest import read_manifest
 from ..networks.kinds import Config
 
 CHUNK_FRAMES = 1000
-"""Frames that are worked on at once; bounds memory whatever the batch."""
+"""Frames processed at once; bounds memory for any batch size."""
 
 
 class Example(NamedTuple):
@@ -34,19 +34,19 @@ class Example(NamedTuple):
 
 
 Batch: TypeAlias = Iterable[Example]
-"""What one update is made from, in pieces that fit into memory."""
+"""The batch of one update, in pieces that fit into memory."""
 
 
 class Batches(Protocol):
-    """Where batches come from."""
+    """A source of batches."""
 
     epoch_frames: int
-    """Frames of an epoch, about."""
+    """Approximate number of frames of an epoch."""
     batch_frames: int
-    """Frames of a batch; 0 takes the whole epoch as one."""
+    """Frames of a batch; 0 is full-batch training."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, which its number and the seed decide."""
+        """Yield the batches of an epoch, determined by its number and the seed."""
 
 
 class StoredBatches:

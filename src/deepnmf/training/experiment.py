@@ -1,4 +1,4 @@
-"""All stages in one: from folders of audio to a trained model, resuming where an earlier run stopped."""
+"""All stages: from folders of audio to a trained model, resuming an interrupted run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXPERIMENT = "experiment.json"
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where recordings come from: speech and noise to mix, noisy and clean pairs, a manifest, or a known corpus."""
+    """Where recordings come from: speech and noise to mix, noisy and clean pairs, a manifest, or a supported corpus."""
 
     speech: Path | None = None
     noise: Path | None = None
@@ -41,7 +41,7 @@ class DataSource:
     roots: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is given, with absolute paths."""
+        """Return the given sources, with absolute paths."""
         folders = {name: getattr(self, name) for name in ("speech", "noise", "noisy", "clean", "manifest")}
         given: dict[str, Any] = {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder}
         if self.name:
@@ -70,7 +70,7 @@ def train(
     device : str
         A torch device for the last stage.
     report : callable
-        Takes one line for each stage that starts or is found done.
+        Called with one line for each stage that starts or is already complete.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def train(
     try:
         manifest, left_out = _manifest(output, source, config, report)
     except DeepnmfError:
-        if is_new:  # a mistyped folder must not keep the right one out
+        if is_new:  # a mistyped folder must not block the right one
             (output / EXPERIMENT).unlink()
         raise
     report(f"features: {output / 'features'}")
@@ -129,7 +129,7 @@ def _dictionary(output: Path, config: Config, report: Callable[[str], None]) -> 
 
 
 def _check_or_record_run(output: Path, source: DataSource, config: Config) -> bool:
-    """Record what the experiment is, or refuse a folder that holds another; return whether it is new."""
+    """Record the experiment, or refuse a folder that holds another; return whether it is new."""
     path = output / EXPERIMENT
     record = {"corpus": source.to_dict(), "config": config.to_dict()}
     if not path.exists():

@@ -45,7 +45,7 @@ def train_network(
     """Train a network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
 
     The best epoch is the one with the highest dev score (:func:`dev_score`); epoch 0 is the untrained network. A run
-    that was stopped goes on from its last whole epoch and ends with the same bytes.
+    that was stopped resumes from its last complete epoch and gives the same bytes.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def train_network(
     device : str
         A torch device.
     report : callable
-        Takes one line for each epoch, and for what deserves attention.
+        Called with one line for each epoch and each warning.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def train_network(
     ------
     DeepnmfError
         If dictionary, features and settings do not belong together, `output` holds a run of another configuration, or
-        the error or a weight is no longer finite: the models of the epochs before are there, and finite.
+        the error or a weight is no longer finite: the models of the epochs before are kept.
     """
     config, source, run = check_inputs(Path(features), config or Config(), dictionary)
     batches, dev = batches_of(Path(features), config), FeatureSet(features, "dev", config.context)
@@ -92,7 +92,7 @@ def train_network(
 
 
 def batches_of(features: Path, config: Config) -> Batches:
-    """Return where the batches of a kind of network come from."""
+    """Return the source of batches for a kind of network."""
     train: Any = config.train
     if config.kind.DYNAMIC_MIXING:
         return DynamicBatches(FeatureSet(features, "dev", 1).recordings, config, train.batch_segments)
@@ -100,12 +100,12 @@ def batches_of(features: Path, config: Config) -> Batches:
 
 
 def _updates(config: Config, batches: Batches) -> int:
-    """Return about how many updates the run will make; the schedules of the steps end there."""
+    """Return the approximate number of updates of the run, the length of the step-size schedules."""
     return config.train.epochs * (batches.epoch_frames // batches.batch_frames + 1 if batches.batch_frames else 1)
 
 
 def _precision(step: TrainingStep, config: Config, report: Callable[[str], None]) -> Run:
-    """Return the precision that recurrent layers are trained at, for the record; report if it is not the wanted one."""
+    """Return the training precision of recurrent layers, for the record; report if it is not the requested one."""
     wanted = getattr(config.train, "precision", None)
     if wanted is None:
         return {}
@@ -137,7 +137,7 @@ def _resume(output: Path, run: Run, step: TrainingStep) -> list[dict[str, Any]]:
 
 
 def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
-    """Raise unless the weights are those of the network, and what the optimiser keeps of them has their shapes."""
+    """Raise unless the weights are those of the network, and the optimiser's state has their shapes."""
     specs = {
         name: ArraySpec(array.shape, dtypes=(array.dtype.name,))
         for name, array in step.state_dict().items()
@@ -151,7 +151,7 @@ def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
 
 
 def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: list[dict[str, Any]]) -> None:
-    """Write the models, then the checkpoint that makes the epoch count."""
+    """Write the models, then the checkpoint that completes the epoch."""
     model = Model(step.to_numpy(), config.features, {**run, "history": history})
     scores = [entry["dev_sdr_db"] for entry in history]
     if scores.index(max(scores)) == len(scores) - 1:
@@ -194,7 +194,7 @@ def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path,
 
 
 def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> str:
-    """Return what an epoch gave, for the log."""
+    """Return the log line of an epoch."""
     untrained = "untrained" if error is None else f"error {error:.4f}"
     return f"epoch {epoch}/{epochs}: {untrained}, dev SI-SDR {dev_sdr_db:.2f} dB"
 

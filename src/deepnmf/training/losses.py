@@ -1,4 +1,4 @@
-"""What training minimises, from masks and the magnitudes of mixture, speech and noise, ``(S, F, N)`` in torch."""
+"""Training losses, from masks and the magnitudes of mixture, speech and noise, ``(S, F, N)`` in torch."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .targets import compress_target, phase_sensitive
 Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """From mask, mixture (the current frames), speech and noise to the error, summed over frames."""
 LOSS_FLOOR = 1e-2
-"""Added to unit-level magnitudes before they are compressed, for the slope at zero is infinite: 40 dB down."""
+"""Added to unit-level magnitudes before they are compressed, as the slope at zero is infinite: a floor at −40 dB."""
 
 LOWEST_HZ, THIRD_OCTAVES = 150, 18
-"""Those of STOI end at 4.3 kHz, after 15 bands; these go on to 8 kHz, so that the gains have no edge there."""
+"""Those of STOI end at 4.3 kHz, after 15 bands; these extend to 8 kHz, so that the gains have no edge there."""
 WINDOW_FRAMES, WINDOW_STEP = 30, 15
 """Envelopes are compared over 0.3 s (ESTOI: 0.384 s) at a time."""
 ACTIVE_BELOW_PEAK = 1e-3
-"""Windows whose speech is 30 dB below the loudest of the segment do not count: ESTOI drops such frames as well."""
+"""Windows whose speech is 30 dB below the loudest of the segment are ignored: ESTOI drops such frames as well."""
 LEAST_POWER = 1e-5
-"""Added to powers at unit level, so that silence has a slope."""
+"""Added to powers at unit level, so that the gradient is finite at silence."""
 
 
 def loss_of(train: TrainConfig, features: FeatureConfig) -> Loss:
-    """Return the loss that the settings of the training describe."""
+    """Return the loss for the settings of the training."""
     if isinstance(train, SequenceTraining):
         return functools.partial(sequence_loss, train, features.stft)
     assert isinstance(train, FramewiseTraining)
@@ -75,17 +75,17 @@ def beta_loss(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
 
 
 def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
-    """Return the mean of 1 − d over the windows in which someone speaks, d being ESTOI's correlation; 0 without speech.
+    """Return the mean of 1 − d over the windows with speech, d being ESTOI's correlation; 0 without speech.
 
     Envelopes of third-octave bands are normalised over time, then over bands, in each window; d is their mean inner
-    product (Jensen & Taal 2016, eqs. 4–7). It asks the estimate to have the contrasts of speech, whatever their scale.
+    product (Jensen & Taal 2016, eqs. 4–7). It rewards the spectro-temporal contrast of speech, independent of scale.
 
     Parameters
     ----------
     estimate, speech : Tensor
         Magnitudes ``(segments, F, N)`` at unit level.
     spec : StftSpec
-        Says which bins belong to which band.
+        Maps bins to bands.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The torch sides of networks: what is trained. NumPy sides, which start and save them, are in `deepnmf.networks`.
+"""Networks as torch modules, for training. Initialisation and saving are by their NumPy classes in `deepnmf.networks`.
 
 A module takes mixtures ``(S, T·F, N)``, S segments of N frames of T stacked ones, and gives masks ``(S, F, N)``. For
-networks of independent frames there is one, around the very definition that enhancement uses. Recurrent layers are
-torch's own, as it trains them many times faster: a second definition, tested to be equal to the first.
+frame-wise networks it wraps the same definition that enhancement uses. Recurrent layers are torch's own, which train
+many times faster: a second definition, tested to be equal to the first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class MaskModule(torch.nn.Module):
     """A network in training: ``forward`` gives the masks ``(S, F, N)`` of mixtures ``(S, T·F, N)``."""
 
     weights: Weights
-    """Arrays that are trained by name; what else a module has are torch's own layers."""
+    """Arrays that are trained by name; the rest of a module is torch's own layers."""
 
     def to_numpy(self) -> Network:
         """Return the network with the present weights, in NumPy."""
@@ -73,7 +73,7 @@ class Weights(torch.nn.Module):
         return {**self._fixed, **dict(zip(self.names["nonnegative"], kept, strict=True)), **dict(free)}
 
     def name_of(self, parameter: Tensor) -> str | None:
-        """Return the name of the array that a parameter stands for."""
+        """Return the array name of a parameter."""
         for group in ("nonnegative", "free"):
             for name, own in zip(self.names[group], getattr(self, group), strict=True):
                 if own is parameter:
@@ -122,7 +122,7 @@ class FramewiseModule(MaskModule):
 
 
 class PriorModule(torch.nn.Module):
-    """The torch side of :class:`deepnmf.networks.unfolded.prior.RecurrentPrior`, for whole segments in batches."""
+    """Torch module of :class:`deepnmf.networks.unfolded.prior.RecurrentPrior`, for batches of complete segments."""
 
     pooling: Tensor
 
@@ -138,7 +138,7 @@ class PriorModule(torch.nn.Module):
         self.output = _linear(prior.output, prior.output_bias)
 
     def forward(self, m: Tensor) -> Tensor:
-        """Return h⁰ ``(N, S, R)`` of magnitudes ``(S, F, N)``, each segment from silence on."""
+        """Return h⁰ ``(N, S, R)`` of magnitudes ``(S, F, N)``; states start at zero."""
         segments, _, frames = m.shape
         bands = log_bands(m, self.pooling)  # (N, S, bands)
         with layers_in(self.precision, m):
@@ -169,7 +169,7 @@ class PriorModule(torch.nn.Module):
 
 
 class RecurrentModule(MaskModule):
-    """The torch side of :class:`deepnmf.networks.unfolded.recurrent_nmf.RecurrentDeepNMF`."""
+    """Torch module of :class:`deepnmf.networks.unfolded.recurrent_nmf.RecurrentDeepNMF`."""
 
     def __init__(
         self, network: RecurrentDeepNMF, logarithmic: bool = True, precision: torch.dtype = torch.float32
@@ -181,7 +181,7 @@ class RecurrentModule(MaskModule):
         self.weights = Weights(arrays, list(arrays), network.NONNEGATIVE, logarithmic)
 
     def forward(self, m: Tensor) -> Tensor:
-        """Return the masks ``(S, F, N)`` of magnitudes of that shape, each segment from silence on."""
+        """Return the masks ``(S, F, N)`` of magnitudes of that shape; states start at zero."""
         segments, bins, frames = m.shape
         network, (*dictionaries, output) = self._network, self.weights.arrays().values()
         columns = m.permute(1, 2, 0).reshape(bins, -1)  # (F, N·S)
@@ -200,7 +200,7 @@ class RecurrentModule(MaskModule):
 
 
 class MaskRNNModule(MaskModule):
-    """The torch side of :class:`deepnmf.networks.baselines.mask_rnn.MaskNetwork`."""
+    """Torch module of :class:`deepnmf.networks.baselines.mask_rnn.MaskNetwork`."""
 
     pooling: Tensor
 
@@ -213,7 +213,7 @@ class MaskRNNModule(MaskModule):
         self.weights = Weights({}, (), (), False)
 
     def forward(self, m: Tensor) -> Tensor:
-        """Return the masks ``(S, F, N)`` of magnitudes of that shape, each segment from silence on."""
+        """Return the masks ``(S, F, N)`` of magnitudes of that shape; states start at zero."""
         bands = log_bands(m, self.pooling)  # (N, S, bands)
         with layers_in(self.precision, m):
             z, _ = self.cells(bands)  # (N, S, U)
@@ -228,7 +228,7 @@ class MaskRNNModule(MaskModule):
 
 @functools.singledispatch
 def module_of(network: Network, trained: Collection[str], logarithmic: bool, precision: torch.dtype) -> MaskModule:
-    """Return the torch side of a network, by its class; that of a recurrent kind is registered here."""
+    """Return the torch module of a network, by its class; those of recurrent kinds are registered here."""
     raise NotImplementedError(type(network).__name__)
 
 
@@ -253,7 +253,7 @@ def layers_in(precision: torch.dtype, m: Tensor) -> torch.autocast:
 
 
 def log_bands(m: Tensor, pooling: Tensor) -> Tensor:
-    """Return what recurrent layers read, ``(N, S, bands)``, of magnitudes ``(S, F, N)``."""
+    """Return the input of recurrent layers, ``(N, S, bands)``, from magnitudes ``(S, F, N)``."""
     return (pooling @ m + FEATURE_FLOOR).log().permute(2, 0, 1)
 
 
@@ -264,7 +264,7 @@ def _linear(weight: np.ndarray, bias: np.ndarray) -> torch.nn.Linear:
 
 
 TORCH_NAMES = ("weight_ih_l{}", "bias_ih_l{}", "weight_hh_l{}", "bias_hh_l{}")
-"""Names that torch has for the arrays of :class:`deepnmf.networks.cells.Cell`, in their order."""
+"""Torch's names of the arrays of :class:`deepnmf.networks.cells.Cell`, in their order."""
 TORCH_LAYERS: dict[type[Cell], type[torch.nn.LSTM | torch.nn.GRU]] = {LSTM: torch.nn.LSTM, GRU: torch.nn.GRU}
 
 

@@ -24,7 +24,7 @@ Parts = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Statistics:
-    """Parts of the gradient summed over frames: what any partition of the frames can be added up from.
+    """Parts of the gradient summed over frames; those of a partition of the frames add up.
 
     Attributes
     ----------
@@ -78,10 +78,10 @@ def backpropagate(
 
 
 def resplit(parts: Parts) -> Parts:
-    """Return the split of the same derivative with the least parts: ``(max(g, 0), max(−g, 0))``.
+    """Return the minimal split of the same derivative: ``(max(g, 0), max(−g, 0))``.
 
-    Cancelling what the parts share makes the ratio of the weights' parts, and so the step, larger: the plain parts
-    come closer by about half at each layer, and the early layers would hardly move.
+    Cancelling the common component makes the ratio of the weights' parts, and so the step, larger: the relative
+    difference of the plain parts about halves at each layer, and the early layers would hardly change.
     """
     gradient = parts[0] - parts[1]
     return gradient.clip(min=0), (-gradient).clip(min=0)
@@ -145,7 +145,7 @@ def layer_parts(g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: float, beta
 
 
 def _through(W: Tensor, parts: Parts, coefficient: float, scale: Tensor | float) -> Parts:
-    """Carry `parts` back through ``W`` and the slope ``coefficient * scale``, whose sign says which part is which."""
+    """Carry `parts` back through ``W`` and the slope ``coefficient * scale``, whose sign selects the parts."""
     plus, minus = parts if coefficient > 0 else parts[::-1]
     slope = abs(coefficient) * scale
     return (W @ plus) * slope, (W @ minus) * slope

@@ -15,7 +15,7 @@ from .modules import MaskModule
 from .multiplicative import Parts
 
 LARGEST_STEP = math.log(2)
-"""A weight at most doubles or halves in one update: the ratio of two tiny sums can be anything."""
+"""A weight at most doubles or halves in one update: the ratio of two tiny sums is unbounded."""
 SMOOTHING = 0.1
 """Share of their sum that is added to both parts of a gradient split at the weights, one of which is often zero."""
 Group: TypeAlias = dict[str, Any]
@@ -24,11 +24,11 @@ Group: TypeAlias = dict[str, Any]
 class MultiplicativeUpdate(torch.optim.Optimizer):
     """Multiplicative updates of non-negative parameters, ``W ← W ∘ (₋ / ₊)^η``, on the gradient that autograd gives.
 
-    Any non-negative pair whose difference is the gradient g is a split of it. By default it is the least one,
+    Any non-negative pair whose difference is the gradient g is a split of it. By default it is the minimal one,
     ``(max(g, 0), max(−g, 0))``, averaged over past updates with a decay: a weight whose gradient keeps its sign moves
     by a full step, one whose gradient changes sign stays, whatever the layer. In log W that is a damped ratio of the
-    gradient's positive and negative part. The paper's parts, which come closer by about half at each layer further
-    from the output, are given by :meth:`add_parts` (paper §4.2).
+    gradient's positive and negative part. The paper's parts, whose relative difference about halves at each layer
+    further from the output, are given by :meth:`add_parts` (paper §4.2).
 
     Parameters
     ----------
@@ -115,19 +115,19 @@ class Schedule:
         self._updates, self._warm_up = updates, warm_up
 
     def share(self, done: int) -> float:
-        """Return the share of the highest step after `done` updates."""
+        """Return the share of the peak step size after `done` updates."""
         warm = min(1.0, (done + 1) / self._warm_up) if self._warm_up else 1.0
         return warm * 0.5 * (1 + math.cos(math.pi * min(done / self._updates, 1)))
 
     def set_rates(self, done: int) -> None:
-        """Set the step of all optimisers for the update after `done` ones."""
+        """Set the step size of all optimisers for the update after `done` ones."""
         for optimiser, rates in zip(self._optimisers, self._highest, strict=True):
             for group, highest in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = highest * self.share(done)
 
 
 def optimiser_state(optimisers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """Return the state that optimisers keep of each parameter, by numbers of optimiser and parameter and by name."""
+    """Return the optimiser state of each parameter, by numbers of optimiser and parameter and by name."""
     return {
         f"{number}.{index}.{name}": value
         for number, optimiser in enumerate(optimisers)
@@ -137,7 +137,7 @@ def optimiser_state(optimisers: list[torch.optim.Optimizer]) -> dict[str, Tensor
 
 
 def load_optimiser_state(optimisers: list[torch.optim.Optimizer], state: dict[str, Tensor]) -> None:
-    """Take up what :func:`optimiser_state` returned."""
+    """Restore what :func:`optimiser_state` returned."""
     for number, optimiser in enumerate(optimisers):
         entries: dict[int, dict[str, Tensor]] = {}
         for name, value in state.items():

@@ -1,4 +1,4 @@
-"""Which precision a machine can train recurrent layers at."""
+"""Precision at which a machine can train recurrent layers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 def usable_precision(wanted: str, device: str) -> torch.dtype:
     """Return the precision as torch has it, or float32 if recurrent layers cannot be trained at it on the device.
 
-    Processors without units for bfloat16, and torch with oneDNN on them, differ in what they refuse; so a tiny layer
-    is trained.
+    Support on processors without bfloat16 units varies with torch and oneDNN, so it is tested by training a tiny
+    layer.
     """
     precision: torch.dtype = getattr(torch, wanted)
     return precision if precision == torch.float32 or _trains(precision, device) else torch.float32

@@ -1,4 +1,4 @@
-"""Stage 3: dictionaries of speech and of noise by sparse NMF, trained apart (Hershey et al. 2014, §4)."""
+"""Stage 3: dictionaries of speech and of noise by sparse NMF, trained separately (Hershey et al. 2014, §4)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..nmf.sparse_nmf import SparseNMF
 from ..progress import Progress
 
 SEGMENT_FRAMES = 50
-"""Short, so that the frames that are drawn come from many recordings."""
+"""Short, so that the drawn frames come from many recordings."""
 
 
 def pretrain(features: Path, output: Path, config: Config | None = None) -> Dictionary:
     """Learn both dictionaries and write them to the file `output`.
 
-    Frames are drawn from the stored features of the training split; if the folder has none, as kinds with dynamic
-    mixing need none, from mixtures made on the fly.
+    Frames are drawn from the stored features of the training split; if the folder has none, as for
+    kinds with dynamic mixing, from mixtures made on the fly.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def pretrain(features: Path, output: Path, config: Config | None = None) -> Dict
 
 
 def _fit(source: str, count: int, frames: np.ndarray, config: Config) -> tuple[np.ndarray, list[float]]:
-    """Return atoms ``(T·F, R)`` learnt from frames of that height, and the objective."""
+    """Return atoms ``(T·F, R)`` learned from frames of that height, and the objective."""
     snmf = config.snmf
     learner = SparseNMF(
         count, beta=snmf.beta, sparsity=snmf.sparsity, max_iter=snmf.iterations, tol=0, random_state=config.train.seed

@@ -24,7 +24,7 @@ from .precision import usable_precision
 
 WARM_UP_UPDATES = 100
 LARGEST_GRADIENT = 10.0
-"""Of recurrent kinds: norm that the gradient of the mean error of a frame is clipped to; about the usual one."""
+"""Of recurrent kinds: clipping norm of the gradient of the mean error per frame; about the typical norm."""
 
 
 class Diverged(DeepnmfError):  # noqa: N818 - what has happened, not an error of the program
@@ -37,11 +37,11 @@ class TrainingStep:
     Parameters
     ----------
     network : Network
-        Where it starts, in NumPy.
+        Initial network, in NumPy.
     config : Config
-        What it is trained by.
+        Settings of the training.
     updates : int
-        Number of updates of the run: step sizes fall to zero by then.
+        Number of updates of the run, after which step sizes are zero.
     device : str
         A torch device.
     """
@@ -103,7 +103,7 @@ class TrainingStep:
             raise Diverged("the error is no longer finite")
 
     def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, by the present weights."""
+        """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, with current weights."""
         with torch.inference_mode():
             return self.module(torch.from_numpy(m).to(self._device)[None])[0].cpu().numpy()
 
@@ -112,13 +112,13 @@ class TrainingStep:
         return self.module.to_numpy()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return all that a resumed run needs."""
+        """Return the state that a resumed run needs."""
         weights = {f"weight.{name}": value.detach() for name, value in self.module.named_parameters()}
         state = weights | {f"optimiser.{name}": value for name, value in optimiser_state(self._optimisers).items()}
         return {name: value.cpu().numpy() for name, value in state.items()} | {"updates": np.array(self._done)}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Take up what :meth:`state_dict` returned."""
+        """Restore what :meth:`state_dict` returned."""
         tensors = {name: torch.tensor(value, device=self._device) for name, value in state.items()}
         with torch.no_grad():
             for name, value in self.module.named_parameters():

@@ -1,4 +1,4 @@
-"""What a mask estimator is trained towards, from the magnitudes of mixture, speech and noise alone."""
+"""Training targets of mask estimators, from the magnitudes of mixture, speech and noise alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def compress_target(mixture: AnyArray, speech: AnyArray, noise: AnyArray, power:
     """Return the compressed magnitude that an estimate with the mixture's phase should have, ≥ 0 for ``phase ≤ ½``.
 
     An estimate of compressed magnitude x is off by ``(1 − phase) (x − |S|^p)² + phase | x e^(i∠M) − |S|^p e^(i∠S) |²``
-    (Braun & Tashev 2021, eq. 4). That is least at ``|S|^p (1 − phase + phase · cos(∠S − ∠M))``, and apart from a
+    (Braun & Tashev 2021, eq. 4). It is minimal at ``|S|^p (1 − phase + phase · cos(∠S − ∠M))``, and apart from a
     constant it is the squared distance from there.
 
     Examples

@@ -1,4 +1,4 @@
-"""Every artifact below a folder, read and checked as its stage would."""
+"""Check of every artifact below a folder, as the stage that reads it does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMED_KINDS = {
     "dictionary.safetensors": "dictionary",
     "checkpoint.safetensors": "checkpoint",
 }
-"""What tensor files of these names must be."""
+"""Expected kind of the tensor files of these names."""
 SHARD = re.compile(r"(train|dev)-\d{5}\.safetensors")
 
 
@@ -45,7 +45,7 @@ class Verification:
     checked : list of Path
         All artifacts, in order.
     problems : list of str
-        One line for each that is damaged, missing or in the place of another.
+        One line for each that is damaged, missing or replaced by another.
     """
 
     checked: list[Path] = field(default_factory=list)
@@ -53,12 +53,12 @@ class Verification:
 
 
 def verify(folder: Path) -> Verification:
-    """Check every artifact below a folder, such as an experiment's: that it is whole, and what its kind must be.
+    """Check every artifact below a folder, such as an experiment's: that it is complete and valid.
 
     Parameters
     ----------
     folder : Path
-        Folder, or one artifact. Files that no stage writes are passed over; links to folders are not followed.
+        Folder, or one artifact. Files that no stage writes are ignored; links to folders are not followed.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _check_model(path: Path) -> None:
 
 
 def _check_shard(path: Path) -> None:
-    """Check a shard, and that it is the one that the record of its folder means."""
+    """Check a shard, and that it is the one in the record of its folder."""
     record: dict[str, Any] = {}
     recorded: list[str] = []
     with contextlib.suppress(DeepnmfError):  # a damaged record has a line of its own

@@ -1,1 +1,1 @@
-"""Conventional networks that the unfolded ones are compared with."""
+"""Conventional networks as baselines for the unfolded ones."""

@@ -1,7 +1,7 @@
-"""The recurrent rivals: masks straight from gated recurrent units or long short-term memory (docs/model.md §4).
+"""The recurrent baselines: masks directly from gated recurrent units or long short-term memory (docs/model.md §4).
 
-They read what the prior of recurrent deep NMF reads, log-compressed band-pooled magnitudes, and have a sigmoid layer
-where that has activations and dictionaries.
+Their inputs are those of the prior of recurrent deep NMF, log-compressed band-pooled magnitudes; a sigmoid layer
+replaces the activations and dictionaries.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class MaskNetwork(Network):
     pooling : ndarray
         Fixed ``(bands, F)`` (:func:`deepnmf.dsp.bands.band_pooling`).
     cells : tuple of Cell
-        The recurrent layers, the first one nearest to the input.
+        The recurrent layers, from input to output.
     output : ndarray
         W, ``(F, units)``.
     output_bias : ndarray
@@ -82,7 +82,7 @@ class MaskNetwork(Network):
         return MaskNetworkEstimator(self)
 
     def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a whole recording, shape ``(F, N)``."""
+        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a complete recording, shape ``(F, N)``."""
         return self.estimator().push(m)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -91,7 +91,7 @@ class MaskNetwork(Network):
         return others | cell_arrays(self.cells)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays."""
+        """Return the hyperparameters stored beside the arrays."""
         return {"recurrent_layers": len(self.cells)}
 
     @classmethod

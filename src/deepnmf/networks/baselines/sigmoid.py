@@ -1,7 +1,7 @@
-"""The sigmoid network: the mask estimator that deep NMF is compared with (Hershey et al. 2014, §5; docs/model.md §4).
+"""The sigmoid network: the baseline mask estimator of the paper (Hershey et al. 2014, §5; docs/model.md §4).
 
-It reads logarithms of the stacked magnitudes and gives a mask, all layers being ``σ(W x + b)``. That is mean field
-inference in a layered binary field, from below and once (docs/model.md §5), with parameters untied.
+It maps the log of the stacked magnitudes to a mask, all layers being ``σ(W x + b)``. That is one bottom-up pass of mean
+field inference in a layered binary field (docs/model.md §5), with untied parameters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Belief propagation in a binary pairwise Markov random field: units that send each other messages (docs/model.md §5).
+"""Belief propagation in a binary pairwise Markov random field: message passing between units (docs/model.md §5).
 
-A message is the log-ratio of what one unit tells another of its being 1 and 0. Messages ``M`` (n, d, N) lie where they
-arrive: ``M[i, k]`` comes from the k-th neighbour of unit i. Shapes are those of :mod:`deepnmf.networks.unfolded.graph`.
+A message is the log-ratio of its values for the receiver being 1 and 0. Messages ``M`` (n, d, N) are stored at the
+receiver: ``M[i, k]`` comes from the k-th neighbour of unit i. Shapes as in :mod:`deepnmf.networks.unfolded.graph`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from .graph import Graph
 
 
 def initial_messages(b: AnyArray, graph: Graph) -> AnyArray:
-    """Return the messages that inference starts from, all 0: no evidence either way."""
+    """Return the initial messages, all 0: uninformative."""
     return 0 * b[graph.neighbours]
 
 
@@ -26,7 +26,7 @@ def beliefs(M: AnyArray, b: AnyArray) -> AnyArray:
 
 
 def cavity_logits(M: AnyArray, b: AnyArray, graph: Graph) -> AnyArray:
-    """Return for each slot the sender's logit without what the receiver told it, ``b_j + Σ_(l≠i) M_(l→j)``."""
+    """Return the cavity logit of each slot's sender, without the receiver's message, ``b_j + Σ_(l≠i) M_(l→j)``."""
     at_sender = logits(M, b)[:, None] - M
     return at_sender.reshape(graph.reverse.size, M.shape[2])[graph.reverse]
 

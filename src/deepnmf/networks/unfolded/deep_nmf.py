@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 UNIT_TOLERANCE = 0.01
-"""How far norms of atoms may be from 1 in a dictionary that still describes sound."""
+"""Tolerance of the unit norm of the atoms of a dictionary that still models spectra."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class DeepNMF(FramewiseNetwork):
     def start(
         cls, settings: DeepNMFConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
     ) -> Self:
-        """Return the sparse NMF model of the pretrained dictionaries, unfolded: every layer starts as them.
+        """Return the unfolded sparse NMF model: every layer is initialised with the pretrained dictionary.
 
-        The layers that are not trained share one; trained ones get their own, or one between them if tied.
+        Untrained layers share one dictionary; trained ones have their own, or share one if tied.
         """
         assert dictionary is not None
         K, trained = settings.layers, max(0, settings.trained - 1)
@@ -150,18 +150,18 @@ class DeepNMF(FramewiseNetwork):
         return cast("DictionaryNetwork", self)  # of NumPy's arrays, as what is shown comes from a file
 
     def dictionary_indices(self) -> list[int]:
-        """Return for each of the K layers which of the `dictionaries` it has."""
+        """Return the index into `dictionaries` of each of the K layers."""
         return list(self.layers)
 
     def title(self, trained_layers: int | None) -> str:
-        """Return what kind of network it is, in words; C = 0 and C = 1 have names of their own."""
+        """Return a short description of the kind of network; C = 0 and C = 1 have names of their own."""
         if trained_layers is None:
             return f"deep NMF, K = {len(self.layers)}"
         name = {0: "sparse NMF", 1: "discriminative NMF"}.get(trained_layers, "deep NMF")
         return f"{name}, K = {len(self.layers)}, C = {trained_layers}"
 
     def describe(self) -> list[tuple[str, str]]:
-        """Return name and value of what is worth knowing of this kind beside its size."""
+        """Return name and value of the properties to show for this kind, besides its size."""
         own = len(self.dictionaries)
         return [
             ("dictionaries", f"{own} for {len(self.layers)} layers, and the output's"),
@@ -171,13 +171,13 @@ class DeepNMF(FramewiseNetwork):
     def adaptable(self) -> DeepNMF:
         """Return the network if the layers' atoms are still those of a sparse NMF, which have unit norm.
 
-        Discriminative training of the layers makes filters of them that do not describe sound. New atoms that do are
-        then out of place: on dev they cost such networks 5 dB, while sparse and discriminative NMF gain 1 to 2 dB.
+        Discriminative training turns the layers into filters that no longer model spectra, so that new atoms do not fit
+        them: on dev they cost such networks 5 dB, while sparse and discriminative NMF gain 1 to 2 dB.
         """
         norms = [np.sqrt(np.square(W, dtype=np.float64).sum(axis=0)) for W in self.dictionaries]
         if any(np.abs(norm - 1).max() > UNIT_TOLERANCE for norm in norms):
             raise InputError(
-                "learnt noise cannot join this model, whose layers were trained and no longer describe sound; use a "
+                "learned noise cannot join this model, whose layers were trained and no longer describe sound; use a "
                 "sparse or discriminative NMF (network.trained_layers = 0 or 1)"
             )
         return self
@@ -192,7 +192,7 @@ class DeepNMF(FramewiseNetwork):
         return {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)} | {"output": self.output}
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays."""
+        """Return the hyperparameters stored beside the arrays."""
         return {
             "layers": list(self.layers),
             "speech_atoms": self.speech_atoms,

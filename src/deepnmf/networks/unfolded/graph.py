@@ -25,8 +25,8 @@ class Graph:
     Attributes
     ----------
     neighbours : ndarray
-        ``(n, d)``: the unit at the other end of each slot. A slot without an edge leads back to its own unit; its
-        coupling is 0, so that nothing comes from there.
+        ``(n, d)``: the unit at the other end of each slot. A slot without an edge points back to its own unit, with
+        a coupling of 0.
     reverse : ndarray
         ``(n, d)``: the flat index of the slot at the other end.
     edges : ndarray
@@ -59,7 +59,7 @@ class Graph:
         return _or_zero(couplings)[self.edges]
 
     def matrix(self, table: AnyArray) -> AnyArray:
-        """Return a table of couplings ``(n, d)`` as a matrix ``(n, n)``, row i for what unit i gets."""
+        """Return a table of couplings ``(n, d)`` as a matrix ``(n, n)``; row i holds those into unit i."""
         n, d = self.neighbours.shape
         slots = np.full((n, n), n * d)
         slots[np.arange(n)[:, None], self.neighbours] = np.arange(n * d).reshape(n, d)
@@ -67,7 +67,7 @@ class Graph:
 
 
 def _or_zero(values: AnyArray) -> AnyArray:
-    """Return values ``(size,)`` with a zero behind them, which is what an index of `size` finds."""
+    """Return values ``(size,)`` with a zero appended, which an index of `size` selects."""
     return array_namespace(values).concatenate([values, 0 * values[:1]])
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ...nmf.dictionary import Dictionary
 
 STARTING_SPARSITY = 0.1
-"""μ of the untrained network: what an atom must explain of a frame at unit level to be used."""
+"""μ of the untrained network: the correlation with a unit-level frame above which an atom is active."""
 
 
 def update(h: Array, m: Array, W: Array, step: Array | float, threshold: Array | float) -> Array:
@@ -80,7 +80,7 @@ class IstaNetwork(FramewiseNetwork):
     def start(
         cls, settings: LayeredConfig, features: FeatureConfig, dictionary: Dictionary | None, rng: np.random.Generator
     ) -> IstaNetwork:
-        """Return sparse coding with the pretrained dictionary, in the longest steps that never go up."""
+        """Return sparse coding with the pretrained dictionary and step 1/‖W‖², which guarantees descent."""
         assert dictionary is not None
         W, sets = dictionary.atoms, 1 if settings.tied else settings.layers
         step = 1 / np.linalg.norm(W, 2) ** 2
@@ -131,7 +131,7 @@ class IstaNetwork(FramewiseNetwork):
         return wiener_mask(self.output, h, self.speech_atoms)  # (F, N)
 
     def dictionary_indices(self) -> list[int]:
-        """Return for each of the K layers which of the `dictionaries` it has."""
+        """Return the index into `dictionaries` of each of the K layers."""
         return layer_parameters(list(range(len(self.atoms))), self.layers)
 
     def with_atoms(self) -> DictionaryNetwork:

@@ -1,13 +1,13 @@
 """Mean field and belief propagation unfolded into mask estimators, on one Markov random field (docs/model.md §5).
 
-Binary hidden units x see the observation through their unary logits ``b = V v + c``, v the log-magnitudes, and each
-other through couplings A; inference gives the probability q of each unit to be 1, and the mask is ``σ(O q + o)``.
+Binary hidden units x depend on the observation through their unary logits ``b = V v + c``, v the log-magnitudes, and on
+each other through couplings A; inference gives the probability q that a unit is 1, and the mask is ``σ(O q + o)``.
 
-The paper couples all units of neighbouring layers. Belief propagation carries one number for each coupling and frame,
+The paper couples all units of neighbouring layers. Belief propagation has one message for each coupling and frame,
 so that this would cost 65,000 messages where mean field has 256 means; here the units lie on a :func:`grid` of 4
-neighbours, 1,024 messages for 256 units, and every unit sees the observation. Both kinds have the very same arrays.
+neighbours, 1,024 messages for 256 units, and every unit depends on the observation. Both kinds have the same arrays.
 Tied, couplings are symmetric, one for each edge; untied, each iteration has its own V and c, and as in the paper one
-coupling for each direction of an edge, so that it is no longer inference in any one field.
+coupling for each direction of an edge, so that it no longer corresponds to inference in any one field.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Potentials = tuple[Array, Array]
 """The unary logits b ``(n, N)`` and the table of couplings A ``(n, d)`` of an iteration."""
 COUPLING = 0.5
-"""Deviation of the couplings of the untrained network."""
+"""Standard deviation of the couplings of the untrained network."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class MarkovNetwork(FramewiseNetwork):
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of one frame (MACs), counting one for each coupling and step.
 
-        Mean field makes more on the zeros of its matrix, and belief propagation has two logarithms for each message.
+        Mean field also multiplies by the zeros of its matrix, and belief propagation has two logarithms per message.
         """
         observed, read = math.prod(self.inputs.shape), math.prod(self.readout.shape)
         return observed + self.layers * self.graph.neighbours.size + read
@@ -145,7 +145,7 @@ class MarkovNetwork(FramewiseNetwork):
 
 
 class MeanFieldNetwork(MarkovNetwork):
-    """Mean field, all units at once, from the means of units that do not see each other."""
+    """Mean field, all units in parallel, from the means of uncoupled units."""
 
     def infer(self, layers: list[Potentials]) -> Array:
         """Return the means of the units ``(n, N)``."""
@@ -154,7 +154,7 @@ class MeanFieldNetwork(MarkovNetwork):
 
 
 class BeliefPropagationNetwork(MarkovNetwork):
-    """Belief propagation, all messages at once, from messages that say nothing."""
+    """Belief propagation, all messages in parallel, from uninformative messages."""
 
     def infer(self, layers: list[Potentials]) -> Array:
         """Return the beliefs of the units ``(n, N)``."""

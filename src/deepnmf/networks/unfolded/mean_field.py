@@ -1,6 +1,6 @@
-"""Mean field in a binary pairwise Markov random field: units that see each other's means (paper §3; docs/model.md §5).
+"""Mean field in a binary pairwise Markov random field: units coupled by their means (paper §3; docs/model.md §5).
 
-The distribution is approached by one in which the units are independent, unit i being 1 with probability q_i. Shapes:
+The distribution is approximated by one with independent units, unit i being 1 with probability q_i. Shapes:
 ``q`` and the unary logits ``b`` (n, N), the couplings ``A`` (n, n), symmetric and zero on the diagonal.
 """
 
@@ -15,15 +15,15 @@ from .unfold import unfold
 
 
 def update(q: AnyArray, b: AnyArray, A: AnyArray) -> AnyArray:
-    """Return ``q_i ← σ(b_i + Σ_j A_ij q_j)`` of all units at once."""
+    """Return ``q_i ← σ(b_i + Σ_j A_ij q_j)`` for all units in parallel."""
     return sigmoid(b + A @ q)
 
 
 def update_units(q: AnyArray, b: AnyArray, A: AnyArray, units: Sequence[int]) -> AnyArray:
-    """Return q after the update of some units, all others left as they are.
+    """Return q after the update of some units, the others unchanged.
 
-    Units that are not coupled may go together. A network of sigmoid layers is one pass over a layered graph from below,
-    from q = 0: when a layer is updated, those above are still 0 and only the one below has something to say.
+    Uncoupled units may be updated together. A network of sigmoid layers is one bottom-up pass over a layered graph from
+    q = 0: when a layer is updated, those above are still 0 and only the one below contributes.
     """
     rows, units = list(q), list(units)
     for i, row in zip(units, update(q, b[units], A[units]), strict=True):

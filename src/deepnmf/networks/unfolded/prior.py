@@ -1,10 +1,9 @@
-"""The recurrent prior of deep NMF: from past and present frames to where the activations start.
+"""The recurrent prior of deep NMF: initial activations predicted from past and present frames.
 
-Two recurrent parts look at log-compressed, band-pooled magnitudes. One reads all bands at once and knows what kind of
-sound there is. The other is a small one that every sub-band has its own copy of, with the same weights: it reads a few
-neighbouring bands and a few numbers from the first, and knows how loud speech and noise are there. One set of weights
-for all sub-bands learns from each of them, which is why it does so much with so few (the idea of FullSubNet, Hao et al.
-2021, in miniature).
+Two recurrent parts process log-compressed, band-pooled magnitudes. A full-band part sees all bands at once and captures
+the spectral context. A small sub-band part runs in every sub-band with shared weights: it sees a few neighbouring bands
+and a few features from the full-band part, and tracks the local levels of speech and noise. Weight sharing over the
+sub-bands makes it parameter-efficient (the idea of FullSubNet, Hao et al. 2021, in miniature).
 """
 
 from __future__ import annotations
@@ -27,14 +26,13 @@ from ..settings import RecurrentDeepNMFConfig
 SUBBAND_STRIDE = 2
 """Bands from one sub-band to the next."""
 SUBBAND_WIDTH = 8
-"""Bands that a sub-band reads: its own and as many of its neighbours on both sides."""
+"""Input bands of a sub-band: its own and as many of its neighbours on both sides."""
 FROM_FULL_BAND = 10
-"""C: numbers from the full band to each sub-band."""
+"""C: features from the full-band part to each sub-band."""
 EMBEDDING = 8
-"""S: numbers from each sub-band to the output."""
+"""S: features from each sub-band to the output."""
 STARTING_BIAS = -2.0
-"""Of the output at the start: activations of 0.13, at which the unit-norm atoms of the dictionaries about give unit
-level."""
+"""Initial output bias: activations of 0.13, at which the unit-norm atoms of the dictionaries give about unit level."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,13 @@ class RecurrentPrior:
     pooling : ndarray
         Fixed ``(bands, F)`` (:func:`deepnmf.dsp.bands.band_pooling`).
     cells : tuple of LSTM
-        The layers over the full band, the first one nearest to the input.
+        The full-band layers, from input to output.
     fullband_to_subband, fullband_to_subband_bias : ndarray
-        ``(B·C, U)`` and ``(B·C,)``: from the full band to each sub-band, C numbers.
+        ``(B·C, U)`` and ``(B·C,)``: from the full-band part to each sub-band, C features.
     subband : tuple of LSTM
-        One layer of V units that read `SUBBAND_WIDTH` bands and C numbers.
+        One layer of V units, whose inputs are `SUBBAND_WIDTH` bands and C features.
     subband_embedding, subband_embedding_bias : ndarray
-        ``(S, V)`` and ``(S,)``: from each sub-band's units to S numbers.
+        ``(S, V)`` and ``(S,)``: from each sub-band's units to S features.
     output, output_bias : ndarray
         ``(R, U + B·S)`` and ``(R,)``: from all of this to the activations.
     """
@@ -126,7 +124,7 @@ class RecurrentPrior:
         return arrays | cell_arrays(self.cells) | cell_arrays(self.subband, "subband")
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays."""
+        """Return the hyperparameters stored beside the arrays."""
         return {"recurrent_layers": len(self.cells)}
 
     @classmethod
@@ -154,7 +152,7 @@ def _multiplications(cells: tuple[LSTM, ...]) -> int:
 
 
 class PriorStream:
-    """Starting activations of a stream of frames, from silence on."""
+    """Initial activations of a stream of frames; the states start at zero."""
 
     def __init__(self, prior: RecurrentPrior) -> None:
         self._prior = prior
@@ -176,7 +174,7 @@ class PriorStream:
 
 
 def neighbourhoods(bands: np.ndarray) -> np.ndarray:
-    """Return the bands that each sub-band reads, ``(N, SUBBAND_WIDTH, B)``, of bands ``(N, bands)``.
+    """Return the input bands of each sub-band, ``(N, SUBBAND_WIDTH, B)``, of bands ``(N, bands)``.
 
     Examples
     --------
@@ -191,7 +189,7 @@ def neighbourhoods(bands: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def bands_read(bands: int) -> np.ndarray:
-    """Return the indices ``(SUBBAND_WIDTH, B)`` of the bands that sub-bands read; the one after the last is zero."""
+    """Return the indices ``(SUBBAND_WIDTH, B)`` of the input bands of the sub-bands; the one after the last is zero."""
     own = np.arange(0, bands - SUBBAND_STRIDE + 1, SUBBAND_STRIDE)
     read = np.arange(SUBBAND_WIDTH)[:, None] - (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2 + own
     return np.where((read >= 0) & (read < bands), read, bands)

@@ -1,9 +1,9 @@
-"""Recurrent deep NMF: a recurrent prior says where the activations start (docs/model.md §6).
+"""Recurrent deep NMF: a recurrent prior predicts the initial activations (docs/model.md §6).
 
-A small causal recurrent network (:mod:`.prior`) says where the activations start, from magnitudes of
-past and present frames. They go through K ≥ 0 multiplicative updates on the present frame and give the Wiener mask.
-The dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the
-starting point is learnt freely. Here is inference, in NumPy; :mod:`deepnmf.training.modules` has the twin in torch.
+A small causal recurrent network (:mod:`.prior`) predicts the initial activations from the magnitudes of past and
+present frames. K ≥ 0 multiplicative updates on the present frame refine them, and they give the Wiener mask. The
+dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the initial
+activations are unconstrained. This is the NumPy inference; :mod:`deepnmf.training.modules` has the torch counterpart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecurrentDeepNMF(Network):
-    """A deep NMF network whose activations start from a recurrent prior.
+    """A deep NMF network whose initial activations are predicted by a recurrent prior.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class RecurrentDeepNMF(Network):
         dictionary: Dictionary | None,
         rng: np.random.Generator,
     ) -> RecurrentDeepNMF:
-        """Return a network with a random prior, whose dictionaries are the pretrained one."""
+        """Return a network with a random prior and pretrained dictionaries."""
         assert dictionary is not None
         W = dictionary.atoms + np.float32(epsilon(dictionary.atoms))  # the logarithm of a zero could not be trained
         return cls(
@@ -106,11 +106,11 @@ class RecurrentDeepNMF(Network):
         )
 
     def dictionary_indices(self) -> list[int]:
-        """Return for each of the K layers which of the `dictionaries` it has: its own."""
+        """Return the index into `dictionaries` of each of the K layers: each has its own."""
         return list(range(len(self.dictionaries)))
 
     def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
-        """Return what kind of network it is, in words."""
+        """Return a short description of the kind of network."""
         return f"recurrent deep NMF, K = {len(self.dictionaries)}"
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
@@ -123,7 +123,7 @@ class RecurrentDeepNMF(Network):
         return self
 
     def describe(self) -> list[tuple[str, str]]:
-        """Return name and value of what is worth knowing of this kind beside its size."""
+        """Return name and value of the properties to show for this kind, besides its size."""
         prior = self.prior
         full_band = " and ".join(str(cell.units) for cell in prior.cells)
         return [
@@ -146,7 +146,7 @@ class RecurrentDeepNMF(Network):
         return RecurrentEstimator(self)
 
     def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a whole recording, shape ``(F, N)``."""
+        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a complete recording, shape ``(F, N)``."""
         return self.estimator().push(m)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -155,7 +155,7 @@ class RecurrentDeepNMF(Network):
         return self.prior.arrays() | dictionaries | {"output": self.output}
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return what the model file says beside the arrays."""
+        """Return the hyperparameters stored beside the arrays."""
         return {
             **self.prior.hyperparameters(),
             "layers": len(self.dictionaries),

@@ -1,14 +1,14 @@
 """Unfolding: the iterations of an inference algorithm become layers of a network (docs/model.md §5).
 
-An instance names four things, each a plain function of arrays:
+An instance defines four things, each a plain function of arrays:
 
-- the *model*: what is hidden, what is observed, and the parameters θ that tie them together;
-- the *inference step* ``state, θ ↦ state``, which brings an estimate of what is hidden closer to the observation;
+- the *model*: hidden and observed variables, and the parameters θ that relate them;
+- the *inference step* ``state, θ ↦ state``, which improves the estimate of the hidden variables;
 - the *start*, the state before the first step;
 - the *readout*: here a mask, from the last state.
 
 K steps from the start are K layers. *Tied*, they share one θ, and the network is the inference algorithm stopped early;
-*untied*, each has its own, the network no longer belongs to one model, and training makes the best of few steps.
+*untied*, each has its own, the network no longer corresponds to one model, and training optimises the few steps.
 """
 
 from __future__ import annotations
