@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from helpers import ROOT
 from helpers.signals import RATE_HZ, TinyCorpus, noise, voice
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch: on busy cores, threads that wait for each other take minutes
+
+# A job in the background may have been started with these ignored, and what tests start would ignore them too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")

@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import Path
 
 FOLDER = Path(str(resources.files("deepnmf") / "models"))
-LIMITATIONS = "(?:Limitations|What it is bad at)"
-"""Titles of the section on limitations."""
+LIMITATIONS = "Limitations"
+"""Title of the section on limitations."""
 COMPARISON = "default"
 """Model whose card compares the models of the package, on the same mixtures, with the noisy input."""
 

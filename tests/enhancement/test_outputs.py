@@ -304,6 +304,7 @@ def test_two_runs_do_not_write_the_same_names_at_once(enhance: Enhance, folder: 
     first = program("enhance", "in", "-o", "out", "--model", folder.parent / "model.safetensors", cwd=folder)
     while not leftovers(folder):
         assert first.poll() is None
+    first.send_signal(signal.SIGSTOP)  # at work, however slow the others are
     other = ["--model", folder.parent / "other.safetensors"]
     second = program("enhance", "in", "-o", "out", *other, cwd=folder)
     _, errors = second.communicate()

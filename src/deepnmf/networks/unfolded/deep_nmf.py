@@ -7,6 +7,7 @@ inference share this one definition.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -186,6 +187,13 @@ class DeepNMF(FramewiseNetwork):
         """Return the names of the arrays that training changes: those of the last C layers."""
         inference = [f"dictionary.{index}" for index in trained_dictionaries(self, settings.trained)]
         return [*inference, "output"] if settings.trained else []
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights; in sparse NMF the output is rows of the one dictionary and does not count again."""
+        rows = self.dictionaries[0][-self.output.shape[0] :]
+        shared = len(self.dictionaries) == 1 and np.array_equal(np.asarray(rows), np.asarray(self.output))
+        return super().parameters - shared * math.prod(self.output.shape)
 
     def arrays(self) -> dict[str, Array]:
         """Return all arrays by name, as the model file holds them."""
