@@ -1,4 +1,4 @@
-"""The exceptions that a user is meant to read: one line that says what is wrong, where, and what to do."""
+"""User-facing exceptions: one line with the problem, its place, and a remedy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 
 
 class DeepnmfError(Exception):
-    """Bad input. The command line prints its one line and exits with 1."""
+    """Invalid input. The command line prints its one-line message and exits with 1."""
 
 
 class InputError(DeepnmfError, ValueError):
@@ -19,8 +19,8 @@ class ConfigError(InputError):
     """A setting that does not exist, or whose value is out of range."""
 
 
-class MissingExtra(DeepnmfError, ImportError):  # noqa: N818 - what is missing is an extra, not an error
-    """A package that only a part of deepnmf needs is not installed.
+class MissingExtra(DeepnmfError, ImportError):  # noqa: N818 - a missing extra, not an error
+    """An optional package is not installed.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def require(purpose: str, *packages: str) -> None:
     Raises
     ------
     MissingExtra
-        If one of them is not; it names all that are missing.
+        If any is not; all missing ones are named.
     """
     if missing := [package for package in packages if not is_installed(package)]:
         raise MissingExtra(purpose, *missing)

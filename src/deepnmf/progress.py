@@ -12,30 +12,30 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 LOG_SECONDS = 60.0
-"""Between start and end of a stage, a log gets no more than one line in this time."""
+"""Least interval between two lines of a log, except those at start and end of a stage."""
 
 
 class Progress:
     """Progress of one stage on stderr, as a context manager.
 
     A terminal shows a bar. Anything else gets one line when the stage starts, one when it has ended, with count and
-    time, and between them at most one a minute. A stage that fails ends without its line. Nothing that is wrong with
-    stderr itself (closed, full) disturbs the stage.
+    time, and between them at most one a minute. A stage that fails ends without its line. Errors of stderr itself
+    (closed, full) do not disturb the stage.
 
     Parameters
     ----------
     stage : str
         Its name, such as ``"features train"``.
     total : int or None
-        What is to be done, in `unit`; None if that is unknown.
+        Amount of work, in `unit`; None if unknown.
     unit : str
         Plural noun of what is counted, such as ``"recordings"``.
     done : int
-        What an earlier run had done already.
+        Amount done by an earlier run.
     scaled : bool
         Show counts as 1.2M instead of 1,234,567.
     brief : bool
-        In a log, leave out the lines at start and end: for steps that report their result in a line of their own,
+        In a log, leave out the lines at start and end: for steps that report their result themselves,
         such as epochs.
 
     Examples
@@ -67,7 +67,7 @@ class Progress:
         return self
 
     def update(self, count: int = 1, note: str = "") -> None:
-        """Add `count` to what is done; `note`, such as the current error, replaces the last one."""
+        """Advance by `count`; `note`, such as the current error, replaces the last one."""
         self.count += count
         self._note = note or self._note
         if self._bar is not None:
@@ -119,13 +119,13 @@ class Progress:
 
 
 def _is_terminal() -> bool:
-    with contextlib.suppress(OSError, ValueError):  # a stream that is closed
+    with contextlib.suppress(OSError, ValueError):  # a closed stream
         return sys.stderr is not None and sys.stderr.isatty()
     return False
 
 
 def note(line: str) -> None:
-    """Print a line to stderr as the command line prints an error; nothing wrong with stderr disturbs."""
+    """Print a line to stderr as the command line prints an error; errors of stderr are ignored."""
     _print(f"deepnmf: {line}")
 
 

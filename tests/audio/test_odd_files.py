@@ -299,7 +299,7 @@ def test_devices_and_fifos_that_nobody_writes_to_are_refused(tmp_path: Path, mon
     os.mkfifo(tmp_path / "x.wav")
     with pytest.raises(DeepnmfError, match="FIFO"):
         AudioReader(tmp_path / "x.wav")
-    with pytest.raises(DeepnmfError, match="not a file"):
+    with pytest.raises(DeepnmfError, match="not a regular file"):
         duration_seconds(tmp_path / "x.wav")
     with pytest.raises(DeepnmfError, match="device"):
         AudioReader("/dev/zero")

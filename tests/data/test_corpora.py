@@ -199,7 +199,7 @@ def test_a_wrong_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: find_corpus("chime9", [Path()]), "no such corpus; known are folders, chime2"),
+        (lambda: find_corpus("chime9", [Path()]), "no such corpus; supported: folders, chime2"),
         (lambda: find_corpus("librispeech_musan", []), "give --root once for each of: LibriSpeech, MUSAN"),
         (lambda: find_corpus("wham", [Path(), Path()]), "give --root once for each of: WHAM!"),
         (lambda: download_corpus("chime2", [Path()]), "cannot be downloaded"),

@@ -1,4 +1,4 @@
-"""Decoded recordings: the samples of the files, made once, anew when a file changes, and whole or not at all."""
+"""Decoded recordings: the samples of the files, decoded once, again when a file changes, written atomically."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_read_has_no_length_and_a_reason(tmp_path: Path) -> None:
     reasons = {
         (bad,): r"bad\.wav",
         (gone,): r"gone\.wav: no such file",
-        (long, short): r"long\.wav: not as long as its clean file .*short\.wav",
+        (long, short): r"long\.wav: its length differs from .*short\.wav",
         (write(tmp_path / "empty.wav", np.zeros(0)),): r"empty\.wav: no samples in it",
     }
     found = DecodedRecordings(reasons, RATE_HZ, tmp_path / "decoded")

@@ -235,7 +235,7 @@ def test_the_recordings_are_found_unless_the_manifest_is_another_one(prepared: P
     copy.write_bytes(b"".join(lines))
     assert data.recordings == copy
     copy.write_bytes(b"".join(lines[:-1]))
-    with pytest.raises(DeepnmfError, match=f"{copy}: has changed since the features were made; make them anew"):
+    with pytest.raises(DeepnmfError, match=f"{copy}: has changed since the features were made; run .deepnmf features"):
         _ = data.recordings
 
 

@@ -78,7 +78,7 @@ def line(**values: object) -> str:
         ("3", "table"),
         ('{"id": "x"}', "split is missing"),
         ('{"id": "x", "id": "y"}', "twice"),
-        (line(colour=1), "unknown key.*colour.*known are"),
+        (line(colour=1), "unknown key.*colour.*valid keys"),
         (line(speech=3), "speech must be text"),
         (line(speech=""), "speech must not be empty"),
         (line(speech=None), "speech must be text"),

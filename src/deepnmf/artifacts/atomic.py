@@ -1,4 +1,4 @@
-"""Atomic writes: a file has its final name only when it is complete; hashes of files."""
+"""Atomic writes: files are renamed into place when complete; hashes of files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _TEMPORARY = re.compile(r"\.deepnmf-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part")
 _OURS: set[str] = set()
 """Temporary names of this process."""
 _SWEPT: set[str] = set()
-"""Folders in which it has looked for those of others."""
+"""Folders already swept of those of dead processes."""
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
 
-    What killed processes have left in the folder is removed as well.
+    Temporary files of killed processes in the folder are removed as well.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _temporary_name(suffix: str) -> str:
-    """Return a hidden name that is short, whatever the final one is, and names this host and process."""
+    """Return a hidden name that is short, whatever the final one is, with the host and process."""
     name = f".deepnmf-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.part{suffix if len(suffix) <= 16 else ''}"
     _OURS.add(name)
     return name
@@ -59,7 +59,7 @@ def _temporary_name(suffix: str) -> str:
 
 @functools.cache
 def _host() -> str:
-    """Return what stands for all processes among which a number names one: host, and container on it."""
+    """Return the scope within which process ids are unique: host, and container on it."""
     try:
         container = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -74,7 +74,7 @@ def _forget(temporary: Path) -> None:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Rename; copy where the file system refuses to rename, unless that would write over what is there for good."""
+    """Rename; copy where the file system refuses to rename, unless that would overwrite an existing file for good."""
     try:
         temporary.replace(path)
     except OSError as error:
@@ -92,8 +92,8 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files of processes of this host that are no more; once for each folder."""
-    if (key := os.path.abspath(folder)) in _SWEPT:  # noqa: PTH100 - resolving links costs more than it saves
+    """Remove the temporary files of dead processes of this host; once for each folder."""
+    if (key := os.path.abspath(folder)) in _SWEPT:  # noqa: PTH100 - resolving links costs more than a second sweep
         return
     _SWEPT.add(key)
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -105,7 +105,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def _alive(pid: int) -> bool:
-    if pid == os.getpid() or sys.platform == "win32":  # ours of today are known by name; a signal would end it there
+    if pid == os.getpid() or sys.platform == "win32":  # our own are tracked by name; on Windows a signal would kill it
         return False
     try:
         os.kill(pid, 0)

@@ -1,4 +1,4 @@
-"""What files record beside their arrays, checked before it is used: features, and how a model came to be."""
+"""Metadata of artifacts, validated before use: features, and the provenance of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_features(values: Any) -> FeatureConfig:
     Raises
     ------
     DeepnmfError
-        If they are not a table of known keys, or a value has the wrong type or is out of range.
+        If they are not a table of valid keys, or a value has the wrong type or is out of range.
     """
     if not isinstance(values, dict):
         raise DeepnmfError(f"features must be a table, not {shown(values)}")
@@ -73,7 +73,7 @@ def _is_table_of_tables(value: Any) -> bool:
 
 
 def _is_printable(value: Any) -> bool:
-    """Return whether all text in a JSON value is short and without control characters, which terminals would obey."""
+    """Return whether all text in a JSON value is short and free of control characters (terminals interpret them)."""
     if isinstance(value, dict):
         return all(_is_printable(part) for item in value.items() for part in item)
     if isinstance(value, list):

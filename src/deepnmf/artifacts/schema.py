@@ -1,4 +1,4 @@
-"""What a file must hold: names, shapes, signs and ranges as data, checked before anything is allocated."""
+"""Schemas of artifacts: names, shapes, signs and ranges as data, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ BETA = NumberSpec(0, 4)
 
 
 class Shapes:
-    """Shapes of the arrays that a file has, of which a description takes the sizes that nothing else decides."""
+    """Shapes of the arrays that a file has, from which a schema takes the sizes not determined otherwise."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._shapes = shapes

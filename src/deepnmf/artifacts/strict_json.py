@@ -1,4 +1,4 @@
-"""JSON from files that may be damaged or made up: bounded in size and depth, with no key twice."""
+"""JSON from untrusted files: bounded in size and depth, without duplicate keys."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Files of named arrays and JSON metadata (safetensors), memory-mapped and believed only after they have been checked.
+"""Files of named arrays and JSON metadata (safetensors), memory-mapped and fully validated before use.
 
 The order of the checks matters: size and depth of the header, names, types, shapes and places of the arrays, and the
-checksum, all before an array is copied. A checksum shows damage; whether the arrays make sense is for
-:func:`.check_arrays` and the description of the file's kind. The header is read here rather than by
-`safetensors.safe_open`, which has no bound on names and metadata, takes names that are there twice, and copies every
+checksum, all before an array is copied. The checksum detects damage; the values of the arrays are validated by
+:func:`.check_arrays` and the schema of the file's kind. The header is read here rather than by
+`safetensors.safe_open`, which has no bound on names and metadata, accepts duplicate names, and copies every
 array that is hashed; a test compares the two readers.
 """
 
@@ -32,7 +32,7 @@ ARRAYS_LIMIT = 10_000
 NAME_LIMIT = 200
 AXES_LIMIT = 8
 MESSAGE_LIMIT = 300
-"""Most characters of what is wrong with a file: a message may quote what stands there."""
+"""Most characters of a reason in a message, which may quote the file."""
 METADATA_KEY = "deepnmf"
 """One key holds all: safetensors does not order several, and equal contents must give equal bytes."""
 DTYPES = {
@@ -49,7 +49,7 @@ class TensorFile:
     path : Path
         The file.
     metadata : dict
-        What it says beside the arrays, and ``kind``, ``format_version`` and ``sha256``.
+        Metadata beside the arrays, and ``kind``, ``format_version`` and ``sha256``.
     arrays : dict of str to ndarray
         Read-only and memory-mapped: only what is used is read.
     """
@@ -82,7 +82,7 @@ def open_tensors(path: Path, kind: str | None = None) -> TensorFile:
     Raises
     ------
     DeepnmfError
-        If the file is missing, damaged, made up, of another kind, or of a newer format.
+        If the file is missing, damaged, invalid, of another kind, or of a newer format.
     """
     path = Path(path)
     try:
@@ -104,7 +104,7 @@ def open_tensors(path: Path, kind: str | None = None) -> TensorFile:
 
 @contextlib.contextmanager
 def about(path: Path, remedy: str = "fetch or make it again") -> Iterator[None]:
-    """Put the name of the file in front of what is found wrong with its contents, and what to do behind it."""
+    """Prefix errors in the contents of a file with its name, and append the remedy."""
     try:
         yield
     except DeepnmfError as error:
@@ -124,7 +124,7 @@ def serialise(tensors: Mapping[str, np.ndarray], kind: str, metadata: dict[str, 
 
 
 def canonical(value: Any) -> str:
-    """Return JSON of which equal values have the same."""
+    """Return canonical JSON."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
@@ -193,7 +193,7 @@ def _checked_metadata(text: str, arrays: dict[str, np.ndarray], path: Path) -> d
     try:
         metadata = parse_json(text)
     except ValueError:
-        metadata = {}  # which no checksum fits
+        metadata = {}  # fails the checksum
     if not isinstance(metadata, dict):
         metadata = {}
     version = metadata.get("format_version")
@@ -202,12 +202,12 @@ def _checked_metadata(text: str, arrays: dict[str, np.ndarray], path: Path) -> d
     if metadata.get("sha256") != _digest(arrays, {k: v for k, v in metadata.items() if k != "sha256"}):
         raise DeepnmfError(f"{path}: checksum mismatch, the file is damaged; fetch or make it again")
     if not isinstance(metadata.get("kind"), str):
-        raise DeepnmfError(f"{path}: does not say of which kind it is; fetch or make it again")
+        raise DeepnmfError(f"{path}: has no kind; fetch or make it again")
     return metadata
 
 
 def _digest(arrays: Mapping[str, np.ndarray], metadata: dict[str, Any]) -> str:
-    """Hash arrays and metadata alike: a changed μ spoils a model as much as a changed weight."""
+    """Hash arrays and metadata alike: a changed μ corrupts a model as much as a changed weight."""
     digest = hashlib.sha256(canonical(metadata).encode(errors="surrogatepass"))
     for name, value in sorted(arrays.items()):
         digest.update(f"{name} {value.dtype} {value.shape}".encode(errors="surrogatepass"))

@@ -25,7 +25,7 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a table as JSON atomically, with sorted keys so that equal values give equal bytes.
 
-    Its checksum is that of the contents and the file's name: another artifact in its place does not have it.
+    Its checksum is that of the contents and the file's name: another artifact in its place fails the check.
     """
     table = json.loads(json.dumps(value))
     record = {**table, "sha256": _json_hash(table, Path(path).name)}
@@ -114,4 +114,4 @@ def _guarded(value: Any) -> Any:
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What a spreadsheet takes a formula by, and the apostrophe, so that none is lost."""
+"""First characters of spreadsheet formulas, and the apostrophe, so that escaping is reversible."""

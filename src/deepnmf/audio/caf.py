@@ -1,4 +1,4 @@
-"""The data chunk of CAF files: libsndfile refuses one that is cut short or of unknown length."""
+"""The data chunk of CAF files: libsndfile rejects one that is truncated or of unknown length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CafData:
     size_at : int
         Position of its size in the file.
     promised, found : int
-        Bytes by its size, which is -1 if a program wrote into a pipe, and bytes in the file.
+        Bytes by its size field (-1 if written into a pipe), and bytes in the file.
     """
 
     size_at: int
@@ -28,7 +28,7 @@ class CafData:
 
 
 def find_odd_caf(stream: ByteStream) -> CafData | None:
-    """Return the data chunk of a CAF file if its size is not true, and go back to where the file stands."""
+    """Return the data chunk of a CAF file if its size field is wrong; restore the file position."""
     origin, size = stream.tell(), stream.size or 0
     at, odd = origin + 8, None
     for _ in range(MOST_CHUNKS):

@@ -1,10 +1,10 @@
-"""What libsndfile lacks, videos included, decoded by FFmpeg's libraries in this process: the extra ``formats`` (PyAV).
+"""Formats beyond libsndfile's, videos included, decoded in process by FFmpeg's libraries: extra ``formats`` (PyAV).
 
-PyAV instead of the program ``ffmpeg``: it needs no second process, which could hang or be another version; opening
-takes 0.1 s once where each start of the program takes 0.2 s; the container's tags, channel layout and true sample
-width are there; what a decoder may open is decided here; `pip` installs it (wheels of 25 to 40 MB). The file is passed
-as bytes without a name, formats that refer to other files (playlists, HLS, DASH, concat) are not in the list below,
-and no protocol may be opened: a recording can name no other file or address.
+PyAV instead of the program ``ffmpeg``: no subprocess, which could hang or be another version; loading takes 0.1 s once,
+against 0.2 s for each start of the program; tags, channel layout and true sample width are available; access to other
+files is controlled here; `pip` installs it (wheels of 25 to 40 MB). The file is passed as bytes without a name, formats
+that refer to other files (playlists, HLS, DASH, concat) are not in the list below, and no protocol may be opened: a
+recording cannot refer to another file or address.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _DEMULTIPLEXERS = """
 FORMATS = tuple(_DEMULTIPLEXERS.split())
 """Demultiplexers that read one file and nothing else."""
 PROMISING = ("mov", "matroska", "asf", "wv", "ape", "tta", "avi", "flac", "caf", "flv", "tak", "mpc", "mpc8", "w64")
-"""Those whose length stands in the file and is not estimated from its size."""
+"""Those that store their length; that of others is estimated from the file size."""
 LENGTH_SLACK_SECONDS = 0.5
-"""Encoders' delays and rounded time stamps make a promised length differ from the samples by as much."""
+"""Tolerance of the stored length: encoder delay and rounded time stamps."""
 LOWEST_VERSION = (17, 1)
-"""Those before end the process on containers that announce their tracks late."""
+"""Earlier versions crash the process on containers that declare their tracks late."""
 OPUS_RATE_HZ = 48000
 STALL_SECONDS = 60.0
 LARGEST_SECONDS = 200 * 3600.0
@@ -56,7 +56,7 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
     stream : ByteStream
         A file, at its beginning.
     reason : str
-        What the decoder before this one found wrong.
+        Error of the previous decoder.
 
     Raises
     ------
@@ -65,17 +65,17 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
     """
     origin, head = stream.tell(), stream.peek(SIGNATURE_BYTES)
     if not head.strip(b"\0"):
-        raise InputError(f"{stream.name}: not readable as audio (there are only zeros in it)")
+        raise InputError(f"{stream.name}: not readable as audio (it holds only zeros)")
     try:
         import av
     except ImportError:
-        what = reason if signature(head) else "it begins like no known format"
+        what = reason if signature(head) else "unknown format signature"
         raise MissingExtra(
             f"{stream.name}: not readable as audio ({what or 'unknown format'}); a decoder of more formats", "av"
         ) from None
     if tuple(int(part) for part in av.__version__.split(".")[:2]) < LOWEST_VERSION:
         raise InputError(f"{stream.name}: PyAV {av.__version__} may crash on it; pip install 'av>=17.1'")
-    av.logging.set_level(None)  # its lines do not name the file; the error does
+    av.logging.set_level(None)  # its lines lack the file name; the error has it
     try:
         return FfmpegDecoder(stream)
     except InputError:
@@ -89,9 +89,9 @@ def _refusal(error: Exception, stream: ByteStream) -> str:
     if getattr(error, "errno", None) == errno.EINVAL:
         return "not one of the formats that are decoded"
     if missing := missing_bytes(stream):
-        return f"truncated, {missing} bytes are missing, and with them what is needed to read the rest"
+        return f"truncated, {missing} bytes are missing, among them the index needed to read the rest"
     known = signature(stream.peek(SIGNATURE_BYTES))
-    return library_reason(error) if known else "it begins like no known format"
+    return library_reason(error) if known else "unknown format signature"
 
 
 class FfmpegDecoder:
@@ -105,18 +105,18 @@ class FfmpegDecoder:
         self.lost = f"truncated, {missing} bytes are missing" if missing else ""
         window = Window(stream.file, stream.tell(), stream.size or 0)
         options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
-        # From 19 on, tags that are not UTF-8 come with surrogates in any case; before, they would be errors.
+        # From 19 on, tags that are not UTF-8 always come with surrogates; earlier versions raise.
         lenient: dict[str, Any] = (
             {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
         )
         self._container: Any = av.open(window, options=options, **lenient)
         tracks = self._container.streams.audio
         if not tracks:
-            raise InputError(f"{self._name}: not readable as audio (no sound in it, only pictures or text)")
+            raise InputError(f"{self._name}: not readable as audio (no audio track, only pictures or text)")
         self._track = tracks[0]
         self.notes: list[str] = []
         if len(tracks) > 1:
-            self.notes.append(f"{self._name}: the first of its {len(tracks)} audio tracks was taken")
+            self.notes.append(f"{self._name}: only the first of its {len(tracks)} audio tracks was decoded")
         self._end_seconds, self._position = 0.0, 0
         frames = self._decoded()
         first = next(frames, None)
@@ -141,11 +141,11 @@ class FfmpegDecoder:
         return np.ascontiguousarray(joined[:, :count])
 
     def seek(self, frame: int) -> bool:
-        """Go to a sample; that is not possible exactly."""
+        """Seek to a sample; not possible exactly."""
         return frame == self._position
 
     def _decoded(self) -> Iterator[Any]:
-        """Yield the frames of the track; what cannot be decoded is left out, and noted as lost."""
+        """Yield the frames of the track; undecodable ones are skipped and noted in `lost`."""
         import av
 
         last = time.monotonic()
@@ -176,7 +176,7 @@ class FfmpegDecoder:
         self.lost = self.lost or f"damaged after {self._end_seconds:.3f} s ({library_reason(error)})"
 
     def _timed_tracks(self) -> list[Any]:
-        """Return the tracks to look at: all if only their common length is known."""
+        """Return the tracks to demultiplex: all if only their common length is stored."""
         return [self._track] if self._track.duration is not None else list(self._container.streams)
 
     def _note_time(self, packet: Any) -> None:
@@ -187,7 +187,7 @@ class FfmpegDecoder:
     def _check_end(self) -> None:
         promised = self._promised_seconds()
         if not self.lost and promised and self._end_seconds < promised - LENGTH_SLACK_SECONDS:
-            self.lost = f"truncated, {self._end_seconds:.3f} of {promised:.3f} s are there"
+            self.lost = f"truncated, {self._end_seconds:.3f} of {promised:.3f} s are present"
 
     def _promised_seconds(self) -> float:
         if self._container.format.name.split(",")[0] not in PROMISING:
@@ -198,7 +198,7 @@ class FfmpegDecoder:
         return (max(0, container.start_time or 0) + (container.duration or 0)) / 1e6
 
     def _trimmed(self, frames: Iterator[Any]) -> Iterator[np.ndarray]:
-        """Yield the samples of frames; what the encoder has added to fill the last one is left out."""
+        """Yield the samples of frames, without the encoder's padding of the last one."""
         held, count, promised = None, 0, self.encoding.frames
         for frame in frames:
             if held is not None:
@@ -214,7 +214,7 @@ class FfmpegDecoder:
     def _encoding_of(self, frame: Any) -> AudioFormat:
         mask = sum(_SPEAKERS.get(channel.name, 0) for channel in frame.layout.channels)
         own_length = self._track.duration is not None or len(self._container.streams) == 1
-        seconds = self._promised_seconds() if own_length else 0.0  # the picture may be longer
+        seconds = self._promised_seconds() if own_length else 0.0  # the video track may be longer
         return AudioFormat(
             frame.sample_rate,
             frame.layout.nb_channels,
@@ -251,9 +251,9 @@ def _printable(text: str) -> str:
 
 
 def _opus_delay(codec: Any, samples: int) -> int:
-    """Return how much of the encoder's delay FFmpeg has left in the first frame of Opus in Matroska.
+    """Return the encoder delay that FFmpeg leaves in the first frame of Opus in Matroska.
 
-    It takes out the delay of `OpusHead`, which counts at 48 kHz, as if it counted at the rate that was encoded.
+    It removes the delay of `OpusHead`, given at 48 kHz, as if it were given at the encoded rate.
     """
     head = codec.extradata or b""
     if codec.name != "opus" or len(head) < 16:
@@ -265,7 +265,7 @@ def _opus_delay(codec: Any, samples: int) -> int:
 
 
 def _subtype(frame: Any, codec: str) -> str:
-    """Return the subtype that holds all that was decoded; lossy codecs decode to floats and have 16 bits' worth."""
+    """Return the subtype that preserves the decoded samples; lossy codecs decode to floats, worth 16 bits."""
     kind = frame.format.name.removesuffix("p")
     if kind == "s32":
         wide = (frame.to_ndarray() & 0xFF).any()

@@ -34,15 +34,15 @@ def find_audio(folder: Path, extensions: tuple[str, ...] = READABLE) -> list[Pat
 
 
 def duration_seconds(path: Path) -> float:
-    """Return the length of an audio file in seconds; where no header has it, the file is decoded to count.
+    """Return the length of an audio file in seconds; if the header lacks it, the file is decoded to count.
 
     Raises
     ------
     DeepnmfError
-        If the file is missing, not audio, cut short, or a FIFO, which cannot be read twice.
+        If the file is missing, not audio, truncated, or a FIFO, which cannot be read twice.
     """
     if not Path(path).is_file() and Path(path).exists():
-        raise DeepnmfError(f"{path}: not a file, so that its length is not known before it is read")
+        raise DeepnmfError(f"{path}: not a regular file, so its length is unknown before it is read")
     with AudioReader(path) as reader:
         return reader.count_frames() / reader.encoding.rate_hz
 
@@ -82,7 +82,7 @@ def resample(samples: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
 
 
 def write(path: Path, samples: np.ndarray, rate_hz: int, subtype: str | None = None) -> None:
-    """Write ``(channels, samples)`` atomically in the format that the suffix names.
+    """Write ``(channels, samples)`` atomically in the format given by the suffix.
 
     Samples above full scale are clipped unless the subtype is ``FLOAT`` or ``DOUBLE``.
 

@@ -1,4 +1,4 @@
-"""How audio is stored: encodings, tags, the suffixes of formats, and the interfaces of what gives and takes sound."""
+"""How audio is stored: encodings, tags, the suffixes of formats, and the interfaces of audio sources and sinks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _OTHER_FORMATS = """
     m2ts mts mp2 mp1 ape wv tta spx ogv ogx dsf qcp aiffc bwf rf64 sph nist voc sf ircam mpc tak
 """
 DECODED = tuple(f".{name}" for name in _OTHER_FORMATS.split())
-"""Suffixes of other files that are read: telephones' recordings, videos, old and rare formats. They are not written."""
+"""Suffixes of further readable formats: phone recordings, videos, old and rare formats. They are not written."""
 READABLE = EXTENSIONS + DECODED
 CONTAINERS = {".aif": "AIFF", ".aifc": "AIFF", ".opus": "OGG", ".oga": "OGG", ".snd": "AU", ".wave": "WAV"}
-"""libsndfile's format of suffixes that are not its name."""
+"""libsndfile's format for suffixes that differ from its name."""
 SUBTYPES = {".opus": "OPUS"}
 """Subtype of suffixes that are not the default of their format."""
 LARGEST_WAV_BYTES = 2**32 - 2**16
@@ -42,7 +42,7 @@ LAYOUTS = {
     7: (0x70F,),
     8: (0x63F, 0xFF),
 }
-"""Speakers that formats without a channel mask take a number of channels for."""
+"""Speaker layouts that a number of channels implies in formats without a channel mask."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class AudioFormat:
     rate_hz, channels : int
         Sampling rate and number of channels.
     frames : int or None
-        Samples of each channel, if known before the end; of a stream, as its header says.
+        Samples per channel, or None if unknown before the end; for a stream, the header's count.
     container, subtype, endian : str
         In libsndfile's names, such as ``"WAV"``, ``"PCM_16"``, ``"FILE"``.
     channel_mask : int
-        Speakers of the channels as WAV's bits; 0 if the file names none.
+        Speakers of the channels as WAV's bits; 0 if unspecified.
     """
 
     rate_hz: int
@@ -77,7 +77,7 @@ class AudioFormat:
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says about its sound.
+    """Metadata of a recording.
 
     Attributes
     ----------
@@ -91,15 +91,15 @@ class Tags:
     chunks: tuple[tuple[bytes, bytes], ...] = ()
 
 
-class NotOurs(Exception):  # noqa: N818 - no fault: another decoder's turn
-    """A format that this decoder lacks.
+class NotOurs(Exception):  # noqa: N818 - not an error: the next decoder is tried
+    """A format that this decoder does not support.
 
     Parameters
     ----------
     found : str
-        What the decoder found.
+        The format found.
     lost : str
-        What is missing in the file, whoever decodes it.
+        Data missing from the file, with any decoder.
     """
 
     def __init__(self, found: str = "", lost: str = "") -> None:
@@ -115,7 +115,7 @@ class AudioSource(Protocol):
     encoding: AudioFormat
     tags: Tags
     notes: list[str]
-    """One line for each thing that is lost; complete when all blocks have come."""
+    """One line per loss of data; complete after the last block."""
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield blocks ``(channels, n)``, float32."""
@@ -182,6 +182,6 @@ def too_long(encoding: AudioFormat) -> bool:
 
 
 def library_reason(error: Exception) -> str:
-    """Return what a library's exception says, without the name of the file."""
+    """Return the message of a library's exception, without the file name."""
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
     return str(text).strip().rstrip(".")

@@ -1,4 +1,4 @@
-"""Tags of MP3 files: ID3v2 in front of the sound, or ID3v1 behind it. libsndfile prints what it dislikes about them."""
+"""Tags of MP3 files: ID3v2 before the audio, or ID3v1 after it. libsndfile prints warnings about odd ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from .inputs import ByteStream
 
 LARGEST_TAG_BYTES = 1 << 20
-"""Of a larger tag, which holds pictures, this much is searched."""
+"""Only this much of a larger tag, which holds pictures, is searched."""
 _FRAMES = {
     **{"TIT2": "title", "TPE1": "artist", "TALB": "album", "TDRC": "date", "TYER": "date", "TCON": "genre"},
     **{"TRCK": "tracknumber", "TCOP": "copyright", "TSSE": "software", "COMM": "comment"},
@@ -18,7 +18,7 @@ _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
 def read_id3(stream: ByteStream) -> dict[str, str]:
-    """Return the tags of a file by libsndfile's names, and go back to where it stands."""
+    """Return the tags of a file by libsndfile's names, and restore the position."""
     origin = stream.tell()
     head = stream.read(10)
     found = {}

@@ -18,7 +18,7 @@ STDIN = "-"
 DEV_STDIN = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 READ_BYTES = 1 << 16
 WRITER_SECONDS = 10.0
-"""A FIFO that no program has opened for writing after this time is given up."""
+"""Timeout for a FIFO that no program opens for writing."""
 
 
 class ByteStream:
@@ -27,11 +27,11 @@ class ByteStream:
     Parameters
     ----------
     file : binary file
-        With ``read``; what has ``read1`` (stdin) gives what is there without waiting for more.
+        With ``read``, or ``read1`` (stdin), which returns available bytes without waiting for more.
     name : str
         Name to give in errors.
     seekable : bool
-        Whether it is a file whose end is known.
+        Whether it is a regular file, of known length.
     """
 
     def __init__(self, file: BinaryIO, name: str, seekable: bool) -> None:
@@ -58,16 +58,16 @@ class ByteStream:
         return b"".join(parts)
 
     def peek(self, count: int) -> bytes:
-        """Return the next `count` bytes, fewer only at the end, and keep them."""
+        """Return the next `count` bytes, fewer only at the end, without consuming them."""
         self.put_back(self.read(count))
         return self._held[:count]
 
     def put_back(self, data: bytes) -> None:
-        """Let `data` come again."""
+        """Push `data` back."""
         self._held = data + self._held
 
     def skip(self, count: int) -> bool:
-        """Pass over `count` bytes; whether there were so many."""
+        """Skip `count` bytes; return whether there were as many."""
         if self.size is not None:
             self.seek(self.tell() + count)
             return self.tell() <= self.size
@@ -85,12 +85,12 @@ class ByteStream:
         self.file.seek(position)
 
     def spool(self, limit: int | None = None) -> None:
-        """Copy what is left into a temporary file, and become it: for formats that cannot be read in one pass.
+        """Spool the rest into a temporary file and read from that: for formats that need seeking.
 
         Raises
         ------
         DeepnmfError
-            If there is no room for it, or more than `limit` bytes.
+            If the disk is full, or there are more than `limit` bytes.
         """
         if self.size is not None:
             return
@@ -98,11 +98,11 @@ class ByteStream:
             file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
             while data := self.read_some(READ_BYTES):
                 if file.write(data) and limit is not None and file.tell() > limit:
-                    raise InputError(f"{self.name}: not readable as audio (it begins like no known format)")
+                    raise InputError(f"{self.name}: not readable as audio (unknown format signature)")
             file.seek(0)
         except OSError as error:
             reason = error.strerror or error
-            raise InputError(f"{self.name}: cannot be held in a temporary file ({reason}); set TMPDIR") from None
+            raise InputError(f"{self.name}: cannot be spooled to a temporary file ({reason}); set TMPDIR") from None
         self.close()
         self.file, self._read, self.size = file, file.read, _size(file)
 
@@ -135,7 +135,7 @@ def open_input(source: Path | str) -> ByteStream:
             raise InputError(f"{name}: a folder, not an audio file")
         if stat.S_ISFIFO(mode):
             return _open_fifo(name)
-        if name in DEV_STDIN and stat.S_ISSOCK(mode):  # a socket cannot be opened, but read where it is open
+        if name in DEV_STDIN and stat.S_ISSOCK(mode):  # a socket cannot be reopened, only read through its descriptor
             return _stdin(name)
         if not stat.S_ISREG(mode):
             raise InputError(f"{name}: a device, not an audio file")
@@ -153,7 +153,7 @@ def _stdin(name: str) -> ByteStream:
         raise InputError(f"{name}: stdin is closed; give a file")
     file = sys.stdin.buffer
     try:
-        os.set_blocking(file.fileno(), True)  # another program may have changed that
+        os.set_blocking(file.fileno(), True)  # another program may have made it non-blocking
         seekable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):  # replaced by something that is no file
         seekable = False
@@ -161,7 +161,7 @@ def _stdin(name: str) -> ByteStream:
 
 
 def _open_fifo(name: str) -> ByteStream:
-    """Open a FIFO; one that no program writes to would else block for ever."""
+    """Open a FIFO; opening one without a writer would block for ever."""
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     deadline = time.monotonic() + WRITER_SECONDS
     poll = select.poll()
@@ -170,7 +170,7 @@ def _open_fifo(name: str) -> ByteStream:
     while not poll.poll(50):
         try:
             if first := os.read(handle, 1):
-                break  # it came since the poll
+                break  # data arrived since the poll
         except BlockingIOError:
             break  # empty, but opened for writing
         if time.monotonic() > deadline:

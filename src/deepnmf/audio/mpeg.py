@@ -1,8 +1,8 @@
 """The frames of MP3 files, counted.
 
-libsndfile estimates the length of an MP3 without an information frame from its size, prints what it finds odd on
-stderr, and takes the count of the information frame for the truth. Counted frames are the truth, and if it is shown
-nothing but frames, little is odd.
+For an MP3 without an information frame libsndfile estimates the length from the file size; otherwise it trusts the
+count of the information frame. It prints warnings on stderr. Counting the frames gives the true length, and passing
+libsndfile the frames alone avoids most warnings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from .inputs import ByteStream
 
 SEARCH_BYTES = 1 << 18
-"""Junk before the first frame, or between frames, that is passed over."""
+"""Most junk skipped before the first frame or between frames."""
 DECODER_DELAY = 529
 _RATES_HZ = (44100, 48000, 32000)
 _KBPS = {
@@ -27,16 +27,16 @@ _KBPS = {
 
 @dataclass(frozen=True)
 class MpegAudio:
-    """Where the sound of an MP3 (or MP1, MP2) is.
+    """Location of the audio frames of an MP3 (or MP1, MP2).
 
     Attributes
     ----------
     start, stop : int
-        Positions of the first frame of sound and of the end of the last whole one.
+        Positions of the first audio frame and of the end of the last complete one.
     first, frames : int
-        Samples of the encoder's delay before the sound, and samples of the sound.
+        Samples of encoder delay, and samples of audio.
     promised : int
-        Samples of the sound by the information frame; 0 if there is none.
+        Samples of audio by the information frame; 0 without one.
     partial : bool
         Whether the file ends within a frame.
     """
@@ -58,11 +58,11 @@ class _Frame:
 
 
 def find_mpeg_audio(stream: ByteStream) -> MpegAudio | None:
-    """Return where the sound of a file is if it consists of MPEG audio frames, else None."""
+    """Return the location of the audio frames if the file consists of MPEG audio, else None."""
     try:
         with mmap.mmap(stream.file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _scan(data, _after_tags(data, stream.tell()))
-    except (OSError, ValueError):  # what cannot be mapped is no file
+    except (OSError, ValueError):  # not a regular file, if it cannot be mapped
         return None
 
 
@@ -76,10 +76,10 @@ def _scan(data: mmap.mmap, at: int) -> MpegAudio | None:
     if promised is not None:
         start += head.size
     count, stop, covered = _walk(data, start)
-    if 2 * covered <= len(data) - start:  # chance finds such frames in anything
+    if 2 * covered <= len(data) - start:  # random data contains spurious frames
         return None
     first = delay + DECODER_DELAY if delay else 0
-    last = max(0, padding - DECODER_DELAY) if delay else 0  # padding that the encoder put behind the sound
+    last = max(0, padding - DECODER_DELAY) if delay else 0  # the encoder's padding at the end
     whole = max(0, (promised or 0) * head.samples - first - last)
     frames = count * head.samples - first - (last if count == promised else 0)
     partial = _parse(data[stop : stop + 4]) is not None
@@ -87,7 +87,7 @@ def _scan(data: mmap.mmap, at: int) -> MpegAudio | None:
 
 
 def _walk(data: mmap.mmap, at: int) -> tuple[int, int, int]:
-    """Return the number of whole frames from `at`, the end of the last one, and how many bytes are theirs."""
+    """Return the number of complete frames from `at`, the end of the last one, and their size in bytes."""
     count, stop, covered = 0, at, 0
     while True:
         frame = _parse(data[at : at + 4])
@@ -104,7 +104,7 @@ def _walk(data: mmap.mmap, at: int) -> tuple[int, int, int]:
 
 
 def _next_frame(data: mmap.mmap, at: int) -> int | None:
-    """Return the position of the first frame from `at` that others of its kind follow, tags passed over."""
+    """Return the position of the first frame from `at` followed by others of its kind; tags are skipped."""
     at = _after_tags(data, at)
     end = min(len(data), at + SEARCH_BYTES)
     while (at := data.find(b"\xff", at, end)) >= 0:
@@ -125,7 +125,7 @@ def _begins_frames(data: mmap.mmap, at: int) -> bool:
 
 
 def _parse(head: bytes) -> _Frame | None:
-    """Return the frame that a header of four bytes begins."""
+    """Parse the four bytes of a frame header."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = {3: 1, 2: 2, 0: 2.5}.get(head[1] >> 3 & 3), 4 - (head[1] >> 1 & 3)
@@ -158,14 +158,14 @@ def _information(frame: bytes, head: _Frame) -> tuple[int | None, int, int]:
 
 
 def _after_tags(data: mmap.mmap, at: int) -> int:
-    """Return the position behind the ID3v2 tags at `at`."""
+    """Return the position after the ID3v2 tags at `at`."""
     while (behind := after_id3(data[at : at + 10], at)) > at:
         at = behind
     return at
 
 
 def after_id3(head: bytes, at: int) -> int:
-    """Return the position behind the ID3v2 tag that stands at `at` and begins with `head`, or else `at`."""
+    """Return the position after the ID3v2 tag at `at` that begins with `head`, or `at` without one."""
     if head[:3] != b"ID3" or len(head) < 10:
         return at
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]

@@ -1,4 +1,4 @@
-"""The pages of Ogg files: libsndfile ends at the last good page, and at the first bad one, without an error."""
+"""The pages of Ogg files: libsndfile stops at the first bad page, or at a truncated end, without an error."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .inputs import ByteStream
 
 _BEGINS, _ENDS = 2, 4
 _SEARCH_BYTES = 1 << 17
-"""Larger than any page, so that the next one is within it."""
+"""Search window, larger than any page."""
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass
 class OggPages:
-    """What the pages of a file say.
+    """Result of scanning the pages of a file.
 
     Attributes
     ----------
     stop : int
-        Position behind the last whole page.
+        Position after the last complete page.
     ended : bool
-        Whether the last page is whole and marked as the last.
+        Whether the last page is complete and flagged as end of stream.
     chained : bool
-        Whether another stream begins behind the end of the first.
+        Whether another stream follows the first.
     damaged : int
-        Number of pages whose checksum is wrong, and of gaps between pages.
+        Number of pages with a wrong checksum plus gaps between pages.
     """
 
     stop: int
@@ -37,21 +37,21 @@ class OggPages:
 
     @property
     def lost(self) -> str:
-        """What is missing, in words."""
+        """Description of the missing data, for messages."""
         if self.damaged:
             return f"damaged in {self.damaged} places"
         return "" if self.ended else "truncated, its last page is missing"
 
 
 def scan_ogg(stream: ByteStream) -> OggPages:
-    """Walk over the pages of a file from where it stands, and go back there."""
+    """Scan the pages of a file from the current position, and restore it."""
     origin, size = stream.tell(), stream.size or 0
     pages, sound, at = OggPages(origin), False, origin
     while at < size:
         page = _page(stream, at)
         if page is None:
             found = _next_page(stream, at + 1)
-            if found is None:  # tags behind the last page are no damage, the rest of a page is
+            if found is None:  # trailing tags are no damage, a partial page is
                 pages.ended &= not _begins_page(stream, at)
                 break
             at, pages.damaged = found, pages.damaged + 1
@@ -68,7 +68,7 @@ def scan_ogg(stream: ByteStream) -> OggPages:
 
 
 def _page(stream: ByteStream, at: int) -> bytes | None:
-    """Return the whole page at a position, if there is one."""
+    """Return the complete page at a position, if any."""
     stream.seek(at)
     head = stream.read(27)
     if head[:4] != b"OggS" or len(head) < 27:
@@ -90,7 +90,7 @@ def _next_page(stream: ByteStream, at: int) -> int | None:
 
 
 def _is_intact(page: bytes) -> bool:
-    """Whether a page's CRC-32 is right: zlib's polynomial, with the bits the other way round and no inversion."""
+    """Whether a page's CRC-32 is right: zlib's polynomial, bits in reverse order, no inversion."""
     (stored,) = struct.unpack_from("<I", page, 22)
     plain = (page[:22] + bytes(4) + page[26:]).translate(_REVERSED_BITS)
     found = zlib.crc32(plain, 0xFFFFFFFF) ^ 0xFFFFFFFF

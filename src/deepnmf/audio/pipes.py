@@ -1,4 +1,4 @@
-"""WAV and raw samples onto stdout, with no more delay than the enhancer's own."""
+"""WAV and raw samples onto stdout, without delay beyond the enhancer's."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .writer import finite_peak
 
 UNKNOWN_LENGTH = 0xFFFFFFFF
 WAV_TAGS = {"PCM_U8": 1, "PCM_16": 1, "PCM_24": 1, "PCM_32": 1, "FLOAT": 3, "DOUBLE": 3, "ALAW": 6, "ULAW": 7}
-"""WAV's number of the format of each subtype."""
+"""WAV format tag of each subtype."""
 
 
 class OutputClosed(Exception):  # noqa: N818 - an end, not an error
-    """The program that reads our output has gone."""
+    """The reader of stdout has closed the pipe."""
 
 
 class PipeWriter:
-    """Audio blocks onto a stream as WAV or raw samples, each sent on at once.
+    """Write audio blocks to a stream as WAV or raw samples, flushed after each block.
 
     Parameters
     ----------
     stream : binary file
         Such as ``sys.stdout.buffer``.
     encoding : AudioFormat
-        Samples are encoded by its `subtype`; if `frames` is not known, the WAV header says so as ffmpeg's does.
+        Samples are encoded by its `subtype`; if `frames` is unknown, the WAV header marks it as ffmpeg does.
     raw : bool
-        Whether to leave the header out.
+        Whether to omit the header.
     """
 
     def __init__(self, stream: BinaryIO, encoding: AudioFormat, raw: bool = False) -> None:
@@ -50,7 +50,7 @@ class PipeWriter:
         Raises
         ------
         OutputClosed
-            If nobody reads it any more.
+            If the reader has closed the pipe.
         """
         if not block.shape[1]:
             return
@@ -70,7 +70,7 @@ class PipeWriter:
 
 
 def stdout_stream() -> BinaryIO:
-    """Return stdout for bytes.
+    """Return stdout as a binary stream.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def stdout_stream() -> BinaryIO:
 
 
 def pipe_encoding(like: AudioFormat, subtype: str | None = None, raw: bool = False) -> AudioFormat:
-    """Return the encoding for stdout that is closest to `like`: exactly its own samples if `raw`, WAV otherwise.
+    """Return the stdout encoding closest to `like`: the same sample format if `raw`, WAV otherwise.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def pipe_encoding(like: AudioFormat, subtype: str | None = None, raw: bool = Fal
 
 
 def wav_header(encoding: AudioFormat) -> bytes:
-    """Return the 44 bytes before the samples of a WAV stream."""
+    """Return the 44-byte header of a WAV stream."""
     size, channels = BYTES[encoding.subtype], encoding.channels
     length = UNKNOWN_LENGTH if encoding.frames is None else encoding.frames * channels * size
     length = min(length, UNKNOWN_LENGTH)

@@ -1,4 +1,4 @@
-"""Silence for libmpg123, which prints what it dislikes about an MP3 on stderr, without the name of the file."""
+"""Suppress the warnings that libmpg123 prints on stderr, without a file name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _OWN_LINES = re.compile(rb"^(\[src/libmpg123/|Note: |Warning: |\s*$)")
 
 @contextlib.contextmanager
 def quiet_mpg123() -> Iterator[None]:
-    """Hold back what the process writes to stderr, and afterwards pass on what is not libmpg123's.
+    """Capture stderr of the process, and afterwards pass on all but the lines of libmpg123.
 
-    libsndfile has no switch for it. Where stderr is closed or no temporary file can be made, nothing is held back.
+    libsndfile has no switch for it. Where stderr is closed or no temporary file can be made, nothing is captured.
     """
     with _LOCK, contextlib.ExitStack() as stack:
         try:

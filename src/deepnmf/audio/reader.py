@@ -1,8 +1,8 @@
 """The one reader of recordings: files, FIFOs and stdin, in any format, in blocks, in bounded memory.
 
-The contents choose the decoder, never the name. WAV and raw samples are read as they arrive (:mod:`.wav`); other
-formats by libsndfile (:mod:`.sndfile`), and what that lacks by FFmpeg's libraries, if they are installed
-(:mod:`.ffmpeg`). These two need a file: a stream of such a format is held in a temporary one first.
+The decoder is chosen by content, never by name. WAV and raw samples are decoded as they arrive (:mod:`.wav`), other
+formats by libsndfile (:mod:`.sndfile`), and the rest by FFmpeg's libraries, if installed (:mod:`.ffmpeg`). The last two
+need a file: a stream in such a format is first spooled to a temporary one.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .sndfile import SndfileDecoder, open_sndfile
 
 BLOCK_SECONDS = 2.0
 UNKNOWN_BYTES = 1 << 26
-"""A stream that begins like no format is held up to this size, for decoders that look further."""
+"""A stream of unknown signature is spooled up to this size, for decoders that probe further."""
 BLOCK_VALUES = 1 << 22
-"""Bound of a block, over all channels; it matters for rates and channel counts that only headers have."""
+"""Bound of a block over all channels, against absurd rates and channel counts in headers."""
 
 
 class Decoder(Protocol):
-    """What knows a format.
+    """Decodes a format.
 
     Attributes
     ----------
     lost : str
-        What the data lack of the header's promise, in words, as far as it is known; empty if nothing.
+        Description of data missing by the header's count; empty if complete or unknown.
     """
 
     encoding: AudioFormat
@@ -47,38 +47,38 @@ class Decoder(Protocol):
         """Return up to `count` samples of each channel, ``(channels, n)``, float32; none at the end."""
 
     def seek(self, frame: int) -> bool:
-        """Go to a sample; whether that is possible."""
+        """Seek to a sample; return whether that is possible."""
 
 
 class AudioReader:
     """A recording read in blocks.
 
-    A file that grows while it is read is read up to the length that it had when it was opened.
+    A growing file is read up to its length at opening.
 
     Parameters
     ----------
     source : Path or str
         A file, a FIFO, or ``"-"`` for stdin.
     raw : AudioFormat, optional
-        Format of samples without a header; by default the contents say what they are.
+        Format of samples without a header; by default detected from the content.
     salvage : bool
-        Whether to take what is there of a recording that is cut short or damaged.
+        Whether to use the readable part of a truncated or damaged recording.
 
     Attributes
     ----------
     path : str
         The name of the source.
     encoding : AudioFormat
-        Its `frames` are those of the header: hints.
+        Its `frames` are the header's count, which may be wrong.
     tags : Tags
         Title and the like.
     notes : list of str
-        One line for each thing that is lost; complete when all blocks have come.
+        One line per loss of data; complete after the last block.
 
     Raises
     ------
     DeepnmfError
-        If the source is missing, not audio, empty or, unless it is to be salvaged, cut short.
+        If the source is missing, not audio, empty or, without `salvage`, truncated.
     """
 
     def __init__(self, source: Path | str, raw: AudioFormat | None = None, salvage: bool = False) -> None:
@@ -110,7 +110,7 @@ class AudioReader:
         Raises
         ------
         DeepnmfError
-            If it ends early or cannot be decoded and is not to be salvaged, or holds NaN or infinite samples.
+            If it ends early or cannot be decoded, without `salvage`, or holds NaN or infinite samples.
         """
         step = max(1, int(min(seconds * self.encoding.rate_hz, BLOCK_VALUES // self.encoding.channels)))
         self._go_to(start)
@@ -125,7 +125,7 @@ class AudioReader:
                 return self._end()
 
     def count_frames(self) -> int:
-        """Return the number of samples of each channel; where no header has it, the file is decoded to count."""
+        """Return the number of samples of each channel; if the header lacks it, the file is decoded to count."""
         if self.encoding.frames is not None:
             return self.encoding.frames
         return sum(block.shape[1] for block in self.blocks())
@@ -135,7 +135,7 @@ class AudioReader:
             raise self._empty()
 
     def _go_to(self, start: int) -> None:
-        """Go to sample `start`, or to the end if that comes first; formats that cannot seek are read up to there."""
+        """Go to sample `start`, or to the end if that comes first; formats without seeking are decoded up to there."""
         if start == self._position:
             return
         if not self._decoder.seek(start):
@@ -157,24 +157,24 @@ class AudioReader:
         raise InputError(f"{self.path}: holds NaN or infinite samples, the first at {at:.3f} s; repair it first")
 
     def _report_loss(self) -> bool:
-        """Refuse a recording that is cut short or damaged; if it is to be salvaged, note it once.
+        """Reject a truncated or damaged recording; with `salvage`, note it once.
 
         Returns
         -------
         bool
-            Whether another decoder goes on where this one has ended.
+            Whether another decoder continues where this one ended.
         """
         lost = self._decoder.lost
         if not lost or self._loss_reported:
             return False
         if not self._salvage:
-            raise InputError(f"{self.path}: {lost}; fetch it again, or salvage what is there")
+            raise InputError(f"{self.path}: {lost}; fetch it again, or salvage the readable part")
         self._loss_reported = True
-        self.notes.append(f"{self.path}: {lost}; what is there was taken")
+        self.notes.append(f"{self.path}: {lost}; the readable part was used")
         return isinstance(self._decoder, SndfileDecoder) and is_installed("av") and self._go_on_with_ffmpeg()
 
     def _go_on_with_ffmpeg(self) -> bool:
-        """Change the decoder: where libsndfile gives up, FFmpeg leaves out what is damaged and goes on."""
+        """Change the decoder: where libsndfile stops, FFmpeg skips damaged frames and continues."""
         self._stream.seek(self._origin)
         try:
             decoder = open_ffmpeg(self._stream, "")
@@ -187,7 +187,7 @@ class AudioReader:
         return True
 
     def _skip(self, count: int) -> None:
-        """Read `count` samples and drop them."""
+        """Read and discard `count` samples."""
         step = BLOCK_VALUES // self.encoding.channels
         while count > 0 and (n := self._decoder.read(min(step, count)).shape[1]):
             count -= n

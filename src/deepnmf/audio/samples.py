@@ -1,6 +1,6 @@
 """Samples as bytes: linear PCM, floats and the two laws of telephony, decoded and encoded with NumPy.
 
-libsndfile does this for files. Streams with a latency of 25 ms need it without a library that waits for full buffers.
+libsndfile does this for files. Streams with a latency of 25 ms cannot wait for its full buffers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SampleFormat:
     big_endian : bool
         Order of its bytes.
     shift : int
-        Bits by which samples are to be moved up: 8 for 24 bits in the low bytes of 32.
+        Left shift of the samples in bits: 8 for 24 bits in the low bytes of 32.
     """
 
     subtype: str
@@ -56,11 +56,11 @@ RAW_FORMATS = {
         for order in ("le", "be")
     },
 }
-"""Samples without a header, by ffmpeg's names."""
+"""Headerless sample formats, by ffmpeg's names."""
 
 
 def encoded(block: np.ndarray, subtype: str) -> np.ndarray:
-    """Return samples in the dtype that libsndfile should be given for `subtype`: int32 for PCM, else floats.
+    """Return samples in the dtype to pass to libsndfile for `subtype`: int32 for PCM, else floats.
 
     Examples
     --------
@@ -90,14 +90,14 @@ def unpacked(data: bytes, layout: SampleFormat, channels: int) -> np.ndarray:
 def _values(raw: np.ndarray, subtype: str) -> np.ndarray:
     """Return little-endian samples ``(n, bytes)`` as float32, ``(n,)``."""
     if subtype in UNBOUNDED:
-        with np.errstate(over="ignore", invalid="ignore"):  # the reader refuses what is infinite then
+        with np.errstate(over="ignore", invalid="ignore"):  # the reader rejects infinite samples later
             return raw.reshape(-1).view("<f4" if subtype == "FLOAT" else "<f8").astype(np.float32)
     if subtype in ("ULAW", "ALAW"):
         return np.asarray(law_values(subtype)[raw[:, 0]])
     if subtype == "PCM_U8":
         raw = raw ^ 0x80
     bits = 8 * raw.shape[1]
-    if bits == 24:  # NumPy has no such integers: into the high bytes of 32
+    if bits == 24:  # NumPy has no 24-bit integers: use the high bytes of 32
         raw, bits = np.pad(raw, ((0, 0), (1, 0))), 32
     return raw.reshape(-1).view(f"<i{bits // 8}").astype(np.float32) * np.float32(2.0 ** (1 - bits))
 
@@ -144,7 +144,7 @@ def law_values(subtype: str) -> np.ndarray:
 
 
 def _nearest(values: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return the index of the entry of `table` that is nearest to each value, uint8."""
+    """Return the index of the nearest entry of `table` for each value, uint8."""
     order = np.argsort(table, kind="stable")
     between = (table[order][1:] + table[order][:-1]) / 2
     return order[np.searchsorted(between, values)].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The first bytes of audio formats: contents, not names, say what a file is."""
+"""Signatures of audio formats: files are identified by content, not by name."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def signature(head: bytes) -> bool:
 
 
 def is_mpeg_audio(head: bytes) -> bool:
-    """Whether it can be the header of a frame of MP3, MP2 or ADTS AAC."""
+    """Whether it can be a frame header of MP3, MP2 or ADTS AAC."""
     return len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x18 != 0x08 and head[2] < 0xF0

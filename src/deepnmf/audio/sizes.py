@@ -1,4 +1,4 @@
-"""Sizes that videos promise in their outermost elements; FFmpeg takes the end of a cut file for its end."""
+"""Sizes declared by the top-level elements of video containers; FFmpeg does not report truncation."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .wav import placeholder
 
 ATOMS = tuple(b"ftyp moov mdat wide free skip uuid moof mfra sidx styp meta pnot udta emsg prft".split())
 MOST_ATOMS = 100_000
-"""Of a file with more, which would take long to read, the end is not looked for."""
+"""A file with more, slow to scan, is not checked."""
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def missing_bytes(stream: ByteStream) -> int:
-    """Return how many bytes an AVI, MP4 or Matroska file lacks, as far as it says; go back to where it stands."""
+    """Return the bytes missing from an AVI, MP4 or Matroska file by its declared sizes; restore the position."""
     origin, size = stream.tell(), stream.size or 0
     head = stream.peek(8)
     if head[:4] == b"RIFF":
@@ -36,7 +36,7 @@ def _riff_end(stream: ByteStream) -> int:
 
 
 def _atoms_end(stream: ByteStream) -> int:
-    """Return where the last of the atoms at the top ends."""
+    """Return the end of the last top-level atom."""
     at = stream.tell()
     for _ in range(MOST_ATOMS):
         stream.seek(at)
@@ -67,7 +67,7 @@ def _segment_end(stream: ByteStream) -> int:
 
 
 def _variable_integer(data: bytes) -> tuple[int, int]:
-    """Return the length and the value of one of EBML's integers; -1 for an unknown size."""
+    """Return the length and the value of an EBML integer; -1 for an unknown size."""
     length = 9 - data[0].bit_length()
     bits = 7 * length
     value = int.from_bytes(data[:length], "big") & ((1 << bits) - 1)

@@ -25,18 +25,18 @@ from .wav import placeholder
 from .window import Window
 
 SALVAGE_STEP = 1024
-"""Samples of a read in a part that is damaged."""
+"""Samples per read in a damaged part."""
 UNKNOWN_FRAMES = 2**62
-"""libsndfile's length of what has none in its header is the largest number."""
+"""libsndfile's length of a file without one in its header is the largest integer."""
 
 
 def open_sndfile(stream: ByteStream) -> SndfileDecoder:
-    """Return a decoder of a file in a format that libsndfile has.
+    """Return a decoder of a file in a format that libsndfile supports.
 
     Raises
     ------
     NotOurs
-        If it has not.
+        If libsndfile does not support it.
     """
     head = stream.peek(SIGNATURE_BYTES)
     if head.startswith(b"OggS"):
@@ -82,12 +82,12 @@ def _open_caf(stream: ByteStream) -> SndfileDecoder:
         window.patch = (odd.size_at - stream.tell(), struct.pack(">q", odd.found))
     decoder = SndfileDecoder(stream.name, window)
     if odd is not None and odd.promised > 0:
-        decoder.lost = f"truncated, its header promises {odd.promised} bytes of sound, the file has {odd.found}"
+        decoder.lost = f"truncated, its header claims {odd.promised} bytes of audio, the file has {odd.found}"
     return decoder
 
 
 class SndfileDecoder:
-    """Sound that libsndfile decodes."""
+    """Audio decoded by libsndfile."""
 
     def __init__(self, name: str, window: Window) -> None:
         self._name, self._window = name, window
@@ -100,7 +100,7 @@ class SndfileDecoder:
         self._position = 0
         promised = _promised_bytes(file.extra_info)
         if promised is not None:
-            self.lost = f"truncated, its header promises {promised} bytes of sound, the file has {window.length}"
+            self.lost = f"truncated, its header claims {promised} bytes of audio, the file has {window.length}"
 
     def read(self, count: int) -> np.ndarray:
         """Return up to `count` samples of each channel; none at the end."""
@@ -119,7 +119,7 @@ class SndfileDecoder:
         return np.ascontiguousarray(block)
 
     def _read_up_to_damage(self, count: int) -> np.ndarray:
-        """Return what precedes the damage ``(channels, n)``: a read that fails gives none of what it has decoded."""
+        """Return the samples before the damage, ``(channels, n)``: a failed read returns none of them."""
         import soundfile
 
         pieces = [np.zeros((0, self.encoding.channels), np.float32)]
@@ -130,7 +130,7 @@ class SndfileDecoder:
         return np.concatenate(pieces)[:count].T
 
     def seek(self, frame: int) -> bool:
-        """Go to a sample; whether that is possible."""
+        """Seek to a sample; return whether that is possible."""
         import soundfile
 
         if self.encoding.frames is None:
@@ -143,18 +143,18 @@ class SndfileDecoder:
         return True
 
     def _end(self, reason: str) -> None:
-        """Set what is lost, at the end of what could be decoded."""
+        """Set `lost` at the end of the decodable part."""
         if self._window.failure is not None:
             raise InputError(f"{self._name}: cannot read ({self._window.failure.strerror})")
         rate_hz, frames = self.encoding.rate_hz, self.encoding.frames
         if frames is not None and self._position < frames and not self.lost:
-            self.lost = f"truncated, {self._position / rate_hz:.3f} of {frames / rate_hz:.3f} s are there"
+            self.lost = f"truncated, {self._position / rate_hz:.3f} of {frames / rate_hz:.3f} s are present"
         elif reason and not self.lost:
             self.lost = f"damaged after {self._position / rate_hz:.3f} s ({reason})"
 
 
 class MpegDecoder(SndfileDecoder):
-    """MP3, MP2 and MP1, whose frames were counted before: libsndfile is shown the frames alone."""
+    """MP3, MP2 and MP1 with counted frames: only the frames are passed to libsndfile."""
 
     def __init__(self, stream: ByteStream, mpeg: MpegAudio) -> None:
         text = read_id3(stream)
@@ -167,9 +167,9 @@ class MpegDecoder(SndfileDecoder):
         )
         rate_hz = encoding.rate_hz
         if mpeg.partial:
-            self.lost = f"truncated in a frame after {mpeg.frames / rate_hz:.3f} s"
+            self.lost = f"truncated within a frame after {mpeg.frames / rate_hz:.3f} s"
         if mpeg.frames < mpeg.promised:
-            self.lost = f"truncated, {mpeg.frames / rate_hz:.3f} of {mpeg.promised / rate_hz:.3f} s are there"
+            self.lost = f"truncated, {mpeg.frames / rate_hz:.3f} of {mpeg.promised / rate_hz:.3f} s are present"
         self.seek(0)
 
     def read(self, count: int) -> np.ndarray:
@@ -178,7 +178,7 @@ class MpegDecoder(SndfileDecoder):
             return super().read(min(count, self._mpeg.frames - self._position))
 
     def seek(self, frame: int) -> bool:
-        """Go to a sample; whether that is possible."""
+        """Seek to a sample; return whether that is possible."""
         with _signals_deferred(), quiet_mpg123():
             self._file.seek(frame + self._mpeg.first)
         self._position = frame
@@ -193,16 +193,15 @@ def _open(window: Window) -> Any:
             file = soundfile.SoundFile(window)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
         raise NotOurs(library_reason(error)) from None
-    file.seekable = lambda: False  # it would seek after each read otherwise, which FLAC of unknown length cannot
+    file.seekable = lambda: False  # else it seeks after each read, which fails for FLAC of unknown length
     return file
 
 
 @contextlib.contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Let Python's signal handlers wait, if this is the main thread, where they run.
+    """Defer Python's signal handlers, if this is the main thread, where they run.
 
-    They run whenever Python code does: also in the callbacks by which libsndfile reads, where what they raise
-    (KeyboardInterrupt) would be printed and dropped.
+    They also run in the read callbacks of libsndfile, where an exception (KeyboardInterrupt) would be printed and lost.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -222,7 +221,7 @@ def _signals_deferred() -> Iterator[None]:
 
 
 def _promised_bytes(parse_log: str) -> int | None:
-    """Return the length of the audio that a truncated file's header gives, from libsndfile's log, else None."""
+    """Return the audio length in a truncated file's header, from libsndfile's log, else None."""
     match = re.search(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", parse_log, re.MULTILINE)
     if match and int(match[2]) < int(match[1]) and not placeholder(int(match[1])):
         return int(match[1])

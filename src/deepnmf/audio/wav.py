@@ -1,8 +1,8 @@
 """WAV and raw samples, from files and streams alike, block by block as they arrive.
 
-libsndfile needs a file for what this reads from a pipe with a latency of 25 ms, and it believes the header's counts.
-Here they are hints: sound ends where the data end, or where a chunk stands behind them. What is not linear PCM, floats,
-mu-law or A-law (ADPCM, GSM, MP3 in WAV) is not decoded here.
+libsndfile needs a file, where this reads from a pipe with a latency of 25 ms, and it trusts the header's counts. Here
+they are hints: the audio ends at the end of the data, or at a chunk that follows them. Encodings other than linear PCM,
+floats, mu-law and A-law (ADPCM, GSM, MP3 in WAV) are not decoded here.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .samples import SampleFormat, unpacked
 
 MAGIC = (b"RIFF", b"RF64", b"BW64", b"RIFX")
 GUESS_BYTES = 1 << 16
-"""What is looked at behind the data to tell a chunk or padding from more sound."""
+"""Bytes inspected after the data to distinguish a chunk or padding from more audio."""
 KEPT_CHUNK_BYTES = 1 << 20
 KEPT_BYTES = 1 << 24
 MOST_CHUNKS = 1000
-"""Of a file with more or larger chunks, these are not kept, and sound behind so many is not found."""
+"""Further or larger chunks are not kept, and audio after so many is not found."""
 KEPT_CHUNKS = (b"bext", b"iXML", b"cue ", b"smpl", b"inst", b"cart", b"axml", b"chna", b"LIST", b"id3 ", b"ID3 ")
 OTHER_CHUNKS = (b"fmt ", b"data", b"fact", b"PEAK", b"JUNK", b"junk", b"PAD ", b"FLLR", b"ds64", b"_PMX", b"levl")
 TAG_MAGIC = (b"TAG", b"ID3", b"APET", b"LYRI")
@@ -44,23 +44,23 @@ _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 
 
 class SampleReader:
-    """Samples of known format at the head of a stream.
+    """Samples of a given format at the head of a stream.
 
     Parameters
     ----------
     stream : ByteStream
         At the first sample.
     encoding : AudioFormat
-        Of the samples, for who asks.
+        Encoding to report.
     layout : SampleFormat
-        Of the samples as they are stored.
+        Format of the stored samples.
     claimed : int or None
-        Bytes of sound by the header, if it has a number that can be true.
+        Bytes of audio by the header, if plausible.
 
     Attributes
     ----------
     lost : str
-        What the data lack of the header's promise, in words; empty if nothing.
+        Description of data missing by the header's count; empty if complete.
     """
 
     def __init__(self, stream: ByteStream, encoding: AudioFormat, layout: SampleFormat, claimed: int | None) -> None:
@@ -71,9 +71,9 @@ class SampleReader:
         self._stream, self._layout, self._claimed = stream, layout, claimed
         self._frame_bytes = layout.size * max(1, encoding.channels)
         self._start = stream.tell() if stream.size is not None else 0
-        self._at = 0  # bytes of sound given
+        self._at = 0  # bytes of audio returned
         self._partial = b""
-        self._border = claimed  # where the sound may end
+        self._border = claimed  # where the audio may end
         if stream.size is not None:
             self._border = claimed = self._find_end(stream.size)
         if claimed or stream.size is not None:
@@ -81,7 +81,7 @@ class SampleReader:
 
     @property
     def length(self) -> int:
-        """Bytes of sound in a file."""
+        """Bytes of audio in a file."""
         return self._border or 0
 
     def read(self, count: int) -> np.ndarray:
@@ -95,7 +95,7 @@ class SampleReader:
                 return unpacked(data[:whole], self._layout, self.encoding.channels)
 
     def seek(self, frame: int) -> bool:
-        """Go to a sample of a file; whether that is possible."""
+        """Seek to a sample of a file; return whether that is possible."""
         if self._stream.size is None:
             return False
         self._at, self._partial = frame * self._frame_bytes, b""
@@ -117,18 +117,18 @@ class SampleReader:
         return data
 
     def _goes_on(self) -> bool:
-        """At the border of a stream: whether there is more sound, and then move the border."""
+        """At the border of a stream: return whether more audio follows, and if so move the border."""
         if self._stream.size is not None or self._border is None:
             return False
         if not _is_sound(self._stream, self._border):
             if self._stream.peek(4) in KEPT_CHUNKS:
-                self.notes.append(f"{self._stream.name}: tags behind the sound of a stream are not kept")
+                self.notes.append(f"{self._stream.name}: tags after the audio of a stream are not kept")
             return False
         self._border += 2**32  # the size may have wrapped
         return True
 
     def _find_end(self, size: int) -> int:
-        """Return the length of the sound in a file, in bytes."""
+        """Return the length of the audio in a file, in bytes."""
         there = size - self._start
         border = there if self._claimed is None else self._claimed
         while border < there:
@@ -143,11 +143,11 @@ class SampleReader:
     def _note_missing(self, there: int) -> None:
         if self._claimed is not None and there < self._claimed:
             rate = self._frame_bytes * self.encoding.rate_hz
-            self.lost = f"truncated, {there / rate:.3f} of {self._claimed / rate:.3f} s are there"
+            self.lost = f"truncated, {there / rate:.3f} of {self._claimed / rate:.3f} s are present"
 
 
 def _is_sound(stream: ByteStream, length: int) -> bool:
-    """Whether what follows `length` bytes of sound is more of it, and neither a chunk nor tags nor padding."""
+    """Whether `length` bytes of audio are followed by more, not by a chunk, tags or padding."""
     rest = stream.peek(GUESS_BYTES)
     if len(rest) < 8 or rest.startswith(TAG_MAGIC):
         return False
@@ -166,7 +166,7 @@ def open_wav(stream: ByteStream) -> SampleReader:
     Raises
     ------
     NotOurs
-        If the samples are in a format that is not decoded here; the stream is then where it was.
+        If the samples are in a format that is not decoded here; the position of the stream is restored.
     DeepnmfError
         If the header makes no sense.
     """
@@ -213,7 +213,7 @@ class _Header:
         return name, size
 
     def _read_chunk(self, name: bytes, size: int) -> None:
-        """Take what is of use in a chunk; of one that claims more than there can be, no memory is asked for."""
+        """Parse a chunk; no memory is allocated for one of implausible size."""
         body = self._stream.read(min(size, KEPT_CHUNK_BYTES))
         padded = size % 2 and self._stream.peek(4) not in KEPT_CHUNKS + OTHER_CHUNKS
         rest = self._stream.read(1) if padded and len(body) == size else b""
@@ -231,7 +231,7 @@ class _Header:
             self._chunks.append((name, body))
 
     def _read_tail(self, reader: SampleReader) -> None:
-        """Read the chunks behind the samples of a file."""
+        """Read the chunks after the samples of a file."""
         start = self._stream.tell()
         self._stream.seek(start + reader.length)
         if reader.length % 2 and not _chunk_name(self._stream.peek(4)):
@@ -266,12 +266,12 @@ class _Header:
 
 
 def placeholder(size: int) -> bool:
-    """Whether it is a number that programs write which do not know the length."""
+    """Whether it is a placeholder for an unknown length."""
     return size >= 2**63 - 2**16 or 2**32 - 2**16 <= size < 2**32 or 0x7F000000 <= size <= 2**31 + 2**16
 
 
 def _right_justified(data: bytes) -> bool:
-    """Whether 24-bit samples fill the low bytes of their four, against the rule; little-endian."""
+    """Whether 24-bit samples occupy the low bytes of four, contrary to the standard; little-endian."""
     words = np.frombuffer(data[: len(data) // 4 * 4], np.uint8).reshape(-1, 4)
     signs = np.where(words[:, 2] & 0x80, 0xFF, 0)
     return bool(words[:, 0].any() and (words[:, 3] == signs).all())

@@ -1,4 +1,4 @@
-"""What a decoder may see of a file: a part of it, without its name."""
+"""The part of a file visible to a decoder, without its name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ID3V1_BYTES = 128
 
 
 class Window:
-    """The part of a file from `start` to `stop`, as a file: what a decoder may see of it, without the file's name.
+    """The part of a file from `start` to `stop`, as a file without a name, for a decoder.
 
     Parameters
     ----------
@@ -19,14 +19,14 @@ class Window:
     start, stop : int
         Positions in it.
     endless : bool
-        Whether it claims a length without limit, so that a decoder that estimates lengths reads to the end.
+        Whether to report an unlimited length, so that a decoder that estimates lengths reads to the end.
 
     Attributes
     ----------
     patch : (int, bytes)
-        A position, and what to show there instead of what the file has.
+        A position, and bytes that replace those of the file there.
     failure : OSError or None
-        Why reading failed; an exception would have to pass through C.
+        Why reading failed; an exception cannot pass through C.
     """
 
     def __init__(self, file: BinaryIO, start: int, stop: int, endless: bool = False) -> None:
@@ -40,7 +40,7 @@ class Window:
         """Return up to `count` bytes."""
         left = max(0, self._stop - self._start - self._position)
         if self._position >= ENDLESS_BYTES - 2 * ID3V1_BYTES:
-            return bytes(max(0, min(count, self.length - self._position)))  # where libmpg123 looks for tags
+            return bytes(max(0, min(count, self.length - self._position)))  # where libmpg123 searches for tags
         try:
             self._file.seek(self._start + self._position)
             data = self._file.read(left if count < 0 else min(count, left))
@@ -54,7 +54,7 @@ class Window:
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.length}[whence]
-        if base + offset >= 0:  # a file, too, stays where it is otherwise
+        if base + offset >= 0:  # else the position is unchanged, as for a file
             self._position = base + offset
         return self._position
 
@@ -64,7 +64,7 @@ class Window:
 
 
 def _patched(data: bytes, at: int, patch_at: int, patch: bytes) -> bytes:
-    """Return data from position `at` with what `patch` replaces of them."""
+    """Return the data from position `at` with `patch` applied."""
     start, stop = max(at, patch_at), min(at + len(data), patch_at + len(patch))
     if start >= stop:
         return data

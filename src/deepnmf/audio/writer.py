@@ -1,4 +1,4 @@
-"""Audio files written block by block, with every fault of theirs named."""
+"""Audio files written block by block; every failed write raises with its cause."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AudioWriter:
     path : Path
         File to write.
     encoding : AudioFormat
-        How; `frames` is not used.
+        Encoding; `frames` is ignored.
     tags : Tags, optional
         Title, artist and the like, and WAV's chunks.
     shown : Path, optional
@@ -39,7 +39,7 @@ class AudioWriter:
     Attributes
     ----------
     notes : list of str
-        One line for what the format cannot keep.
+        One line for metadata that the format cannot store.
     """
 
     def __init__(self, path: Path, encoding: AudioFormat, tags: Tags | None = None, shown: Path | None = None) -> None:
@@ -86,7 +86,7 @@ class AudioWriter:
                 setattr(self._file, name, value)
             except soundfile.SoundFileError:  # not every format has every tag
                 refused.append(name)
-        return [name for name in refused if name != "software"]  # which is another one now
+        return [name for name in refused if name != "software"]  # no longer true of this file
 
     @property
     def _takes_chunks(self) -> bool:
@@ -97,14 +97,14 @@ class AudioWriter:
         return [] if self._takes_chunks else names
 
     def _foreign_layout(self) -> list[str]:
-        """Return the layout of the channels if the file will be taken to have another."""
+        """Return the channel layout if readers would assume another."""
         mask, channels = self.encoding.channel_mask, self.encoding.channels
         kept = WAV_LIKE.get(self.encoding.container) is not None or mask in LAYOUTS.get(channels, ())
         return [f"channel layout {mask:#x}"] if mask and not kept else []
 
     def _lost(self, names: list[str]) -> None:
         if names:
-            self.notes.append(f"{self._shown}: {self.encoding.container} cannot keep {', '.join(names)}")
+            self.notes.append(f"{self._shown}: {self.encoding.container} cannot store {', '.join(names)}")
 
     def __enter__(self) -> AudioWriter:
         return self
@@ -113,16 +113,16 @@ class AudioWriter:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            with contextlib.suppress(Exception):  # the first error is the one to tell
+            with contextlib.suppress(Exception):  # the first error is the one to report
                 self._file.close()
             return
         import soundfile
 
         with self._faults_named():
             self._file.close()
-            # libsndfile does not report every failed write, and the last ones happen on closing.
+            # libsndfile does not report every failed write, and the last ones occur on closing.
             if soundfile.info(library_path(self._path)).frames < self._written:
-                raise OSError("not all samples arrived; is the disk full?")
+                raise OSError("samples are missing; is the disk full?")
             if self._takes_chunks and (self._tags.chunks or self.encoding.channel_mask):
                 with self._path.open("r+b") as file:
                     _set_channel_mask(file, self.encoding.channel_mask)
@@ -134,16 +134,16 @@ class AudioWriter:
 
         try:
             yield
-        except AssertionError:  # soundfile's way of saying that fewer samples were written than given
-            raise DeepnmfError(f"{self._shown}: cannot write (not all samples arrived; is the disk full?)") from None
+        except AssertionError:  # raised by soundfile on a short write
+            raise DeepnmfError(f"{self._shown}: cannot write (samples are missing; is the disk full?)") from None
         except (soundfile.SoundFileError, OSError, ValueError, TypeError) as error:
-            reason = library_reason(error)  # libsndfile's "System error" in writing is mostly a full disk
+            reason = library_reason(error)  # libsndfile's "System error" on writing is mostly a full disk
             reason = "a failed write; is the disk full?" if reason == "System error" else reason
             raise DeepnmfError(f"{self._shown}: cannot write ({reason})") from None
 
 
 def library_path(path: Path) -> str | bytes:
-    """Return a path for libsndfile, which takes names that are no text as bytes."""
+    """Return a path for libsndfile, which takes names that are not valid text as bytes."""
     return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
@@ -156,7 +156,7 @@ def finite_peak(block: np.ndarray, shown: Path | str) -> float:
 
 
 def _set_channel_mask(file: BinaryIO, mask: int) -> None:
-    """Write the speakers into the header of a WAV file, which libsndfile fills by the number of channels."""
+    """Write the speakers into the header of a WAV file, where libsndfile derives them from the number of channels."""
     head = file.read(256)
     at = head.find(b"fmt ") + 8
     if mask and at >= 8 and head[at : at + 2] == b"\xfe\xff":

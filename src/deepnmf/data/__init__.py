@@ -1,1 +1,1 @@
-"""From recordings to what is trained on: manifests, mixtures, features."""
+"""From recordings to training data: manifests, mixtures, features."""

@@ -1,18 +1,18 @@
-"""What microphones, codecs and amplifiers do to a recording, for training."""
+"""Augmentation by recording channels: equalisation, band limits, gain changes, clipping."""
 
 from __future__ import annotations
 
 import numpy as np
 
 COLOUR_DB, WAVES = 3.0, 6
-"""Standard deviation of the slowest of the cosine waves over frequency that a random equaliser is made of."""
+"""Standard deviation of the lowest-order cosine over frequency of a random equaliser."""
 HIGHEST_HZ, LOWEST_HZ = (3300.0, 7500.0), (50.0, 300.0)
-"""Bounds of where a band-limited channel ends, from that of a telephone on, and of where it begins, if it does."""
+"""Bounds of the upper band edge of a channel, from that of a telephone on, and of its lower edge, if any."""
 BEGINS_SHARE = 0.5
 EDGE, STOP_DB, RUMBLE_DB = 0.12, 60.0, 40.0
 """Width of the upper edge, relative to its frequency, the attenuation beyond it, and that at 0 Hz."""
 JUMP_DB = 15.0
-"""Largest jump of an automatic gain."""
+"""Largest step of an automatic gain."""
 CLIPPED_SHARE = (0.001, 0.03)
 """Bounds of the share of samples that are clipped."""
 
@@ -34,14 +34,14 @@ def band_limits(hertz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def level_jump(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Return gains ``(frames,)`` that jump once, as automatic gains and moving talkers do."""
+    """Return gains ``(frames,)`` with one step, as by automatic gain control or a moving talker."""
     gains = np.ones(frames, np.float32)
     gains[rng.integers(frames) :] = 10 ** (rng.uniform(-JUMP_DB, JUMP_DB) / 20)
     return gains
 
 
 def clipping(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what clipping the loudest of the samples ``(samples,)`` adds to them."""
+    """Return the distortion added by clipping the largest of the samples ``(samples,)``."""
     top = np.quantile(np.abs(samples), 1 - rng.uniform(*CLIPPED_SHARE))
     return np.asarray(np.clip(samples, -top, top) - samples, samples.dtype)
 

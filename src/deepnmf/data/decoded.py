@@ -1,7 +1,7 @@
 """Recordings decoded once, into a memory map of 16-bit integers that excerpts are cut from.
 
-Seeking in a compressed file costs more than a training segment is worth; a memory map costs a page or two, however many
-hours the corpus has.
+Seeking in compressed files is too slow for training segments; a memory map reads a page or two, whatever the size of
+the corpus.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from ..progress import Progress
 FORMAT = 1
 FULL_SCALE = 32767
 MAP_BYTES = 2**34
-"""Largest memory map, 149 hours at 16 kHz. Recordings beyond are read from their files, in part, at every draw."""
+"""Largest memory map, 149 hours at 16 kHz. Further recordings are read from their files, in part, at every draw."""
 
 Files: TypeAlias = tuple[str, ...]
-"""A recording: a file, or a noisy file and its clean one, whose difference it is."""
+"""A recording: a file, or the difference of a noisy file and its clean one."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a recording stands in the map."""
+    """Location of a recording in the map."""
 
     samples: int = 0
     """Length; 0 if it cannot be read."""
     offset: int | None = None
     """First sample in the map; None for a recording that is not in it."""
     peak: float = 1.0
-    """Magnitude that full scale stands for."""
+    """Magnitude of full scale."""
     error: str = ""
     """Why it cannot be read."""
 
@@ -55,8 +55,7 @@ class DecodedRecordings:
     rate_hz : int
         Sampling rate of the samples.
     folder : Path
-        Where the map is kept. It is made whole or not at all, and made anew when the length or the time of a file
-        changes.
+        Folder of the map, which is written atomically, and again when the length or the time of a file changes.
     """
 
     def __init__(self, recordings: Iterable[Files], rate_hz: int, folder: Path) -> None:
@@ -99,7 +98,7 @@ class DecodedRecordings:
 
 
 def read_index(index: Path) -> list[Entry]:
-    """Return where recordings stand in the map beside an index, whose checksum is compared.
+    """Return the locations of recordings in the map beside an index, after comparing its checksum.
 
     Raises
     ------
@@ -148,7 +147,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _decode_all(recordings: list[Files], rate_hz: int, file: BinaryIO) -> list[Entry]:
-    """Write the samples of the recordings one after the other and return where each stands."""
+    """Write the samples of the recordings consecutively and return their locations."""
     entries = []
     with Progress("decode", len(recordings), "recordings") as progress:
         for files in recordings:
@@ -161,7 +160,7 @@ def _decode_all(recordings: list[Files], rate_hz: int, file: BinaryIO) -> list[E
 
 
 def _decode(files: Files, rate_hz: int, file: BinaryIO) -> Entry:
-    """Append the samples of a recording to the map, if it still fits, and return where it stands."""
+    """Append the samples of a recording to the map, if they fit, and return its location."""
     offset, samples = file.tell() // 2, _samples(files, rate_hz)
     if 2 * (offset + samples) > MAP_BYTES:
         return Entry(samples)
@@ -175,7 +174,7 @@ def _samples(files: Files, rate_hz: int) -> int:
     """Return the length of a recording at `rate_hz`, from the headers of its files."""
     lengths = [duration_seconds(Path(name)) for name in files]
     if len(set(lengths)) > 1:
-        raise DeepnmfError(f"{files[0]}: not as long as its clean file {files[1]}")
+        raise DeepnmfError(f"{files[0]}: its length differs from that of its clean file {files[1]}")
     if not lengths[0]:
         raise DeepnmfError(f"{files[0]}: no samples in it")
     return int(lengths[0] * rate_hz)

@@ -1,8 +1,7 @@
-"""Training mixtures made anew for every batch, so that no two are alike however small the corpus.
+"""Dynamic mixing: training mixtures generated on the fly, never the same one twice.
 
-Speech is played faster or slower, begins with the noise or later, and is in a room now and then; noise is what
-:mod:`deepnmf.data.noise_scenes` draws. Both are filtered and mixed at a random SNR. Some segments are next to clean, or
-have no speech, or went through a poor channel.
+Speech has a random speed and onset, and sometimes reverberation; noise is drawn by :mod:`deepnmf.data.noise_scenes`.
+Both are filtered and mixed at a random SNR. Some segments are nearly clean, without speech, or from a poor channel.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
 from .rooms import Rooms, convolved
 
 CLEAN_SHARE, CLEAN_SNR_DB = 0.15, (30.0, 60.0)
-"""Share of segments that are nearly clean: speech without noise must pass unharmed."""
+"""Share of segments that are nearly clean: clean speech must pass without distortion."""
 GOOD_SHARE, GOOD_SNR_DB = 0.08, (12.0, 30.0)
 NOISE_ONLY_SHARE = 0.08
 SNR_MARGIN_DB = 3.0
-"""All others have an SNR within the bounds of the corpus' own mixtures, and this much beyond."""
+"""Margin of the SNR of all others beyond the bounds of the corpus' own mixtures."""
 SPEED_SHARE, SPEECH_SPEED = 0.4, (0.88, 1.14)
 """Share of utterances played at another speed, which changes pitch and formants too, and the bounds of the factor."""
 LONGEST_PAUSE_SECONDS = 0.5
-"""Utterances shorter than a segment follow each other with pauses up to this."""
+"""Longest pause between the utterances that fill a segment."""
 LATE_SHARE, LATE_SECONDS = 0.25, (0.2, 1.5)
-"""Share of segments whose noise is heard before the speech, as in most recordings, and for how long."""
+"""Share of segments with leading noise, as in most recordings, and its length."""
 ROOM_SHARE, LATE_REFLECTIONS_DB = 0.1, (-10.0, 0.0)
-"""Share of noisy voices in a room; its late reflections are turned down, for halls outnumber living rooms."""
+"""Share of noisy voices in a room; the late reflections are attenuated, as halls outnumber living rooms."""
 NOISE_ROOM_SHARE = 0.2
 BAND_LIMIT_SHARE, JUMP_SHARE, CLIPPING_SHARE = 0.08, 0.04, 0.03
 CLIPPED_SNR_DB = (0.0, 15.0)
-"""SNR at which the waveform that clips is mixed."""
+"""SNR of the mixture that is clipped."""
 ATTEMPTS = 20
 """Draws before giving up on recordings that are silent or cannot be read."""
 
@@ -51,14 +50,14 @@ class Sources:
     speech: np.ndarray
     noise: np.ndarray
     residue: np.ndarray | None = None
-    """What comes with the speech at its level but is to go: late reflections, distortion."""
+    """Interference that scales with the speech: late reflections, distortion."""
 
 
 class DynamicMixtures:
     """Draw training segments from the recordings of a manifest's training split.
 
-    The decoded recordings are kept in the folder ``decoded`` beside the manifest; measured room responses are taken
-    from the folder ``rooms`` beside it, if there is one.
+    The decoded recordings are stored in the folder ``decoded`` beside the manifest; measured room responses are read
+    from the folder ``rooms`` beside it, if present.
 
     Parameters
     ----------
@@ -87,7 +86,7 @@ class DynamicMixtures:
         Raises
         ------
         DeepnmfError
-            If recordings are silent or unreadable again and again.
+            If too many drawn recordings are silent or unreadable.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -98,7 +97,7 @@ class DynamicMixtures:
             if speech.any() and noise.any():
                 return self._magnitudes(speech, noise, rng)
             reason = "they are silent"
-        raise DeepnmfError(f"cannot mix training recordings anew: {reason}")
+        raise DeepnmfError(f"dynamic mixing of the training recordings failed: {reason}")
 
     def _speech(self, rng: np.random.Generator) -> np.ndarray:
         """Return speech ``(samples,)``, which may begin late."""
@@ -130,7 +129,7 @@ class DynamicMixtures:
         return rng.uniform(self._prepare.snr_db_low - SNR_MARGIN_DB, self._prepare.snr_db_high + SNR_MARGIN_DB)
 
     def _in_rooms(self, sources: Sources, snr_db: float, rng: np.random.Generator) -> Sources:
-        """Return the sources as they are in rooms. Speech in little noise stays as it is: its own room must pass."""
+        """Return the sources in rooms. Speech in little noise is left unchanged: its own reverberation must pass."""
         speech, noise, residue = sources.speech, sources.noise, sources.residue
         if rng.random() < ROOM_SHARE and snr_db < GOOD_SNR_DB[0]:
             room = self._rooms.draw(rng)
@@ -144,7 +143,7 @@ class DynamicMixtures:
         return Sources(speech, noise, residue)
 
     def _with_distortion(self, sources: Sources, rng: np.random.Generator) -> Sources:
-        """Return the sources with what clipping adds, now and then."""
+        """Return the sources, at random with clipping distortion."""
         if rng.random() >= CLIPPING_SHARE:
             return sources
         residue = np.zeros_like(sources.speech) if sources.residue is None else sources.residue
@@ -153,7 +152,7 @@ class DynamicMixtures:
         return Sources(sources.speech, sources.noise, residue + clipping(clipped, rng))
 
     def _mixed(self, sources: Sources, snr_db: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return the spectra ``(F, N)`` of speech and of all that is to go, filtered and at their levels."""
+        """Return the spectra ``(F, N)`` of speech and of all interference, filtered and at their levels."""
         waves = [sources.speech, sources.noise, *([] if sources.residue is None else [sources.residue])]
         spectra = stft(np.stack(waves), self._config.stft)
         colours = colour(self._hertz, rng), colour(self._hertz, rng)
@@ -167,6 +166,6 @@ class DynamicMixtures:
         return speech, noise
 
     def _channel(self, frames: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the gains, ``(F, frames)`` or what broadcasts to it, of what both sources go through."""
+        """Return the gains of the channel of both sources, ``(F, frames)`` or broadcastable to it."""
         gain = band_limits(self._hertz, rng) if rng.random() < BAND_LIMIT_SHARE else np.ones((1, 1), np.float32)
         return gain * level_jump(frames, rng) if rng.random() < JUMP_SHARE else gain

@@ -17,8 +17,8 @@ class ExcerptSampler:
     """Draw excerpts of speech and of noise.
 
     A speaker is drawn first and then an utterance, a type of noise first and then a recording. Speakers and types are
-    drawn by the square root of how much there is of them: those with much have more to teach, those with little would
-    not be heard if hours counted alone.
+    drawn in proportion to the square root of their duration, a compromise between variety and balance: by duration
+    alone, the small ones would hardly occur.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class ExcerptSampler:
     rate_hz : int
         Sampling rate of the excerpts.
     folder : Path
-        Where the decoded recordings are kept.
+        Folder of the decoded recordings.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class ExcerptSampler:
         return found
 
     def _excerpt(self, files: Files, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Return up to `samples` from somewhere in a recording."""
+        """Return up to `samples` from a random place in a recording."""
         start = int(rng.random() * max(0, self._decoded.length(files) - samples + 1))
         return self._decoded.excerpt(files, start, samples)
 
@@ -80,11 +80,11 @@ class _Group:
         self._odds = np.array(lengths) / sum(lengths)
 
     def any(self, rng: np.random.Generator) -> Files:
-        """Return one of the recordings, all as likely."""
+        """Return one of the recordings, uniformly."""
         return self._members[int(rng.integers(len(self._members)))]
 
     def by_length(self, rng: np.random.Generator) -> Files:
-        """Return one of the recordings, a longer one more likely."""
+        """Return one of the recordings, in proportion to length."""
         return self._members[int(rng.choice(len(self._members), p=self._odds))]
 
 
@@ -104,7 +104,7 @@ class _Groups:
         self._odds = roots / roots.sum()
 
     def draw(self, rng: np.random.Generator) -> _Group:
-        """Return one of the groups, by the square root of its length."""
+        """Return one of the groups, in proportion to the square root of its length."""
         return self._groups[int(rng.choice(len(self._groups), p=self._odds))]
 
 

@@ -1,4 +1,4 @@
-"""Stage 2: magnitudes of mixtures and of their parts, in shards that are memory-mapped when read."""
+"""Stage 2: magnitudes of mixtures and of their parts, in memory-mapped shards."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ def features(
 ) -> list[str]:
     """Write the magnitudes of the manifest's train and dev mixtures into the folder `output`.
 
-    Networks that are trained with dynamic mixing need those of dev alone: give `splits`. Splits that the folder has
-    already stay.
+    Networks trained with dynamic mixing need those of dev alone: give `splits`. Splits already in the folder are kept.
 
-    Shards (:func:`deepnmf.data.shards.write_shard`) that are there already are kept, so an interrupted run goes on
-    where it stopped. Memory holds one shard, however large the corpus and however long its recordings.
+    Shards (:func:`deepnmf.data.shards.write_shard`) that exist already are kept, so an interrupted run
+    resumes. Memory holds one shard, however large the corpus and however long its recordings.
     ``features.json``, written last, lists file, frames and sha256 of each shard.
 
     Returns
@@ -68,7 +67,7 @@ def features(
 
 
 def _wanted(output: Path, splits: Sequence[str]) -> list[str]:
-    """Return the splits, and those that an earlier run has finished."""
+    """Return the splits, and those finished by an earlier run."""
     path = output / "features.json"
     present = read_record(output)["shards"] if path.exists() else {}
     return [split for split in SPLITS if split in splits or split in present]
@@ -97,7 +96,7 @@ def _shards(
 
 
 def _check_or_record_run(output: Path, plan: dict[str, Any]) -> None:
-    """Mark the folder as that of `plan`, or refuse it if it holds features of another."""
+    """Mark the folder as that of `plan`, or reject it if it holds features of another."""
     path = output / "plan.json"
     if path.exists():
         if found := difference(plan, read_json(path)):
@@ -182,7 +181,7 @@ class FeatureSet:
         paths = {Path(folder) / name: sha256 for name, sha256 in record["shards"][split].items()}
         checked = [open_shard(path, self.config.stft.bins, sha256).metadata for path, sha256 in paths.items()]
         self._continued = [metadata["continued"] for metadata in checked]
-        # A map of Python's holds a file descriptor, of which a process has fewer than a large corpus has shards.
+        # Python's mmap holds a file descriptor, and a large corpus has more shards than a process has descriptors.
         self._shards = [safe_open(path, framework="numpy") for path in paths]
         self._levels = [shard.get_tensor("level") for shard in self._shards]
         self.segments = list(self._cut(segment_frames))
@@ -190,16 +189,16 @@ class FeatureSet:
 
     @property
     def recordings(self) -> Path:
-        """The manifest that the features were made of, for those who need the recordings themselves.
+        """The manifest of the features, for access to the recordings themselves.
 
         Raises
         ------
         DeepnmfError
-            If it is gone or another one by now.
+            If it is missing or has changed since.
         """
         path = Path(self.record["recordings"])
         if file_hash(path) != self.record["manifest"]:
-            raise DeepnmfError(f"{path}: has changed since the features were made; make them anew")
+            raise DeepnmfError(f"{path}: has changed since the features were made; run `deepnmf features` again")
         return path
 
     def _cut(self, segment_frames: int | None) -> Iterator[Segment]:

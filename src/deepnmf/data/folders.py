@@ -48,7 +48,7 @@ def split_clips(folder: Path, report: ScanReport, seed: int, level: int = 1) -> 
 def scan_clips(folder: Path, report: ScanReport, level: int = 1) -> list[Clip]:
     """Return the readable recordings under `folder`, each in the group that the folder at a level below it names.
 
-    For the first level, a folder that holds one folder of folders and nothing else is passed through.
+    For the first level, a folder whose only entry is a folder of folders is skipped.
     """
     folder = absolute(folder)
     return _grouped(find_recordings(folder, report), folder, folder, report, level)
@@ -109,7 +109,7 @@ def mixture_entries(
     """Yield the mixtures to make of each split.
 
     Train: `config.mixtures_per_utterance` of each utterance at a uniform SNR. Dev: each utterance once, the SNRs in
-    turn. Test: each utterance at every SNR. What a row draws depends on its utterance alone, so that adding files
+    turn. Test: each utterance at every SNR. What a row draws depends on its utterance alone, so adding files
     changes no other row.
     """
     for split in SPLITS:

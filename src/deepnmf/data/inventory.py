@@ -1,4 +1,4 @@
-"""Which recordings a corpus had when it was prepared, so that later changes are noticed."""
+"""Inventory of the recordings of a prepared corpus, to detect later changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INVENTORY = "recordings.json"
 
 @dataclass(frozen=True)
 class Changes:
-    """Recordings that came, went, or have another length or time of modification, by their paths."""
+    """Recordings added, removed, or changed in length or modification time, by their paths."""
 
     new: list[str]
     gone: list[str]
@@ -40,7 +40,7 @@ def write_inventory(output: Path, folders: Iterable[Path]) -> None:
 
 
 def recording_changes(output: Path) -> Changes:
-    """Return how the folders differ from when they were prepared; in nothing if that is not known.
+    """Return the changes of the folders since they were prepared; none without an inventory.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_inventory(path: Path) -> dict[str, Any]:
 def _files(folders: list[str]) -> dict[str, list[int]]:
     files = {}
     for folder in folders:
-        with contextlib.suppress(DeepnmfError):  # gone or empty: it has no files
+        with contextlib.suppress(DeepnmfError):  # missing or empty: no files
             for path in find_recordings(Path(folder), ScanReport()):
                 stat = path.stat()
                 files[str(path)] = [stat.st_size, stat.st_mtime_ns]

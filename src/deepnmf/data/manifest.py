@@ -40,7 +40,7 @@ class MixtureEntry:
     noise_start: float = 0.0
     """Where in the noise file the excerpt starts, as a share of its length; it wraps around at the end."""
     snr_db: float | None = None
-    """SNR to mix at, or that of the pair if known."""
+    """SNR to mix at, or that of the pair if given."""
     noise_type: str = ""
     speaker: str = ""
     seconds: float = 0.0
@@ -65,7 +65,7 @@ def write_manifest(path: Path, entries: Iterable[MixtureEntry]) -> None:
     entries = list(entries)
     (again, count), *_ = Counter(entry.id for entry in entries).most_common(1) or [("", 0)]
     if count > 1:
-        raise InputError(f"{path}: {count} mixtures have the id {again!r}; give each one of its own")
+        raise InputError(f"{path}: {count} mixtures have the id {again!r}; give each a unique id")
     write_text(path, _text(entries))
 
 
@@ -123,7 +123,7 @@ def _entry(line: str) -> MixtureEntry:
     if not isinstance(values, dict):
         raise InputError(f"not a table of keys and values but {shown(line.strip())}")
     if unknown := sorted(values.keys() - set(KEYS)):
-        raise InputError(f"unknown key {shown(unknown[0])}; known are {', '.join(KEYS)}")
+        raise InputError(f"unknown key {shown(unknown[0])}; valid keys: {', '.join(KEYS)}")
     if missing := [key for key in REQUIRED if key not in values]:
         raise InputError(f"{missing[0]} is missing")
     optional = {key for key in ("noise", "noisy", "snr_db") if values.get(key, "") is None}
@@ -144,11 +144,11 @@ def _check_text(key: str, value: object) -> None:
 
 
 def _check_recorded(path: Path, content: bytes) -> None:
-    """Raise if a prepared manifest is not as it was written; one of another name is the user's own."""
+    """Raise if a prepared manifest is not as it was written; one with another name is the user's."""
     if path.name != MANIFEST or not (path.parent / CORPUS).exists():
         return
     record: dict[str, Any] = {}
-    with contextlib.suppress(DeepnmfError):  # a damaged record is named where it is needed
+    with contextlib.suppress(DeepnmfError):  # a damaged record raises where it is needed
         record = read_json(path.parent / CORPUS)
     if record.get("manifest_sha256", "") not in ("", hashlib.sha256(content).hexdigest()):
         raise InputError(

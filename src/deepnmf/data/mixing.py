@@ -1,4 +1,4 @@
-"""Mixtures of speech and noise at a given signal-to-noise ratio, whole or block by block in bounded memory."""
+"""Mixtures of speech and noise at a given signal-to-noise ratio, in one piece or block by block in bounded memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_mixture(entry: MixtureEntry, rate_hz: int) -> Mixture:
 def mixture_blocks(entry: MixtureEntry, rate_hz: int) -> Iterator[np.ndarray]:
     """Yield blocks ``(3, n)`` of mixture, speech and noise of what :func:`load_mixture` returns.
 
-    The files are read through before the first block comes, so that whatever is wrong with them is raised before.
+    The files are decoded once before the first block, so that all their errors are raised before it.
     """
     speech = Recording(entry.speech, rate_hz)
     if entry.noisy is not None:
@@ -74,7 +74,7 @@ def _mixed_blocks(speech: Recording, noise: Callable[[], Taker], snr_db: float) 
 
 
 def _checked_length(recording: Recording, what: str) -> int:
-    """Return the number of samples of a recording, or refuse it if it is silent or no audio."""
+    """Return the number of samples of a recording; raise if it is silent or not audio."""
     length, peak = 0, 0.0
     for block in recording.blocks():
         length += len(block)

@@ -1,4 +1,4 @@
-"""Noise of a training segment: steady sounds, several at once, and short ones that come and go at their own level."""
+"""Noise of a training segment: stationary sounds, several at once, and bursts at their own level."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ..audio.files import resample
 from .excerpts import ExcerptSampler
 
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
-"""Share of recordings played at another speed, and the bounds of the factor: another size of the thing that sounds."""
+"""Share of recordings played at another speed, and the bounds of the factor: varies the size of the source."""
 SECOND_NOISE_SHARE, SECOND_NOISE_DB = 0.3, (-12.0, 0.0)
 EVENTS_SHARE, EVENTS_DB = 0.25, (0.0, 20.0)
-"""Share of segments with bursts over their noise, and the level of a burst above the noise."""
+"""Share of segments with bursts over the noise, and the level of a burst above the noise."""
 LOOPED_SHARE = 0.3
-"""Share of the recordings shorter than a segment that go round and round; others come and go over a steady sound."""
+"""Share of the recordings shorter than a segment that are looped; others are bursts over a stationary sound."""
 BED_DB = (-35.0, 0.0)
-"""Level of the steady sound under a short one."""
+"""Level of the stationary sound under a burst."""
 STEADY_SEGMENTS = 0.9
-"""A recording at least this long, in segments, counts as steady."""
+"""A recording at least this long, in segments, counts as stationary."""
 BED_ATTEMPTS = 10
 ALREADY_SOUNDING_SHARE = 0.3
 """Share of bursts that began before the segment."""
 GAP_SECONDS = (0.1, 1.5)
 """Bounds of the mean gap between the bursts of a segment."""
 BURST_DB = (-6.0, 0.0)
-"""How much bursts of one segment differ in level."""
+"""Spread of the burst levels in a segment."""
 BURST_SHARE = (0.1, 0.5)
-"""Length of a burst cut out of a longer recording, in segments."""
+"""Length of a burst cut from a longer recording, in segments."""
 FADE_SECONDS = 0.01
 
 
@@ -74,7 +74,7 @@ class NoiseScenes:
         return found[: self._samples]
 
     def _sound(self, rng: np.random.Generator) -> np.ndarray:
-        """Return one sound ``(samples,)``: steady, a short one over and over, or bursts over a steady one."""
+        """Return one sound ``(samples,)``: stationary, looped, or bursts over a stationary one."""
         found = self._recording(rng)
         if self._is_steady(found) or rng.random() < LOOPED_SHARE:
             return self._looped(found)
@@ -87,7 +87,7 @@ class NoiseScenes:
         return unit_power(np.take(found, np.arange(self._samples), mode="wrap"))
 
     def _bed(self, rng: np.random.Generator) -> np.ndarray:
-        """Return a sound to have bursts over, a steady one if there is one in a few draws."""
+        """Return a background for bursts, a stationary sound if a few draws find one."""
         found = self._recording(rng)
         for _ in range(BED_ATTEMPTS):
             if self._is_steady(found):
@@ -96,7 +96,7 @@ class NoiseScenes:
         return self._looped(found)
 
     def _bursts(self, burst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return ``(samples,)`` in which a burst comes once, or again after gaps, with silence between."""
+        """Return ``(samples,)`` of silence with a burst, once or repeated after gaps."""
         burst = self._shortened(burst, rng)
         out = np.zeros(self._samples, np.float32)
         sounding = rng.random() < ALREADY_SOUNDING_SHARE
@@ -110,7 +110,7 @@ class NoiseScenes:
         return out
 
     def _shortened(self, burst: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a burst as it is, or a piece of what is too long for one, faded in and out."""
+        """Return a burst unchanged, or a piece of a longer recording, faded in and out."""
         if len(burst) <= BURST_SHARE[1] * self._samples:
             return burst
         length = max(1, int(rng.uniform(*BURST_SHARE) * self._samples))
@@ -126,7 +126,7 @@ def at_some_speed(
     bounds: tuple[float, float],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return what `read` gives for about `samples` samples, in a `share` of the draws played at another speed.
+    """Return about `samples` samples from `read`, in a `share` of the draws at another speed.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def at_some_speed(
     samples, rate_hz : int
         How many to read, at which rate.
     share : float
-        Of the draws in which speed, and pitch and formants with it, are other ones.
+        Of the draws with another speed, which changes pitch and formants too.
     bounds : tuple of float
         Of the factor; its logarithm is uniform.
     rng : Generator

@@ -1,4 +1,4 @@
-"""What a manifest has in each split, and which of its figures are too small to be trusted."""
+"""Figures of each split of a manifest, and warnings on those too small for reliable scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .manifest import MixtureEntry
 
 LEAST_RECORDINGS = 4
-"""With fewer recordings of speech, a score is that of these recordings."""
+"""With fewer recordings of speech, scores do not generalise."""
 LEAST_TRAINING_MINUTES = 10.0
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("mixtures", "recordings", "speakers", "minutes", "noise_types")
@@ -62,12 +62,12 @@ def figures_table(splits: dict[str, Any]) -> str:
 
 
 def cautions(entries: Sequence[MixtureEntry]) -> list[str]:
-    """Return a line for each thing that makes scores, or the model, less trustworthy than they look."""
+    """Return a line for each reason why scores, or the model, are less reliable than they look."""
     splits = {split: [entry for entry in entries if entry.split == split] for split in SPLITS}
     lines = [] if splits["dev"] else ["there is no dev split, which training needs to choose its best epoch"]
     for split, of_split in splits.items():
         if few := _too_few(_figures(of_split), split == "train"):
-            lines.append(f"{split} has {', '.join(few)}: too little to trust what comes of it")
+            lines.append(f"{split} has {', '.join(few)}: too little for reliable results")
         if split != "train":
             lines += _shared(split, of_split, splits["train"])
     return lines
@@ -89,7 +89,7 @@ def _too_few(figures: dict[str, float], training: bool) -> list[str]:
 
 
 def _shared(split: str, entries: list[MixtureEntry], train: list[MixtureEntry]) -> list[str]:
-    """Return what a split has in common with training, so that its scores are too good."""
+    """Return the overlap of a split with train, which makes its scores too good."""
     lines = []
     for what, name in (("speakers", "speaker"), ("recordings of speech", "speech"), ("recordings of noise", "noise")):
         shared = {getattr(entry, name) for entry in entries} & {getattr(entry, name) for entry in train}

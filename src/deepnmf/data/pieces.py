@@ -1,4 +1,4 @@
-"""Features of mixtures in pieces, so that no recording is held whole."""
+"""Features of mixtures in pieces, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .manifest import MixtureEntry
 from .mixing import mixture_blocks
 
 PIECE_FRAMES = 4_096
-"""A piece of a recording has so many frames, 41 s by default, or what is left."""
+"""Frames of a piece, 41 s by default; the last one may be shorter."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """A place in a split: an entry, and a frame of it."""
+    """A position in a split: an entry, and a frame of it."""
 
     entry: int = 0
     frame: int = 0

@@ -1,4 +1,4 @@
-"""Stage 1: from folders of audio, or a known corpus, to a manifest of mixtures."""
+"""Stage 1: from folders of audio, or a supported corpus, to a manifest of mixtures."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def prepare_corpus(
     dev_speakers: Sequence[str] = (),
     update: bool = False,
 ) -> list[str]:
-    """Write what :func:`prepare` writes, of a known corpus, into `output`.
+    """Write the output of :func:`prepare` for a supported corpus into `output`.
 
-    A corpus that is not whole is prepared as far as it is there: one line on stderr says what differs from the
-    published numbers of files, and ``corpus.json`` keeps it.
+    An incomplete corpus is prepared as far as possible: one line on stderr, also kept in ``corpus.json``, lists the
+    differences from the published numbers of files.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def prepare_corpus(
     name : str
         One of `deepnmf.data.corpora.NAMES`.
     roots : sequence of Path
-        The folders of the corpus, as :data:`deepnmf.data.corpora.catalogue.CORPORA` has them.
+        The folders of the corpus, as in :data:`deepnmf.data.corpora.catalogue.CORPORA`.
     config, seed
         As for :func:`prepare`.
     dev_speakers : sequence of str
@@ -164,7 +164,7 @@ def _write(
 
 
 def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
-    """Refuse to replace a manifest, which would orphan all that was made of it."""
+    """Refuse to replace a manifest, which would invalidate all later stages."""
     changes = recording_changes(output)
     if changes or read_manifest(output / MANIFEST) != entries:
         what = f"recordings have changed since: {changes}" if changes else "it was made of other folders or settings"

@@ -1,4 +1,4 @@
-"""Recordings as blocks of mono samples that can be read again and again, in bounded memory however long they are."""
+"""Recordings as blocks of mono samples, read repeatedly in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
 
 LOUDEST_PEAK = 1e6
-"""Samples beyond this are no audio: full scale is 1, and squares must not overflow."""
+"""Larger samples are not audio: full scale is 1, and squares must not overflow."""
 SILENT_PEAK = 1e-6
 """A recording of no higher peak is silent: −120 dB of full scale, below the last bit of 16-bit audio."""
 HELD_SECONDS = 120.0
-"""What is shorter is decoded once and held; what is longer is decoded again at every pass."""
+"""Shorter recordings are decoded once and cached; longer ones are decoded again at every pass."""
 ACTIVE_BELOW_PEAK_DB = 60.0
 ACTIVE_BLOCK_SECONDS = 0.02
 
@@ -73,7 +73,7 @@ def _decoded(path: str, rate_hz: int) -> Iterator[np.ndarray]:
 
 
 class Taker:
-    """Take any number of samples at a time from blocks of other sizes."""
+    """Rebuffer blocks of any sizes into any number of samples at a time."""
 
     def __init__(self, blocks: Iterable[np.ndarray], path: str) -> None:
         self._blocks, self._path = iter(blocks), path
@@ -124,7 +124,7 @@ class ActiveNoise:
             raise DeepnmfError(f"{recording.path}: the noise is silent")
 
     def excerpt(self, start: float) -> Iterator[np.ndarray]:
-        """Yield blocks for ever, from `start`, a share of the noise's length, and again from its beginning."""
+        """Yield blocks endlessly, looped, from `start`, a share of the noise's length."""
         total = int(self._active.sum()) * self._block
         skipped = int(start * total) % total
         while True:
@@ -166,7 +166,7 @@ def is_active(powers: np.ndarray) -> np.ndarray:
 
 
 def without_silence(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return ``(samples,)`` without what :class:`ActiveNoise` leaves out."""
+    """Return ``(samples,)`` without the blocks excluded by :class:`ActiveNoise`."""
     parts = list(_rows([samples], int(ACTIVE_BLOCK_SECONDS * rate_hz)))
     if not parts:
         return samples

@@ -1,7 +1,7 @@
 """Rooms for training: measured responses and simulated ones, split where early reflections end.
 
-What should come out of enhancement is the direct sound and the early reflections, which the ear takes for the voice
-itself; what comes later is noise that follows the voice.
+The target of enhancement is the direct sound with the early reflections, which are perceived as part of the voice;
+late reverberation counts as noise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from ..audio.files import find_audio, read_mono
 
 EARLY_SECONDS = 0.05
-"""Reflections up to this after the direct sound belong to it."""
+"""Reflections up to this after the direct sound are early."""
 ONSET_SECONDS = 0.001
 """Kept of a measured response before its peak."""
 SIMULATED_SHARE = 0.5
@@ -24,7 +24,7 @@ DECAY_SECONDS, DIRECT_TO_REVERBERANT_DB, FIRST_REFLECTION_SECONDS = (0.15, 0.8),
 
 @dataclass(frozen=True)
 class Room:
-    """A response from a mouth to a microphone in two parts that add up to it, each ``(samples,)``, float32."""
+    """An impulse response from mouth to microphone as the sum of two parts, each ``(samples,)``, float32."""
 
     early: np.ndarray
     late: np.ndarray
@@ -79,7 +79,7 @@ def split(response: np.ndarray, rate_hz: int) -> Room:
 
 
 def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Return samples ``(samples,)`` in a room, as many as there were.
+    """Return samples ``(samples,)`` in a room, of the same length.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Finding the recordings of a corpus: through links, each file once, and with a line for whatever cannot be read."""
+"""Search for the recordings of a corpus: links are followed, each file counts once, unreadable ones are reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import DeepnmfError, InputError
 from ..progress import Progress
 
 NAMED_SUFFIXES = 3
-"""Most kinds of other files that are named where no audio is found."""
+"""Most suffixes listed in the message where no audio is found."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Count:
 
 @dataclass
 class ScanReport:
-    """What is noticed while a corpus is read: files left out and why, counts, and other notes."""
+    """Findings of the scan of a corpus: files left out and why, counts, and other notes."""
 
     left_out: list[str] = field(default_factory=list)
     counts: list[Count] = field(default_factory=list)
@@ -58,11 +58,11 @@ class ScanReport:
         >>> report.count("train", 7138, 7138)
         >>> report.count("dev", 12, 2460, 2454)
         >>> report.warnings()
-        ['not the corpus as published: dev has 12 files, not 2,460; what is there is used']
+        ['not the corpus as published: dev has 12 files, not 2,460; using the files present']
         """
         differing = [count for count in self.counts if count.found not in count.published]
         parts = ", ".join(f"{c.part} has {c.found:,} files, not {c.published[0]:,}" for c in differing)
-        return [*([f"not the corpus as published: {parts}; what is there is used"] if parts else []), *self.notes]
+        return [*([f"not the corpus as published: {parts}; using the files present"] if parts else []), *self.notes]
 
 
 def find_recordings(folder: Path, report: ScanReport) -> list[Path]:
@@ -98,12 +98,12 @@ def find_recordings(folder: Path, report: ScanReport) -> list[Path]:
 
 
 def absolute(path: Path) -> Path:
-    """Return an absolute path without ``..``, its links as they are: they are names that the user gave."""
+    """Return an absolute path without ``..``, links unresolved: they are the user's names."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
 
 
 def _walk(folder: Path, report: ScanReport) -> Iterator[Path]:
-    """Yield what is no folder, below real folders first, then below links to folders; each folder once."""
+    """Yield all but folders, below real folders first, then below links to folders; each folder once."""
     real, linked = [folder], list[Path]()
     seen = {_identity(parent) for parent in folder.resolve().parents}  # a link back up leads to another corpus
     while real or linked:
@@ -134,7 +134,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _oddity(path: Path) -> str:
-    """Return what is wrong with what should be a file, or nothing."""
+    """Return why a path is not a readable file, or nothing."""
     try:
         return "" if stat.S_ISREG(path.stat().st_mode) else "not a file but a device or pipe"
     except OSError as error:

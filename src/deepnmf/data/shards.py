@@ -1,4 +1,4 @@
-"""Shards of features: as many frames as memory shall hold, of however many or few recordings."""
+"""Shards of features: of bounded size, whatever the number and length of recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning the noise at run time: new noise atoms beside the speech atoms, which stay as they are."""
+"""Adaptation to noise at run time: new noise atoms are learned, the speech atoms are fixed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .enhancer import model_band, spec_at_rate
 
 PROFILE_ATOMS = 64
 RECORDING_ATOMS = 32
-"""Noise atoms learnt by default; the score on dev noises rises up to these (benchmarks/adaptation.py)."""
+"""Noise atoms learned by default; the score on dev noises rises up to this number (benchmarks/adaptation.py)."""
 PAUSE_SHARE = 0.2
-"""Share of a recording's frames, those with least speech, from which its noise is learnt."""
+"""Share of a recording's frames, those with least speech, from which its noise is learned."""
 SAMPLED_SECONDS = 60.0
 SAMPLE_PARTS = 12
-"""`--adapt` listens to a minute of the recording, taken in equal parts from all over it."""
+"""`--adapt` uses a minute of the recording, in equal parts spread over it."""
 ITERATIONS = 50
 
 
@@ -39,12 +39,12 @@ def adapt_to_noise(
     replace: bool = False,
     with_speech: bool = False,
 ) -> Model:
-    """Return the model with noise atoms learnt from a few seconds of noise.
+    """Return the model with noise atoms learned from a few seconds of noise.
 
     Parameters
     ----------
     model : Model
-        Its speech atoms stay as they are.
+        Its speech atoms are fixed.
     samples : ndarray
         Shape ``(channels, n)``: the noise alone, or with `with_speech` the noisy recording itself.
     rate_hz : int
@@ -52,9 +52,9 @@ def adapt_to_noise(
     atoms : int, optional
         Noise atoms to learn; 64 by default, 32 with speech.
     replace : bool
-        Whether they take the place of the model's noise atoms instead of joining them.
+        Whether they replace the model's noise atoms instead of being appended to them.
     with_speech : bool
-        Whether to learn only from the frames in which the model hears the least speech.
+        Whether to learn only from the frames in which the model estimates the least speech.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def adapt_to_noise(
 
 
 def _magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return magnitudes at unit level, as the model sees them, ``(F, N)``."""
+    """Return magnitudes at unit level, as input to the model, ``(F, N)``."""
     spec = spec_at_rate(features.stft, rate_hz)
     power = np.square(np.abs(stft(samples, spec))).mean(axis=0)
     m = model_band(np.sqrt(power), features.stft, spec)
@@ -83,7 +83,7 @@ def _magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: int) -> n
 
 
 def _pauses(model: Model, m: np.ndarray) -> np.ndarray:
-    """Return the indices of the frames of ``(F, N)`` with the least speech, as the model hears it; silence left out."""
+    """Return the indices of the frames of ``(F, N)`` with the least estimated speech, silence excluded."""
     speech = (model.estimator().push(m) * m).sum(axis=0)
     total = m.sum(axis=0)
     sounding = np.flatnonzero(total > 1e-3 * total.max())
@@ -92,10 +92,10 @@ def _pauses(model: Model, m: np.ndarray) -> np.ndarray:
 
 
 def with_noise_atoms(network: DeepNMF, atoms: np.ndarray, m: np.ndarray, replace: bool) -> DeepNMF:
-    """Return the network with unit-norm noise atoms ``(T·F, r)``, learnt from ``(T·F, N)``, in all its dictionaries.
+    """Return the network with unit-norm noise atoms ``(T·F, r)``, learned from ``(T·F, N)``, in all its dictionaries.
 
-    In a trained output, only the ratio of speech and noise counts, and every row drifts to a scale of its own. There
-    the new atoms take on, row by row, the scale that the network's own noise atoms show on the same noise.
+    In a trained output dictionary only the ratio of speech to noise matters, and the scale of each row drifts. There
+    the new atoms are scaled, row by row, to match the network's own noise atoms on the same noise.
     """
     noise = slice(network.speech_atoms, None)
     kept = network.speech_atoms if replace else network.output.shape[1]
@@ -109,7 +109,7 @@ def with_noise_atoms(network: DeepNMF, atoms: np.ndarray, m: np.ndarray, replace
 
 
 def _contribution(W: Array, h: Array, noise: slice) -> np.ndarray:
-    """Return what the noise atoms give to each row, summed over frames, ``(rows,)``, positive."""
+    """Return the contribution of the noise atoms to each row, summed over frames, ``(rows,)``, positive."""
     activity = np.asarray(h)[noise].sum(axis=1, dtype=np.float64)
     return np.asarray(np.asarray(W)[:, noise].astype(np.float64) @ activity) + np.finfo(np.float32).tiny
 
@@ -120,7 +120,7 @@ def _joined(kept: Array, new: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the noise is to be learnt from.
+    """Source of the noise to learn.
 
     Attributes
     ----------
@@ -128,9 +128,9 @@ class Profile:
         A file of noise alone; the start and end of noise alone in each recording, in seconds; or, if ``None``, each
         recording as it is.
     replace : bool
-        Whether the atoms take the place of the model's noise atoms.
+        Whether the atoms replace the model's noise atoms.
     salvage : bool
-        Whether to take what is there of a recording that is cut short.
+        Whether to use the readable part of a truncated recording.
     """
 
     source: Path | tuple[float, float] | None
@@ -141,13 +141,13 @@ class Profile:
         """Return `model` adapted for a recording, or for any if the profile is a file and `recording` is ``None``."""
         path = self.source if isinstance(self.source, Path) else recording
         if path is None:
-            raise DeepnmfError("-: stdin cannot be heard twice; give --noise-profile a file")
+            raise DeepnmfError("-: stdin cannot be read twice; give --noise-profile a file")
         if path == recording and path.exists() and not path.is_file():
             raise DeepnmfError(f"{path}: a stream cannot be read twice; give --noise-profile a file")
         with AudioReader(path, salvage=self.salvage) as reader:
             parts, rate_hz = self._parts(reader), reader.encoding.rate_hz
         if not parts:
-            raise DeepnmfError(f"{path}: no samples where the noise would be learnt")
+            raise DeepnmfError(f"{path}: no samples to learn the noise from")
         samples = np.concatenate(parts, axis=1)
         try:
             return adapt_to_noise(model, samples, rate_hz, replace=self.replace, with_speech=self.source is None)

@@ -16,7 +16,7 @@ from .warm_up import opening
 
 INTEGER_FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31}
 MOST_CHANNELS = 64
-"""More rows than this, and more rows than columns, is taken for a transposed array."""
+"""An array with more rows than this, and more rows than columns, counts as transposed."""
 
 
 def enhance_array(
@@ -30,8 +30,8 @@ def enhance_array(
 ) -> np.ndarray:
     """Enhance a recording held in an array.
 
-    Level and states are warmed up over its first seconds. What an :class:`Enhancer` that is not warmed up makes of the
-    same samples as a stream differs in the first second or two, where it lets more noise through.
+    Level and states are warmed up over its first seconds. An :class:`Enhancer` that is not warmed up gives other
+    samples in the first second or two, with more residual noise.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def enhance_array(
     Returns
     -------
     ndarray
-        The enhanced recording, of the shape and dtype of `samples` (float16 and float64 are worked on as float32).
+        The enhanced recording, of the shape and dtype of `samples` (float16 and float64 are processed as float32).
 
     Raises
     ------
@@ -79,7 +79,7 @@ def enhance_array(
 
 
 def resolved(model: Model | str | Path | None) -> Model:
-    """Return a loaded model as it is, and load what a name or path stands for; the default model is kept."""
+    """Return a loaded model unchanged, or load one by name or path; the default model is cached."""
     if isinstance(model, Model):
         return model
     return _default_model() if model is None else load_model(model)

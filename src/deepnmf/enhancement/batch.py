@@ -1,4 +1,4 @@
-"""Many files: several at a time, the good ones done even if some are bad, stopped cleanly."""
+"""Batch processing: files in parallel, errors isolated to their file, clean interruption."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .stdio import RawFormat, enhance_pipe
 from .stream import Progress
 
 Work = Callable[[Job, Progress], list[str]]
-"""Do one job, calling the second argument after each block; return warnings."""
+"""Process one job, calling the second argument after each block; return warnings."""
 
 
 class AlreadyDone(Exception):  # noqa: N818 - an end, not an error
@@ -32,7 +32,7 @@ class AlreadyDone(Exception):  # noqa: N818 - an end, not an error
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """Result of a job.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Outcome:
     warnings : tuple of str
         One line each.
     error : DeepnmfError or None
-        What ended it. Its cause is set where the error was not expected.
+        Why it failed. Its cause is set for an unexpected error.
     """
 
     job: Job
@@ -69,9 +69,9 @@ class Batch:
     profile : Profile or None
         Noise to learn from each recording first.
     label : str
-        What else shaped the model, such as a noise profile learnt before; only compared.
+        Identifies changes to the model, such as a learned noise profile; only compared.
     skip_existing : bool
-        Whether to leave outputs alone that are recorded as made from the same input by the same model and options.
+        Whether to keep outputs recorded as made from the same input by the same model and options.
     raw : RawFormat or None
         Format of stdin (a job with the source ``-``), if it has no header.
     """
@@ -86,7 +86,7 @@ class Batch:
     def run(
         self, jobs: list[Job], records: Records, workers: int = 1, progress: Progress | None = None
     ) -> Iterator[Outcome]:
-        """Do the jobs and yield their outcomes as they come; see :func:`run_jobs`.
+        """Process the jobs and yield their outcomes on completion; see :func:`run_jobs`.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Batch:
         return any((self.options.noise, self.options.mask, self.options.picture))
 
     def _origin(self, job: Job) -> Origin:
-        """Return what the output will be made from; of a pipe or a model without a checksum, nothing that recurs."""
+        """Return the origin of the output; unique for a pipe or a model without a checksum."""
         source = (file_digest(job.source) if str(job.source) != STDIN else None) or secrets.token_hex()
         model = self.model.metadata.get("sha256") or secrets.token_hex()
         o = self.options
@@ -142,7 +142,7 @@ def available_cores() -> int:
 
 
 def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progress | None = None) -> Iterator[Outcome]:
-    """Do the jobs and yield their outcomes as they come.
+    """Process the jobs and yield their outcomes on completion.
 
     Threads suffice: nearly all the time goes into matrix products, transforms and codecs, which run outside Python's
     lock. If the consumer stops, or Ctrl-C is pressed, running jobs end at their next block and leave no file behind.
@@ -150,11 +150,11 @@ def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progre
     Parameters
     ----------
     jobs : iterable of Job
-        May be long: it is drawn from as work gets done.
+        May be long: consumed lazily.
     work : callable
-        Does one job.
+        Processes one job.
     workers : int
-        Files worked on at a time; 0 is one for each core.
+        Number of parallel files; 0 is one per core.
     progress : callable, optional
         Called after each block, from any thread, with its length in seconds.
     """
@@ -188,7 +188,7 @@ def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progre
 
 
 def _outcome(job: Job, work: Work, progress: Progress) -> Outcome:
-    """Do one job; whatever goes wrong with a file stays with that file."""
+    """Process one job; any error is confined to its file."""
     try:
         return Outcome(job, "enhanced", tuple(work(job, progress)))
     except AlreadyDone:

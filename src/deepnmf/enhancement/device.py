@@ -1,4 +1,4 @@
-"""Masks computed by torch on another device; everything else stays as it is."""
+"""Masks computed by torch on another device; everything else stays in NumPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DeviceNetwork:
-    """A network of independent frames around which NumPy arrays go to a torch device and masks come back.
+    """A network of independent frames evaluated on a torch device, with NumPy arrays in and out.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class DeviceNetwork:
             return cast("torch.Tensor", mask).cpu().numpy()
 
     def estimator(self) -> Estimator:
-        """Return a fresh streaming mask estimator."""
+        """Return a new streaming mask estimator."""
         bins, stacked = self._network.shape
         return MaskEstimator(self.mask, bins, stacked // bins)
 
@@ -53,7 +53,7 @@ class DeviceModel(Model):
     on: DeviceNetwork = dataclasses.field(kw_only=True)
 
     def estimator(self) -> Estimator:
-        """Return a fresh streaming mask estimator."""
+        """Return a new streaming mask estimator."""
         return self.on.estimator()
 
 
@@ -65,7 +65,7 @@ def on_device(model: Model, device: str) -> Model:
     Raises
     ------
     DeepnmfError
-        If torch does not have the device, or the model's frames are not independent.
+        If torch does not support the device, or the model's frames are not independent.
     """
     network = model.network.framewise()
     if network is None:

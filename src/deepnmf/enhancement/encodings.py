@@ -1,4 +1,4 @@
-"""How an output is stored: every readable format into every writable one."""
+"""Encodings of outputs: from every readable format to every writable one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..errors import DeepnmfError
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 HIGHEST_RATE_HZ = {"VORBIS": 192000, "FLAC": 655350}
-"""libsndfile ends the process at rates of Vorbis above 200 kHz."""
+"""libsndfile crashes the process at Vorbis rates above 200 kHz."""
 MOST_CHANNELS = {"FLAC": 8, "MP3": 2, "OGG": 255, "ALAC": 8}
 PORTABLE = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-"""Subtypes that mean the same in every container. Others are kept within their container only."""
+"""Subtypes with the same meaning in every container. Others are kept within their container only."""
 BITS = {
     "ALAC_16": 16,
     "ALAC_20": 24,
@@ -35,20 +35,20 @@ READ_ONLY = ("MPEG_LAYER_I", "MPEG_LAYER_II")
 
 
 def is_writable(path: Path) -> bool:
-    """Whether the suffix of a name is that of a format that can be written."""
+    """Whether the suffix of a name denotes a writable format."""
     return path.suffix.lower() in EXTENSIONS
 
 
 def output_encoding(path: Path, like: AudioFormat, subtype: str | None = None) -> AudioFormat:
     """Return the encoding of an output: by its suffix, and otherwise as close to `like` as that format allows.
 
-    Sample width is kept or widened; the sampling rate is kept if the format has it, otherwise the next higher one is
-    taken, or the highest.
+    Sample width is kept or widened; the sampling rate is kept if the format supports it, otherwise the next
+    higher one is used, or the highest.
 
     Raises
     ------
     DeepnmfError
-        If the format cannot be written, cannot hold the subtype or has not so many channels.
+        If the format cannot be written, cannot hold the subtype or does not support so many channels.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _closest_rate(encoding: AudioFormat) -> int:
 
 
 class ResamplingWriter:
-    """A writer whose samples come at another rate than its file has.
+    """A writer that resamples to the rate of its file.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class ResamplingWriter:
 
     @property
     def notes(self) -> list[str]:
-        """What the format cannot keep."""
+        """Metadata that the format cannot store."""
         return self._writer.notes
 
     @property
@@ -131,7 +131,7 @@ class ResamplingWriter:
         self._push(block, last=False)
 
     def finish(self) -> None:
-        """Write what the filter still holds."""
+        """Write the samples left in the filter."""
         self._push(np.zeros((self._channels, 0), np.float32), last=True)
 
     def _push(self, block: np.ndarray, last: bool) -> None:
@@ -141,7 +141,7 @@ class ResamplingWriter:
 
 @contextlib.contextmanager
 def resampled(writer: AudioWriter, rate_hz: int) -> Iterator[AudioWriter | ResamplingWriter]:
-    """Yield the writer, or one that takes samples at `rate_hz` if its file has another rate."""
+    """Yield the writer, wrapped in a resampler if its file has another rate than `rate_hz`."""
     if writer.encoding.rate_hz == rate_hz:
         yield writer
         return

@@ -1,9 +1,9 @@
-"""The stateful enhancer: a file, a folder, a pipe and a microphone are all blocks of samples to it.
+"""The stateful, block-based enhancer behind files, folders, pipes and the microphone.
 
-Every rate is served without resampling. The transform runs at the recording's own rate with the model's window and hop
-in milliseconds and the model's spacing of bins in hertz, so bin f of a 48 kHz transform is bin f of the 16 kHz model:
-the mask is estimated on the bins that the two share, and the bins above the model's band get a gain extrapolated from
-the top of it. Nothing is cut off, a mask of ones returns the input at any rate, and the delay is one window.
+Every sampling rate is supported without resampling. The transform runs at the recording's own rate with the model's
+window and hop in milliseconds and the model's bin spacing in hertz, so bin f of a 48 kHz transform is bin f of the
+16 kHz model: the mask is estimated on the common bins, and the bins above the model's band get a gain extrapolated from
+the top of it. No band is cut off, a mask of ones returns the input at any rate, and the delay is one window.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from ..model import Model
 
 CHUNK_SECONDS = 2.0
-"""A longer block is worked through in pieces of this length, so that memory does not grow with the block."""
+"""Longer blocks are processed in pieces of this length, so that memory stays bounded."""
 RATE_RANGE_HZ = (2000, 768000)
 LARGEST_SAMPLE = 1e6
-"""Samples beyond this are no audio of full scale 1, and their squares would near the limit of float32."""
+"""Larger samples are not audio of full scale 1, and their squares would approach the limit of float32."""
 TOP_BAND = (0.6, 0.94)
-"""Part of the model's band, as shares of its upper edge, whose gain is carried upwards: 4.8 to 7.5 kHz at 16 kHz. What
-the model says of its last bins is not used where there is more above them: resamplers roll off there, so training
-material has next to nothing in them, and a recording of higher rate would get a bright line."""
+"""Part of the model's band, as shares of its upper edge, whose gain is extrapolated: 4.8 to 7.5 kHz at 16 kHz. Gains
+of the bins above are not used if the recording has a wider band: resamplers roll off there, so training data has almost
+no energy in them, and the output would have a bright line at the band edge."""
 
 UNHEARD_GAIN = 0.7
-"""Gain of the sound that stands in for a band that a recording of lower rate does not have. On dev mixtures at 8 kHz
-SI-SDR is 0.3 dB better than with zeros, and as good as if the band were known."""
+"""Gain of the substitute for the band missing from a recording of lower rate. On dev mixtures at 8 kHz SI-SDR is 0.3 dB
+better than with zeros, and as good as with the true band."""
 
 Observer = Callable[[np.ndarray, np.ndarray], None]
 """Called for each piece with its spectrum ``(channels, F, N)`` and its gains ``(channels or 1, F, N)``."""
 
 
 class Enhancer:
-    """Enhance a stream of blocks of any size; the same samples in blocks of other sizes give the same output.
+    """Enhance a stream of blocks of any size; the output does not depend on the block sizes.
 
     Parameters
     ----------
@@ -51,17 +51,17 @@ class Enhancer:
     channels : int
         Channels of every block.
     max_attenuation_db : float, optional
-        Nothing is turned down by more than this; 6 is gentle, ``None`` sets no limit.
+        Maximum attenuation; 6 is gentle, ``None`` sets no limit.
     independent : bool
         Whether each channel has its own mask. By default one mask, estimated from the mean power of the channels, is
-        applied to all, so that the stereo image holds.
+        applied to all, which preserves the stereo image.
     observer : callable, optional
         Called with the spectrum ``(channels, F, N)`` and the gains ``(channels or 1, F, N)`` of each piece.
 
     Raises
     ------
     DeepnmfError
-        If the rate, the number of channels or the attenuation makes no sense.
+        If the rate, the number of channels or the attenuation is out of range.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class Enhancer:
 
     @property
     def latency_samples(self) -> int:
-        """Samples that must follow a sample before it comes out: one window."""
+        """Algorithmic latency in samples: one window."""
         return self.spec.window
 
     @property
@@ -110,10 +110,10 @@ class Enhancer:
         return 1000 * self.latency_samples / self.rate_hz
 
     def warm_up(self, samples: np.ndarray) -> None:
-        """Run level and states over samples, usually the first seconds of the recording itself, and return nothing.
+        """Warm up level and states on samples, usually the first seconds of the recording; return nothing.
 
         Call it before the first block. Without it, level and recurrent states settle in the first second of the
-        output, which lets noise through.
+        output, which has more residual noise.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Enhancer:
         Raises
         ------
         DeepnmfError
-            If the samples are not such as :meth:`process` takes, or some were processed before.
+            If the samples are not valid for :meth:`process`, or some were processed before.
         """
         if self._received:
             raise DeepnmfError("warm up before the first block, or after flush")
@@ -159,7 +159,7 @@ class Enhancer:
         return ready
 
     def flush(self) -> np.ndarray:
-        """Return the samples still due, ``(channels, k)``, so that as many came out as went in; start afresh."""
+        """Return the remaining samples, ``(channels, k)``, so that output and input have equal length; reset."""
         due = self._received - self._returned
         silence = np.zeros((self.channels, padding(self.spec, self._received)), np.float32)
         rest = self._piece(silence)[:, :due]
@@ -200,13 +200,13 @@ class Enhancer:
             power = power.mean(axis=0, keepdims=True)
         magnitudes = np.sqrt(power)
         gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
-        if not np.isfinite(gains).all():  # before PCM or a maximum makes silence of it
+        if not np.isfinite(gains).all():  # before PCM or a maximum turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         return np.maximum(gains, np.float32(self._least_gain))
 
 
 class _MaskTrack:
-    """Gains of one magnitude stream at the recording's rate: level, the model's mask, and the band above it."""
+    """Gains of one magnitude stream at the recording's rate: level, the model's mask, and its extrapolation."""
 
     def __init__(self, model: Model, spec: StftSpec) -> None:
         features = model.features
@@ -229,7 +229,7 @@ class _MaskTrack:
 
 
 def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
-    """Return for each frame the share of the magnitude in a band that its mask lets through, shape ``(N,)``."""
+    """Return the magnitude-weighted mean of the mask in a band, per frame, shape ``(N,)``."""
     weights = magnitudes + np.finfo(np.float32).tiny ** 0.5  # in silence, a plain mean
     return (mask * weights).sum(axis=0) / weights.sum(axis=0)
 
@@ -237,10 +237,10 @@ def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
 def model_band(magnitudes: np.ndarray, model_spec: StftSpec, spec: StftSpec) -> np.ndarray:
     """Return magnitudes ``(F, N)`` of the transform `spec` as the bins and scale of the model's.
 
-    Bins above a recording of lower rate are filled with the upper half of those that it has, turned down a little: a
-    model that never saw an empty upper band would take it for a sign.
+    Bins above the band of a recording of lower rate are filled with the upper half of its bins, slightly attenuated: an
+    empty upper band does not occur in training, and the model would treat it as a cue.
     """
-    # A longer window sums more samples: bring magnitudes to the scale that they would have at the model's rate.
+    # A longer window sums more samples: scale magnitudes to those at the model's rate.
     inside = magnitudes[: model_spec.bins] * np.float32(model_spec.window / spec.window)
     missing = model_spec.bins - len(inside)
     if not missing:

@@ -1,4 +1,4 @@
-"""Enhancement of one audio file into another, in bounded memory, whole or not at all."""
+"""Enhancement of one audio file into another, in bounded memory; outputs are written atomically."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Written = Callable[[Path, Path], None]
 
 
 class ClipCounter(Protocol):
-    """A writer that counts what it clips."""
+    """A writer that counts clipped samples."""
 
     @property
     def clipped(self) -> int:
@@ -41,20 +41,20 @@ class ClipCounter(Protocol):
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What to do with each file.
+    """Options of the enhancement of a file.
 
     Attributes
     ----------
     max_attenuation_db : float or None
-        Nothing is turned down by more than this.
+        Maximum attenuation.
     independent : bool
         Whether each channel has its own mask.
     subtype : str or None
         libsndfile subtype of the output, such as ``"PCM_24"``; that of the input by default.
     noise, mask, picture : Path or None
-        Where to write what was removed (audio), the gains (``.npy``), and the plot (``.png``).
+        Where to write the removed signal (audio), the gains (``.npy``), and the plot (``.png``).
     salvage : bool
-        Whether to take what is there of a recording that is cut short.
+        Whether to use the readable part of a truncated recording.
     """
 
     max_attenuation_db: float | None = None
@@ -85,11 +85,11 @@ def enhance_file(
     model : Model
         Estimates the masks.
     options : FileOptions, optional
-        Everything else.
+        Options.
     progress : callable, optional
-        Called after each block with its length in seconds; may raise to stop, which leaves no file behind.
+        Called after each block with its length in seconds; may raise to abort, which leaves no output behind.
     written : callable, optional
-        Called with the temporary and the final name of each finished audio file before it gets the final one.
+        Called with the temporary and the final name of each finished audio file before it is renamed.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def enhance_into_file(
     written: Written | None = None,
     is_stream: bool = False,
 ) -> list[str]:
-    """Enhance an open source of blocks into `target`; see :func:`enhance_file`. A stream is not warmed up on."""
+    """Enhance an open source of blocks into `target`; see :func:`enhance_file`. There is no warm-up on a stream."""
     encoding = source.encoding
     with contextlib.ExitStack() as stack:
         enhancer = open_enhancer(stack, source, model, options)
@@ -132,7 +132,7 @@ def enhance_into_file(
 
 
 def open_enhancer(stack: contextlib.ExitStack, source: AudioSource, model: Model, options: FileOptions) -> Enhancer:
-    """Return an enhancer for a stream; the mask file and the picture that it feeds are finished with `stack`."""
+    """Return an enhancer for a stream; its mask file and plot are finished with `stack`."""
     encoding, observers = source.encoding, list[Observer]()
     if options.mask is not None:
         observers.append(stack.enter_context(mask_file(options.mask)))
@@ -163,7 +163,7 @@ def open_writer(
     tags: Tags,
     written: Written | None = None,
 ) -> AudioWriter | ResamplingWriter:
-    """Return a writer whose file gets its name when `stack` ends without an error."""
+    """Return a writer whose file is renamed into place when `stack` exits without an error."""
     encoding = output_encoding(path, like, subtype)
     temporary = stack.enter_context(atomic_path(path))
     stack.enter_context(_then(written, temporary, path))
@@ -179,17 +179,17 @@ def _then(written: Written | None, temporary: Path, path: Path) -> Iterator[None
 
 
 def output_notes(path: Path, writer: AudioWriter | ResamplingWriter, source: AudioFormat) -> list[str]:
-    """Return what a user should know of a file that was written: resampled, lost, clipped."""
+    """Return the warnings on an output: resampling, lost metadata, clipping."""
     lines = [*writer.notes, *clipping_warnings(path, writer)]
     rate_hz = writer.encoding.rate_hz
     if rate_hz == source.rate_hz:
         return lines
-    why = "as its format does not have the input's rate"
+    why = "as its format does not support the input's rate"
     return [f"{path}: resampled from {source.rate_hz} to {rate_hz} Hz, {why}", *lines]
 
 
 def clipping_warnings(path: Path | str, writer: ClipCounter) -> list[str]:
-    """Return the warning that a file with clipped samples deserves, else none."""
+    """Return the warning on clipped samples, if any."""
     if not writer.clipped:
         return []
     peak_db = 20 * np.log10(writer.peak)
@@ -212,5 +212,5 @@ def refuse_overwriting(source: Path, *outputs: Path | None) -> None:
 def _same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return False

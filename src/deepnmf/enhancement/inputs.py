@@ -1,4 +1,4 @@
-"""Which files a run enhances, and which of those it met it leaves out and why."""
+"""Selection of the files to enhance, and of the files skipped, with reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..errors import DeepnmfError
 
 STDIN = "-"
 SUFFIX = "_enhanced"
-"""What an output that is not named is called after its input."""
+"""Appended to the stem of the input where no output is given."""
 HIDDEN = "hidden"
 NOT_AUDIO = "not audio by name"
 PERHAPS_AUDIO = "perhaps audio, though not by name: enhanced if it is named"
@@ -37,16 +37,16 @@ class Input:
 
 @dataclass
 class Search:
-    """What became of the names that were given.
+    """Result of the search for inputs.
 
     Attributes
     ----------
     inputs : list of Input
         Files to enhance, in the order given, none twice.
     faults : list of (Path, DeepnmfError)
-        What was asked for and cannot be done: names that do not exist, folders that cannot be listed.
+        Requested inputs that fail: names that do not exist, folders that cannot be listed.
     left_out : list of (Path, str)
-        What a folder or a pattern holds and is not enhanced, with the reason.
+        Files in a folder or matching a pattern that are not enhanced, with the reason.
     """
 
     inputs: list[Input] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Search:
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
     def fail(self, name: Path | str, reason: str) -> None:
-        """Note what cannot be done."""
+        """Record a failed input."""
         self.faults.append((Path(name), DeepnmfError(f"{name}: {reason}" if str(name) else reason)))
 
 
@@ -66,13 +66,13 @@ def find_inputs(
     Parameters
     ----------
     names : list of str
-        Files, folders and patterns (``**`` is recursive). A file that is named is taken whatever it is called; folders
+        Files, folders and patterns (``**`` is recursive). A file given by name is taken whatever its suffix; folders
         and patterns give those with the suffix of an audio format.
     output : Path, optional
         Output folder, which is not searched if it lies in a folder that is.
     is_output : callable
-        Whether an earlier run wrote this file. Folders and patterns do not give such files unless they hold nothing
-        else, nor does a list that names ``x.wav`` too, as the shell makes of a pattern, give its ``x_enhanced.wav``.
+        Whether an earlier run wrote this file. Such files are skipped in folders and patterns unless they hold
+        nothing else, and so is ``x_enhanced.wav`` in a list with ``x.wav``, as from a pattern expanded by the shell.
     """
     search = Search()
     listed = {_default_stem(Path(name)) for name in names}
@@ -82,7 +82,7 @@ def find_inputs(
         fresh = [found for found in _matches(name, output, search) if _is_new(found.path, seen, parents)]
         earlier = [found for found in fresh if _is_unasked(found, name, listed) and is_output(found.path)]
         if len(earlier) == len(fresh) > 0 and fresh[0].path != Path(name):
-            earlier = []  # a folder or pattern of nothing but outputs: they are what is asked for
+            earlier = []  # a folder or pattern of outputs only: they are the intended inputs
         search.left_out += [(found.path, EARLIER) for found in earlier]
         left_out = set(earlier)
         search.inputs += [found for found in fresh if found not in left_out]
@@ -101,7 +101,7 @@ def _is_unasked(found: Input, name: str, listed: set[Path]) -> bool:
 
 
 def _place(path: Path, parents: dict[str, str]) -> str:
-    """Return the path without links; `parents` keeps those of folders, which thousands of files may share."""
+    """Return the path with links resolved; `parents` caches folders, which thousands of files may share."""
     if path.is_symlink():
         return os.path.realpath(path)
     parent = str(path.parent)
@@ -115,11 +115,11 @@ def _default_stem(path: Path) -> Path:
 
 
 def kind(path: Path) -> str:
-    """Return ``"folder"``, ``"file"``, ``"special"`` (a FIFO, a device), or in words why it is none of them."""
+    """Return ``"folder"``, ``"file"``, ``"special"`` (a FIFO, a device), or the reason why it is none of them."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return "a link to a file that is not there" if os.path.islink(path) else "no such file or folder"  # noqa: PTH114
+        return "a broken link" if os.path.islink(path) else "no such file or folder"  # noqa: PTH114
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         return f"cannot be reached ({getattr(error, 'strerror', None) or error})"
     return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "special"
@@ -170,7 +170,7 @@ def _walk(folder: Path, output: Path | None, search: Search) -> Iterator[Input]:
 
 
 def _enter(folder: Path, output: Path | None, entered: set[str], search: Search) -> bool:
-    """Whether to search a folder: not hidden ones, nor that of the outputs, nor one that links lead to again."""
+    """Whether to search a folder: not hidden ones, the output folder, or one already reached by a link."""
     place = os.path.realpath(folder)
     reason = None
     if place in entered:
@@ -186,17 +186,17 @@ def _enter(folder: Path, output: Path | None, entered: set[str], search: Search)
 
 
 def _is_audio(path: Path, search: Search) -> bool:
-    """Whether a file that a folder or a pattern holds is an input; if not, it is noted why."""
+    """Whether a file found in a folder or by a pattern is an input; if not, the reason is recorded."""
     suffix = path.suffix.lower()
     if path.name.startswith("."):
-        if not path.name.startswith(".deepnmf-"):  # our record, and what runs are writing
+        if not path.name.startswith(".deepnmf-"):  # our record and temporary files
             search.left_out.append((path, HIDDEN))
     elif suffix not in READABLE:
         search.left_out.append((path, PERHAPS_AUDIO if _has_signature(path) else NOT_AUDIO))
     elif (found := kind(path)) == "file":
         return True
     else:
-        reason = "a FIFO or device; name it to read from it" if found == "special" else found
+        reason = "a FIFO or device; give it by name to read from it" if found == "special" else found
         search.fail(path, reason)
     return False
 
@@ -212,7 +212,7 @@ def _has_signature(path: Path) -> bool:
 
 
 def read_file_list(source: str) -> list[str]:
-    """Return the names in a list, one a line, or separated by zero bytes as ``find -print0`` does.
+    """Return the names in a list, one per line, or separated by zero bytes as ``find -print0`` does.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def read_file_list(source: str) -> list[str]:
         data = _stdin() if source == STDIN else Path(source).read_bytes()
     except OSError as error:
         raise DeepnmfError(f"{source}: cannot read the list of files ({error.strerror})") from None
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes it
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as written by PowerShell
         data = data.decode("utf-16", errors="replace").encode()
     elif signature(data[:SIGNATURE_BYTES]):
         raise DeepnmfError(f"{source}: a recording, not a list of files")
@@ -236,7 +236,7 @@ def read_file_list(source: str) -> list[str]:
     lines = data.split(b"\0") if b"\0" in data else [line.rstrip(b"\r") for line in data.split(b"\n")]
     names = [os.fsdecode(line) for line in lines if line.strip()]
     if not names:
-        raise DeepnmfError(f"{source}: names no files")
+        raise DeepnmfError(f"{source}: lists no files")
     return [f"./{name}" if name == STDIN else name for name in names]
 
 

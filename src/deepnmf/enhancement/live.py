@@ -1,4 +1,4 @@
-"""Microphone to loudspeaker: a fixed delay, a wet/dry switch without clicks, meters, and a count of what was lost."""
+"""Microphone to loudspeaker: a fixed delay, a wet/dry switch without clicks, meters, and a count of dropped blocks."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class LiveProcessor:
     Parameters
     ----------
     enhancer : Enhancer
-        Gives the wet sound.
+        Gives the wet signal.
 
     Attributes
     ----------
     wet : bool
-        Whether the enhanced sound is heard; a change is faded over the next block.
+        Whether the output is the enhanced signal; a change is cross-faded over the next block.
     dropped : int
         Blocks that the device reported as lost.
     peak_in, peak_out : float
@@ -45,12 +45,12 @@ class LiveProcessor:
         self.peak_in = self.peak_out = 0.0
         self._enhancer = enhancer
         self._share = 1.0
-        # Both are as late as the enhancer can be, so that wet and dry are never out of step.
+        # Both are delayed by the largest delay of the enhancer, so that wet and dry are aligned.
         silence = np.zeros((enhancer.channels, enhancer.latency_samples), np.float32)
         self._dry, self._enhanced = silence, silence
 
     def process(self, block: np.ndarray) -> np.ndarray:
-        """Take ``(channels, n)`` and return as many samples, `latency_samples` late."""
+        """Take ``(channels, n)`` and return as many samples, delayed by `latency_samples`."""
         count = block.shape[1]
         self._dry = np.concatenate([self._dry, block], axis=1)
         self._enhanced = np.concatenate([self._enhanced, self._enhancer.process(block)], axis=1)
@@ -89,7 +89,7 @@ def run_live(
     device: tuple[str | int | None, str | int | None] = (None, None),
     max_attenuation_db: float | None = None,
 ) -> None:
-    """Enhance what the microphone hears and play it, until ``q`` or Ctrl-C.
+    """Enhance the microphone signal and play it, until ``q`` or Ctrl-C.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def run_live(
     device : pair
         Input and output device, by number or name; the system's by default.
     max_attenuation_db : float, optional
-        Nothing is turned down by more than this.
+        Maximum attenuation.
 
     Raises
     ------
@@ -130,17 +130,17 @@ def run_live(
 
 
 def import_sounddevice() -> Any:
-    """Return the sounddevice module, or raise `DeepnmfError` that says how to get it."""
+    """Return the sounddevice module, or raise `DeepnmfError` with the way to install it."""
     require("live sound", "sounddevice")
     try:
         import sounddevice
     except OSError:
-        raise DeepnmfError("live sound needs the PortAudio library: apt install libportaudio2, or the like") from None
+        raise DeepnmfError("live audio needs the PortAudio library, such as from: apt install libportaudio2") from None
     return sounddevice
 
 
 def list_audio_devices() -> str:
-    """Return the devices, one a line, with their numbers.
+    """Return the devices, one per line, with their numbers.
 
     Raises
     ------

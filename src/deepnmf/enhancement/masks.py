@@ -1,4 +1,4 @@
-"""The gains of a recording as a ``.npy`` file, written as they come."""
+"""The gains of a recording as a ``.npy`` file, written incrementally."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mask_file(path: Path) -> Iterator[Observer]:
         If the name does not end in ``.npy``, or the file cannot be written.
     """
     if path.suffix != ".npy":
-        raise DeepnmfError(f"{path}: gains are written as .npy; choose such a name")
+        raise DeepnmfError(f"{path}: gains are written as .npy; choose a name with that suffix")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         writer = _GainWriter(file, path)
         yield writer.push
@@ -51,7 +51,7 @@ class _GainWriter:
                 self._shape = rows.shape[1:]
                 self.write_header()
             self._file.write(np.ascontiguousarray(rows, np.float32).tobytes())
-        except OSError as error:  # here, lest the file beside it be blamed
+        except OSError as error:  # here, to avoid an error that names the audio output
             raise DeepnmfError(f"{self._shown}: cannot write ({error.strerror})") from None
         self._frames += len(rows)
 

@@ -1,4 +1,4 @@
-"""Which output each input gets: over what earlier runs wrote, never over an input or over anything else."""
+"""Output paths: outputs of earlier runs are overwritten, never an input or another file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .inputs import STDIN, SUFFIX, Input, find_inputs, kind
 from .record import Records
 
 FILE_SUFFIX = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}")
-"""What makes a name that of a file: ``out.wav`` and ``out.docx``, but not ``2024.05.01``, ``v1.2`` or ``Dr. Who``."""
+"""Suffix that marks a file name: ``out.wav`` and ``out.docx``, but not ``2024.05.01``, ``v1.2`` or ``Dr. Who``."""
 
 MOST_NAME_BYTES = 255
-"""Longest name that file systems have."""
+"""Longest file name in bytes."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass
 class Plan:
-    """What a run is going to do.
+    """Jobs of a run.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Plan:
     faults : list of (Path, DeepnmfError)
         Inputs that cannot be enhanced, and why.
     left_out : list of (Path, str)
-        What folders and patterns hold and is not enhanced, with the reason.
+        Files in folders or matching patterns that are not enhanced, with the reason.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -66,8 +66,8 @@ def plan_outputs(
     """Pair every input file with its output.
 
     Without `output`, ``x.wav`` goes to ``x_enhanced.wav`` beside it and the folder ``x`` to ``x_enhanced``. An `output`
-    with the suffix of a file is one, and takes one recording. Any other, one that ends in a slash and one that exists
-    as a folder is a folder, in which the inputs keep their paths below the deepest folder that they share.
+    with the suffix of a file is a file, for one recording. Any other, one that ends in a slash and an existing folder
+    is a folder, in which the paths of the inputs below their deepest common folder are preserved.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def plan_outputs(
     output : str or Path, optional
         File or folder.
     suffix : str, optional
-        Suffix of the outputs, such as ``".flac"``; each input's own by default, or ``".wav"`` if that is not written.
+        Suffix of the outputs, such as ``".flac"``; each input's own by default, or ``".wav"`` if that is not writable.
     records : Records, optional
-        What earlier runs wrote: not taken from folders and patterns, and written over.
+        Outputs of earlier runs: skipped in folders and patterns, and overwritten.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def plan_outputs(
     if output is not None and not str(output).strip():
         raise DeepnmfError("an empty name for the output; is a variable unset?")
     if folder is not None and kind(folder) in ("file", "special"):
-        raise DeepnmfError(f"{folder}: a file, and no folder for outputs; choose another name")
+        raise DeepnmfError(f"{folder}: a file, not a folder for outputs; choose another name")
     search = find_inputs(inputs, folder, records.is_output)
     plan = Plan(faults=search.faults, left_out=search.left_out)
     if file:
@@ -139,10 +139,10 @@ def _into_file(inputs: list[Input], output: Path, suffix: str | None) -> list[Jo
 
 
 def _root(found: Input) -> Path:
-    """Return the folder of the outputs where none is given."""
+    """Return the default folder of the outputs."""
     if found.folder is None:
         return found.path.parent
-    name = found.folder.resolve() if found.folder.name in ("", "..") else found.folder  # "." has no name of its own
+    name = found.folder.resolve() if found.folder.name in ("", "..") else found.folder  # "." has no stem
     return name.with_name(name.name + SUFFIX)
 
 
@@ -153,7 +153,7 @@ def _beside(found: Input, root: Path) -> Path:
 
 
 def _shared_folder(inputs: list[Input]) -> str:
-    # abspath and not resolve: links keep the names that the user sees.
+    # abspath and not resolve: links keep the user's names.
     folders = {os.path.abspath(found.folder or found.path.parent) for found in inputs}  # noqa: PTH100
     try:
         return os.path.commonpath(folders) if folders else "."
@@ -166,7 +166,7 @@ def _below(source: Path, root: str) -> Path:
 
 
 def _jobs(inputs: list[Input], targets: list[Path], roots: list[Path], suffix: str | None) -> list[Job]:
-    """Give targets their suffix; where that makes two equal (x.wav and x.mp3), a new one comes after the old one."""
+    """Give targets their suffix; where two would be equal (x.wav and x.mp3), it is appended to the old one."""
     renamed = [target.with_suffix(suffix or _own_suffix(target)) for target in targets]
     count = Counter(str(target).casefold() for target in renamed)
     jobs = []
@@ -181,9 +181,9 @@ def _own_suffix(target: Path) -> str:
 
 
 def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
-    """Put jobs into the plan, or faults for those that would write over what is no output of earlier runs.
+    """Add jobs to the plan, or faults for those that would overwrite files other than outputs of earlier runs.
 
-    Without `records`, the outputs are named by the user, who may write over what is there.
+    Without `records`, the user has named the outputs, and existing files are overwritten.
     """
     sources = {identity: job.source for job in jobs if (identity := _identity(job.source)) is not None}
     taken: set[str] = set()
@@ -199,7 +199,7 @@ def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
 
 
 def _harm(job: Job, sources: dict[tuple[int, int], Path], records: Records | None) -> str | None:
-    """Return why a job must not be done, else None."""
+    """Return why a job is refused, else None."""
     source, target = job.source, job.target
     if kind(target) == "special":
         return f"{target}: a FIFO or device; write to stdout (-o -) and redirect that"
@@ -218,15 +218,15 @@ def _harm(job: Job, sources: dict[tuple[int, int], Path], records: Records | Non
     if records is None:
         return None
     if target.parent == source.parent and kind(source) == "special":
-        return f"{source}: no file, beside which an output could lie; name one with -o"
+        return f"{source}: not a regular file, so the output needs a name; give one with -o"
     if there is not None and not records.wrote(target):
-        return f"{target}: is there and was not written by deepnmf; delete it, or choose another name with -o"
+        return f"{target}: exists and was not written by deepnmf; delete it, or choose another name with -o"
     return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         stat = os.fstat(sys.stdin.fileno()) if str(path) == STDIN else path.stat()
-    except (OSError, ValueError, AttributeError):  # stdin that is closed or replaced
+    except (OSError, ValueError, AttributeError):  # stdin is closed or replaced
         return None
     return stat.st_dev, stat.st_ino

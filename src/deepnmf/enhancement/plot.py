@@ -1,4 +1,4 @@
-"""A picture of what enhancement did: spectrograms of the recording before and after, and the gains."""
+"""A plot of the spectrograms before and after enhancement, and of the gains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..artifacts import atomic_path
 from ..errors import DeepnmfError, require
 
 MOST_COLUMNS = 1200
-"""Columns that are kept; when they are full, neighbours are merged, so that memory stays bounded."""
+"""Most columns; when exceeded, neighbours are merged, so that memory stays bounded."""
 RANGE_DB = 80
 
 
@@ -22,7 +22,7 @@ class Picture:
     Parameters
     ----------
     path : Path
-        Image to write; any format that matplotlib knows.
+        Image to write; any format that matplotlib supports.
     rate_hz : int
         Sampling rate.
     frame_seconds : float
@@ -33,7 +33,7 @@ class Picture:
     Raises
     ------
     DeepnmfError
-        If matplotlib or librosa is missing, or matplotlib does not know the format.
+        If matplotlib or librosa is missing, or matplotlib does not support the format.
     """
 
     def __init__(self, path: Path, rate_hz: int, frame_seconds: float, name: str = "") -> None:
@@ -42,7 +42,7 @@ class Picture:
 
         self._new_figure = matplotlib.figure.Figure
         if path.suffix[1:].lower() not in self._new_figure().canvas.get_supported_filetypes():
-            raise DeepnmfError(f"{path}: not a picture format that matplotlib knows; choose .png, .pdf or .svg")
+            raise DeepnmfError(f"{path}: not an image format that matplotlib supports; choose .png, .pdf or .svg")
         self._path = path
         self._rate_hz = rate_hz
         self._frame_seconds = frame_seconds
@@ -53,7 +53,7 @@ class Picture:
         self._part: list[np.ndarray] = []
 
     def push(self, spectrum: np.ndarray, gains: np.ndarray) -> None:
-        """Take a spectrum ``(channels, F, N)`` and its gains; an observer of the enhancer."""
+        """Add a spectrum ``(channels, F, N)`` and its gains; an observer of the enhancer."""
         before = np.square(np.abs(spectrum)).mean(axis=0)
         after = np.square(np.abs(spectrum * gains)).mean(axis=0)
         self._frames += before.shape[1]
@@ -67,7 +67,7 @@ class Picture:
                 self._per_column *= 2
 
     def draw(self, path: Path) -> None:
-        """Write the picture."""
+        """Write the image."""
         columns = self._columns or [np.mean(self._part, axis=0)]
         before, after, gain = np.stack(columns, axis=2)
         figure = self._new_figure(figsize=(12, 9), layout="constrained")
@@ -82,7 +82,7 @@ class Picture:
         title = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self._name)
         figure.suptitle(title, parse_math=False)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a name in a script that the font does not have
+            warnings.simplefilter("ignore", UserWarning)  # a glyph of the name missing from the font
             figure.savefig(path, dpi=120)
 
     def _panel(self, ax: Any, values: np.ndarray, limits: tuple[float, float], title: str) -> Any:

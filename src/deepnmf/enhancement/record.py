@@ -1,7 +1,7 @@
-"""The record of a folder: what runs have written into it, from what, and which of it a run is writing now.
+"""The record of a folder: outputs written into it, their origins, and those being written.
 
-It is one hidden file of JSON lines, appended to as outputs are finished. Locks of single bytes of it, one for each
-output, keep two runs from writing the same names at once; the system releases them when a run ends, however it ends.
+It is one hidden file of JSON lines; a line is appended for each finished output. Locks of single bytes of it, one for
+each output, prevent two runs from writing the same names at once; the system releases them when a run ends or dies.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ..errors import DeepnmfError
 
 NAME = ".deepnmf-outputs.jsonl"
 MOST_STALE_LINES = 1000
-"""Lines about outputs written again since, beyond which the record is rewritten without them."""
+"""Most superseded lines before the record is compacted."""
 FIRST_LOCK = 2**40
-"""Locked bytes lie behind any that a record has."""
+"""Locked bytes lie beyond the end of any record."""
 MOST_LOCKED_NAMES = 256
-"""A run that writes more outputs into a folder locks it for all others: the system keeps locks in a list."""
+"""With more outputs in a folder the whole folder is locked: the system keeps locks in a list."""
 MOST_LOCKED_FOLDERS = 256
-"""A run that writes into more folders leaves the others unlocked: each lock holds a file open."""
+"""Most folders locked by a run, as each lock holds a file open; others stay unlocked."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What an output was made from; equal origins give equal outputs.
+    """Provenance of an output; equal origins give equal outputs.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Origin:
     model : str
         SHA-256 of the model.
     options : str
-        Everything else that shapes the output, version included, as text.
+        All other settings that affect the output, version included, as text.
     """
 
     source: str
@@ -61,11 +61,11 @@ class FolderRecord:
         self.folder = folder
         self._place = os.path.realpath(folder)
         self._below: dict[str, str] = {}
-        self._is_new = not os.path.exists(folder)  # noqa: PTH110 - Path.exists raises where it may not look
+        self._is_new = not os.path.exists(folder)  # noqa: PTH110 - Path.exists raises without permission
         self.fault: str | None = None
-        """Why the record cannot be kept, if so."""
+        """Why the record cannot be written, if so."""
         self.incomplete = False
-        """Whether an output was written that it could not note."""
+        """Whether an output was written without an entry."""
         self._descriptor: int | None = None
         self._writing = threading.Lock()
         self._entries: dict[str, list[tuple[str, Origin]]] = {}
@@ -78,17 +78,17 @@ class FolderRecord:
         return bool(self._entries) and self._name(path) in self._entries
 
     def holds(self, path: Path) -> bool:
-        """Whether the file is there as a run wrote it."""
+        """Whether the file exists unchanged since a run wrote it."""
         if not self.wrote(path):
             return False
         return file_digest(path) in [digest for digest, _ in self._entries[self._name(path)]]
 
     def is_current(self, path: Path, origin: Origin) -> bool:
-        """Whether the file is there as a run wrote it from this origin."""
+        """Whether the file exists unchanged since a run wrote it from this origin."""
         return (file_digest(path), origin) in self._entries.get(self._name(path), [])
 
     def lock(self, paths: Sequence[Path]) -> None:
-        """Claim outputs until :meth:`close`, or all names if they are many; remove what dead runs left beside them.
+        """Lock outputs until :meth:`close`, or all names if there are many; remove temporary files of dead runs.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class FolderRecord:
             raise DeepnmfError(f"{shown}: another run of deepnmf is writing it; wait for it, or choose another name")
 
     def add(self, path: Path, digest: str, origin: Origin) -> None:
-        """Note that an output with this SHA-256 is made; done before it gets its name, so that it never lacks it."""
+        """Record an output with this SHA-256; called before it is renamed, so that every output has an entry."""
         name = self._name(path)
         self._entries.setdefault(name, []).append((digest, origin))
         self._open()
@@ -124,12 +124,12 @@ class FolderRecord:
                 self.fault, self.incomplete = str(error.strerror), True
 
     def close(self) -> None:
-        """Release the claims; remove a record that stayed empty, shorten one that has grown stale."""
+        """Release the locks; remove an empty record, compact one with many superseded lines."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
         with contextlib.suppress(OSError):
-            if _lock_bytes(descriptor, 0, length=0):  # nobody else has claims
+            if _lock_bytes(descriptor, 0, length=0):  # no other run holds locks
                 self._tidy(descriptor)
         os.close(descriptor)
 
@@ -168,12 +168,10 @@ class FolderRecord:
 
 
 def _parsed(data: bytes) -> dict[str, list[tuple[str, Origin]]]:
-    """Return the last two entries of each name: the older is that of the file while the newer has not its name yet."""
+    """Return the last two entries of each name: the older is valid until the newer output is renamed."""
     entries: dict[str, list[tuple[str, Origin]]] = {}
     for line in data.splitlines():
-        with contextlib.suppress(
-            ValueError, KeyError, TypeError, RecursionError
-        ):  # a line that a killed run has not finished
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # an incomplete line of a killed run
             value = json.loads(line)
             entry = (value["sha256"], Origin(value["source"], value["model"], value["options"]))
             entries[value["output"]] = [*entries.get(value["output"], [])[-1:], entry]
@@ -181,7 +179,7 @@ def _parsed(data: bytes) -> dict[str, list[tuple[str, Origin]]]:
 
 
 def _line(name: str, digest: str, origin: Origin) -> bytes:
-    # The line end comes first, so that what a killed run has not finished does not swallow it.
+    # The line end comes first, so that an incomplete line of a killed run does not swallow this one.
     return f"\n{json.dumps({'output': name, 'sha256': digest, **dataclasses.asdict(origin)})}".encode()
 
 
@@ -193,13 +191,13 @@ def _same_file(descriptor: int, path: Path) -> bool:
 
 
 def _offset(name: str) -> int:
-    """Return the byte that stands for a name, of too many for two names to have the same."""
+    """Return the byte for a name, from a range that makes collisions unlikely."""
     digest = hashlib.blake2b(name.casefold().encode("utf-8", "surrogateescape"), digest_size=7).digest()
     return FIRST_LOCK + int.from_bytes(digest, "big")
 
 
 def _lock_bytes(descriptor: int, offset: int, length: int = 1) -> bool:
-    """Lock without waiting; length 0 is up to any end. Where the file system has no locks, every lock is had."""
+    """Lock without waiting; length 0 is up to any end. Without locks in the file system, always succeeds."""
     try:
         import fcntl
     except ImportError:
@@ -240,7 +238,7 @@ def file_digest(path: Path) -> str | None:
 
 
 class Records:
-    """The records of the folders that a run reads from and writes into, each opened once."""
+    """The records of the input and output folders of a run, each opened once."""
 
     def __init__(self) -> None:
         self._records: dict[str, FolderRecord] = {}
@@ -248,17 +246,17 @@ class Records:
         self._parents: dict[str, list[FolderRecord]] = {}
 
     def of(self, folder: Path) -> FolderRecord:
-        """Return the record of a folder, the same under all its names."""
+        """Return the record of a folder, the same for all its paths."""
         name = str(folder)
         if name not in self._names:
             place = os.path.realpath(folder)
-            if place not in self._records:  # to read a record again would release its locks
+            if place not in self._records:  # reopening a record would release its locks
                 self._records[place] = FolderRecord(folder)
             self._names[name] = self._records[place]
         return self._names[name]
 
     def is_output(self, path: Path) -> bool:
-        """Whether the file is as a run wrote it, by the record of its folder or one above."""
+        """Whether the file is unchanged since a run wrote it, by the record of its folder or one above."""
         return any(record.holds(path) for record in self._above(path))
 
     def wrote(self, path: Path) -> bool:
@@ -273,7 +271,7 @@ class Records:
         return self._parents[parent]
 
     def lock(self, outputs: Iterable[tuple[Path, Path]]) -> None:
-        """Claim outputs, given with the folders of their records; see :meth:`FolderRecord.lock`."""
+        """Lock outputs, given with the folders of their records; see :meth:`FolderRecord.lock`."""
         folders: dict[FolderRecord, list[Path]] = {}
         for folder, path in outputs:
             folders.setdefault(self.of(folder), []).append(path)
@@ -283,7 +281,7 @@ class Records:
     def faults(self) -> list[str]:
         """Return one line for each folder whose record lacks an output."""
         incomplete = (record for record in self._records.values() if record.incomplete)
-        return [f"{record.folder}: no record of outputs can be kept in it ({record.fault})" for record in incomplete]
+        return [f"{record.folder}: no record of outputs can be written to it ({record.fault})" for record in incomplete]
 
     def __enter__(self) -> Records:
         return self

@@ -14,16 +14,16 @@ from .record import file_digest
 
 @dataclass(frozen=True)
 class ModelSetup:
-    """A model that is ready, and what is left to do with it for each recording.
+    """A prepared model, and the adaptation left for each recording.
 
     Attributes
     ----------
     model : Model
-        Loaded; a noise profile from a file is in it.
+        Loaded; adapted to a noise profile from a file.
     profile : Profile or None
         Noise to learn from each recording.
     label : str
-        What was done to the model since it was loaded; equal labels give equal models.
+        Identifies the changes to the loaded model; equal labels mean equal models.
     """
 
     model: Model
@@ -32,12 +32,12 @@ class ModelSetup:
 
 
 def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage: bool = False) -> Profile | None:
-    """Return the profile that options ask for: a file, ``START:END`` in seconds, or each recording itself.
+    """Return the profile selected by the options: a file, ``START:END`` in seconds, or each recording itself.
 
     Raises
     ------
     DeepnmfError
-        If a profile and adaptation are both asked for.
+        If both a profile and adaptation are given.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage
 
 
 def set_up_model(name: str | None = None, profile: Profile | None = None, device: str = "cpu") -> ModelSetup:
-    """Load a model and do with it what can be done before the first recording.
+    """Load a model and adapt it as far as possible before the first recording.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class RawFormat:
     def encoding(self) -> AudioFormat:
         """Return it as an encoding."""
         if self.name not in RAW_FORMATS:
-            raise DeepnmfError(f"raw format {self.name!r} is unknown; known: {', '.join(RAW_FORMATS)}")
+            raise DeepnmfError(f"raw format {self.name!r} is unknown; supported: {', '.join(RAW_FORMATS)}")
         samples = RAW_FORMATS[self.name]
         endian = "BIG" if samples.big_endian else "FILE"
         return AudioFormat(self.rate_hz, self.channels, None, "RAW", samples.subtype, endian)
@@ -74,9 +74,9 @@ def enhance_pipe(
     Raises
     ------
     DeepnmfError
-        If stdin is not what it should be.
+        If stdin cannot be decoded.
     OutputClosed
-        If nobody reads stdout any more.
+        If the reader of stdout has closed the pipe.
     """
     with contextlib.ExitStack() as stack:
         if source != "-":

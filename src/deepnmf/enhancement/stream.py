@@ -1,4 +1,4 @@
-"""One loop for files, pipes and whatever else comes in blocks."""
+"""The processing loop for files, pipes and other sources of blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..audio.formats import Sink
 from .enhancer import Enhancer
 
 Progress = Callable[[float], None]
-"""Called after each block with the seconds of audio that it held. It may raise to stop the work."""
+"""Called after each block with its length in seconds. It may raise to abort."""
 
 
 def enhance_stream(
@@ -20,18 +20,18 @@ def enhance_stream(
     noise: Sink | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Send every block through the enhancer and on to `output`; as many samples go out as come in.
+    """Enhance every block and write it to `output`; output and input have equal length.
 
     Parameters
     ----------
     blocks : iterable of ndarray
         Each ``(channels, n)``, float.
     enhancer : Enhancer
-        Fresh, or flushed.
+        New, or flushed.
     output : Sink
         Takes the enhanced samples.
     noise : Sink, optional
-        Takes what was removed: input minus output, sample for sample.
+        Takes the removed signal: input minus output, delay-compensated.
     progress : callable, optional
         Called after each block with its length in seconds.
     """
@@ -52,7 +52,7 @@ def enhance_stream(
 
 
 class _Waiting:
-    """Input samples whose output is not yet there."""
+    """Input samples whose output is pending."""
 
     def __init__(self, channels: int) -> None:
         self._samples = np.zeros((channels, 0), np.float32)

@@ -9,4 +9,4 @@ NAMES = (
     "librispeech_demand",
     "wham",
 )
-"""What `deepnmf prepare --corpus` takes; `catalogue` says what each is."""
+"""What `deepnmf prepare --corpus` takes; described in `catalogue`."""

@@ -1,4 +1,4 @@
-"""The corpora that `deepnmf prepare --corpus` knows, by name."""
+"""The corpora supported by `deepnmf prepare --corpus`, by name."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def find_corpus(name: str, roots: Sequence[Path]) -> CorpusSpec:
         If there is no such corpus, or it has another number of folders.
     """
     if name not in CORPORA:
-        raise DeepnmfError(f"{name}: no such corpus; known are {', '.join(NAMES)}")
+        raise DeepnmfError(f"{name}: no such corpus; supported: {', '.join(NAMES)}")
     spec = CORPORA[name]
     if len(roots) not in (1, len(spec.roots)):
         raise DeepnmfError(f"{name}: give --root once for each of: {', '.join(spec.roots)}")
@@ -103,6 +103,6 @@ def download_corpus(name: str, roots: Sequence[Path]) -> None:
     """
     spec = find_corpus(name, roots)
     if not spec.archives:
-        raise DeepnmfError(f"{name}: cannot be downloaded ({spec.licence}); recipes/ says how to get it")
+        raise DeepnmfError(f"{name}: cannot be downloaded ({spec.licence}); recipes/ describes how to get it")
     for archives, root in zip(spec.archives, [roots[0], roots[-1]], strict=False):
         download(archives, root)

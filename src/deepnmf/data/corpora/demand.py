@@ -34,7 +34,7 @@ _MD5 = {
     "TBUS_16k": "706b11b0d8504f9f3b3f3211e91b3863",
     "TCAR_16k": "4d930012796bd298932245a26189f973",
     "TMETRO_16k": "95daf4df678e13b120e14211e6d89571",
-    "SCAFE_48k": "",  # there is no 16 kHz version of it, and we know of no published hash
+    "SCAFE_48k": "",  # there is no 16 kHz version of it, and no published hash
 }
 ARCHIVES = tuple(Archive(f"{_ZENODO}/{name}.zip", f"md5:{md5}" if md5 else "") for name, md5 in _MD5.items())
 

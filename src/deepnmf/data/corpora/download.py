@@ -103,7 +103,7 @@ def fetch(archive: Archive, path: Path) -> None:
 
 
 def _receive(archive: Archive, part: Path) -> None:
-    """Write what is missing of `part`, and its last byte once more: there is nothing to send after a whole file."""
+    """Download the rest of `part`, and its last byte again: a range after a complete file is empty."""
     have = max(0, part.stat().st_size - 1) if part.exists() else 0
     with _response(archive.url, have) as (response, start, total):
         bar = Progress(archive.file, total, "bytes", done=start, scaled=True)
@@ -125,7 +125,7 @@ def _response(url: str, have: int) -> Iterator[tuple[IO[bytes], int, int | None]
     try:
         response = urlopen(resumed if have else Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
     except HTTPError as error:
-        if error.code != 416:  # nothing to send from there: what we have is not a beginning of the file
+        if error.code != 416:  # range not satisfiable: the partial file does not match
             raise
         response = urlopen(Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
     start = have if response.status == 206 else 0  # a server that cannot resume sends the whole
@@ -159,7 +159,7 @@ def check(archive: Archive, path: Path) -> None:
 
 
 def _record_hash(archive: Archive, path: Path) -> None:
-    """Write down the hash of an archive that has no published one, so that any later copy is compared with it."""
+    """Store the hash of an archive without a published one, to compare any later copy with it."""
     if _recorded_hash(archive, path):
         return
     with path.open("rb") as file:

@@ -25,7 +25,7 @@ class PrepareOptions:
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """A corpus that `deepnmf prepare --corpus` knows.
+    """A corpus supported by `deepnmf prepare --corpus`.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def locate(root: Path, marker: str, *below: str) -> Path:
 
 
 def recordings_of(part: Path, report: ScanReport) -> list[Path]:
-    """Return the audio files of a part of a corpus; a part that is not there has none."""
+    """Return the audio files of a part of a corpus; a missing part has none."""
     return find_recordings(part, report) if part.is_dir() else []
 
 
@@ -76,7 +76,7 @@ def pairs(
 ) -> Iterator[tuple[Clip, Path, str]]:
     """Yield each readable file under `noisy`, the clean file at the same relative path, and its name.
 
-    A part of the corpus that is not there has no files; the counts say so.
+    A missing part of the corpus has no files, which shows in the counts.
     """
     noisy, clean = absolute(noisy), absolute(clean)
     for clip in read_clips(recordings_of(noisy, report), noisy, report, speaker):

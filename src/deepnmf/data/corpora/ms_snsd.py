@@ -15,13 +15,13 @@ from .layout import PrepareOptions, locate
 LICENCE = "speech ODbL-1.0 (PTDB-TUG) and CC-BY-4.0 (VoiceBank); noise CC0 (Freesound) and CC-BY-SA-3.0 (DEMAND)"
 SPLITTING = "test as published; dev is a tenth of the training speakers and noise types, by seed"
 ARCHIVES = (Archive("https://github.com/microsoft/MS-SNSD/archive/refs/heads/master.zip", name="MS-SNSD-master.zip"),)
-"""GitHub packs it anew for each request: neither size nor hash is published; the first copy's is kept."""
+"""GitHub packs it at each request, so neither size nor hash is published; the first copy's is kept."""
 
 UNKNOWN_SPEAKER = "unknown"
 
 
 def speech(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
-    """Return the clean speech; speakers are known where the files have VoiceBank's names."""
+    """Return the clean speech; speakers are given where the files have VoiceBank's names."""
     return _split(root, "clean", options, _speaker)
 
 

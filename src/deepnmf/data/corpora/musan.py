@@ -24,7 +24,7 @@ ARCHIVES = (
 
 
 def noise(root: Path, options: PrepareOptions) -> dict[Split, list[Clip]]:
-    """Return the noises of ``noise/{free-sound,sound-bible}``; the corpus tells no more of their type."""
+    """Return the noises of ``noise/{free-sound,sound-bible}``; the corpus has no other labels of their type."""
     root = locate(root, "noise", "musan")
     clips = read_clips(
         find_recordings(root / "noise", options.report), root, options.report, lambda path: path.parent.name

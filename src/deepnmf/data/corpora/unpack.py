@@ -1,4 +1,4 @@
-"""Extracting archives of corpora: whole or not at all, and nothing outside the folder."""
+"""Extraction of corpus archives: atomic, and confined to the folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK_BYTES = 1 << 20
 
 
 RATIO_LIMIT = 50
-"""Recordings are never packed more tightly than this: what claims it, or does it, is made to fill the disk."""
+"""Largest compression ratio of recordings; an archive beyond it is treated as a zip bomb."""
 ALLOWANCE_BYTES = 64 * 2**20
 MEMBERS_LIMIT = 2_000_000
 
@@ -45,7 +45,7 @@ def extract(archive: Path, root: Path, only: str = "") -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
     except OSError as error:
-        if error.errno is not None:  # a full disk, say; a damaged gzip file has none
+        if error.errno is not None:  # such as a full disk; a damaged gzip file has none
             raise InputError(f"{archive}: cannot be unpacked into {root} ({error.strerror})") from None
         raise _damaged(archive, error) from None
     except NotImplementedError as error:
