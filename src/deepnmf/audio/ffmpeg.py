@@ -87,9 +87,9 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
 
 def _refusal(error: Exception, stream: ByteStream) -> str:
     if getattr(error, "errno", None) == errno.EINVAL:
-        return "not one of the formats that are decoded"
+        return "not a supported format"
     if missing := missing_bytes(stream):
-        return f"truncated, {missing} bytes are missing, among them the index needed to read the rest"
+        return f"truncated, {missing} bytes are missing, among them headers needed to read the rest"
     known = signature(stream.peek(SIGNATURE_BYTES))
     return library_reason(error) if known else "unknown format signature"
 
