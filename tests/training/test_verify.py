@@ -56,7 +56,11 @@ def test_the_command_lists_what_is_damaged(
 
 
 def test_one_artifact_alone_can_be_checked(experiment: Path) -> None:
-    assert verify(experiment / "best.safetensors").checked == [experiment / "best.safetensors"]
+    found = verify(experiment / "best.safetensors")
+    assert (found.checked, found.problems) == ([experiment / "best.safetensors"], [])
+    (experiment.parent / "sound.wav").write_bytes(b"RIFF")
+    with pytest.raises(DeepnmfError, match="no artifact"):
+        verify(experiment.parent / "sound.wav")
     for nothing in (experiment / "none", experiment.parent / "speech"):
         with pytest.raises(DeepnmfError, match=nothing.name):
             verify(nothing)

@@ -86,7 +86,7 @@ def verify(folder: Path) -> Verification:
         except OSError as error:
             found.problems.append(f"{path}: cannot read ({error.strerror})")
     if not found.checked and not found.problems:
-        raise InputError(f"{folder}: no artifact of deepnmf in it")
+        raise InputError(f"{folder}: no artifact of deepnmf; name an experiment, its folders or one of its files")
     found.problems = list(dict.fromkeys(found.problems))  # a damaged file may fail those that refer to it in one line
     return found
 
@@ -99,6 +99,7 @@ def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
 
     if not folder.is_dir():
         yield folder
+        return
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders.sort()
         yield from (Path(parent) / name for name in sorted(names))
