@@ -95,6 +95,22 @@ def _energies(speech: Recording, noise: Taker) -> tuple[float, float]:
     return float(energies[0]), float(energies[1])
 
 
+def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float, rate_hz: int) -> Mixture:
+    """Scale `noise` to `snr_db` below `speech` (mean power over the excerpt) and add; both ``(samples,)``.
+
+    Examples
+    --------
+    >>> m = mix(np.full(4, 0.1, np.float32), np.full(4, 0.3, np.float32), 20.0, 16000)
+    >>> round(float(m.noise[0]), 4)
+    0.01
+    """
+    energies = [float(np.square(x, dtype=np.float64).sum()) for x in (speech, noise)]
+    noise = noise * _noise_gain(energies[0], energies[1], snr_db)
+    noisy = speech + noise
+    scale = _scale(float(np.abs(noisy).max()))
+    return Mixture(noisy * scale, speech * scale, noise * scale, rate_hz)
+
+
 def _noise_gain(speech_energy: float, noise_energy: float, snr_db: float) -> np.float32:
     return np.float32(np.sqrt(speech_energy / max(noise_energy, np.finfo(float).tiny)) * 10 ** (-snr_db / 20))
 
