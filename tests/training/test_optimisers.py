@@ -56,7 +56,8 @@ def test_the_rule_on_autograds_gradient_is_the_rule_on_the_difference_of_the_pap
         torch.autograd.backward(beta_loss(s, by_gradient(m[None])[0] * m[-BINS:], 2.0))
         gradient_rule.step()
         for W, parts in zip(by_parts.weights.nonnegative, parts_of(by_parts, m, s), strict=True):
-            parts_rule.add_parts(W, resplit(parts))
+            plus, minus = resplit(parts)
+            parts_rule.add_parts(W, (W.detach() * plus, W.detach() * minus))
         parts_rule.step()
     for found, expected in zip(by_gradient.weights.nonnegative, by_parts.weights.nonnegative, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
@@ -84,7 +85,7 @@ def test_a_weight_whose_gradient_keeps_its_sign_moves_by_a_full_step_and_one_tha
         rule.step()
     full = 0.1 * np.log((1 + SMOOTHING) / SMOOTHING)
     assert float(W[0].detach().log()) == pytest.approx(-100 * full, rel=1e-3)
-    assert abs(float(W[1].detach().log())) < 0.02 * 100 * full
+    assert abs(float(W[1].detach().log())) < 0.05 * 100 * full
 
 
 def test_zeros_stay_zeros_and_no_weight_more_than_doubles() -> None:
@@ -93,6 +94,28 @@ def test_zeros_stay_zeros_and_no_weight_more_than_doubles() -> None:
     W.grad = torch.tensor([-1.0, -1e30, 1e30])
     rule.step()
     assert W.tolist() == pytest.approx([0, 2, 0.5])
+
+
+def test_the_rule_does_not_depend_on_the_scale_of_the_weights() -> None:
+    rng = np.random.default_rng(0)
+    W = [torch.nn.Parameter(torch.full((5,), scale, dtype=torch.float64)) for scale in (1.0, 1e6)]
+    rule = MultiplicativeUpdate(W, lr=0.1)
+    for _ in range(30):
+        gradient = torch.tensor(rng.normal(size=5))
+        for parameter, scale in zip(W, (1.0, 1e6), strict=True):
+            parameter.grad = gradient / scale
+        rule.step()
+    torch.testing.assert_close(W[1] / 1e6, W[0], rtol=1e-12, atol=0)
+    assert float((W[0] - 1).detach().abs().max()) > 0.1
+
+
+def test_weights_that_decay_stay_normal_numbers() -> None:
+    W = torch.nn.Parameter(torch.ones(3))
+    rule = MultiplicativeUpdate([W], lr=1.0)
+    for _ in range(300):
+        W.grad = 1 / W.detach()
+        rule.step()
+    assert (10 * torch.finfo().tiny <= W).all()
 
 
 def small(kind: str, **train: Any) -> tuple[FramewiseNetwork | Any, Config]:

@@ -16,6 +16,8 @@ from .multiplicative import Parts
 
 LARGEST_STEP = math.log(2)
 """A weight at most doubles or halves in one update: the ratio of two tiny sums is unbounded."""
+SMALLEST_WEIGHT = 1e-30
+"""Weights do not decay below it, to where arithmetic on denormal numbers is slow; zeros stay zeros."""
 SMOOTHING = 0.1
 """Share of their sum that is added to both parts of a gradient split at the weights, one of which is often zero."""
 Group: TypeAlias = dict[str, Any]
@@ -24,11 +26,13 @@ Group: TypeAlias = dict[str, Any]
 class MultiplicativeUpdate(torch.optim.Optimizer):
     """Multiplicative updates of non-negative parameters, ``W ← W ∘ (₋ / ₊)^η``, on the gradient that autograd gives.
 
-    Any non-negative pair whose difference is the gradient g is a split of it. By default it is the minimal one,
-    ``(max(g, 0), max(−g, 0))``, averaged over past updates with a decay: a weight whose gradient keeps its sign moves
-    by a full step, one whose gradient changes sign stays, whatever the layer. In log W that is a damped ratio of the
-    gradient's positive and negative part. The paper's parts, whose relative difference about halves at each layer
-    further from the output, are given by :meth:`add_parts` (paper §4.2).
+    Any non-negative pair whose difference is the gradient is a split of it. By default it is the minimal one of the
+    gradient in log W, ``g = W ∘ ∂E/∂W``: ``(max(g, 0), max(−g, 0))``, averaged over past updates with a decay. A weight
+    whose gradient keeps its sign moves by a full step, one whose gradient changes sign stays, whatever the layer. g
+    does not depend on the scale of W, so that the average over updates at other weights does not, either; and a weight
+    of no effect on the error, whose g is far below the mean, stays, so that scales hardly drift. The paper's parts,
+    whose relative difference about halves at each layer further from the output, are given by :meth:`add_parts`
+    (paper §4.2).
 
     Parameters
     ----------
@@ -61,14 +65,16 @@ class MultiplicativeUpdate(torch.optim.Optimizer):
                 if W in self._given:
                     self._update(W, self._given[W], group)
                 elif W.grad is not None:
-                    self._update(W, (W.grad.clip(min=0), (-W.grad).clip(min=0)), group)
+                    g = W * W.grad
+                    self._update(W, (g.clip(min=0), (-g).clip(min=0)), group)
         self._given.clear()
 
     def _update(self, W: Tensor, parts: Parts, group: Group) -> None:
         plus, minus = self._averaged(W, parts, group["gradient_decay"])
         floor = epsilon(W) * (plus.mean() + minus.mean()) + group["smoothing"] * (plus + minus)
         step = group["lr"] * ((minus + floor) / (plus + floor)).log()
-        W.mul_(step.clip_(-LARGEST_STEP, LARGEST_STEP).exp_())
+        smallest = W.clip(max=SMALLEST_WEIGHT)  # zeros stay zeros
+        torch.maximum(W.mul_(step.clip_(-LARGEST_STEP, LARGEST_STEP).exp_()), smallest, out=W)
 
     def _averaged(self, W: Tensor, parts: Parts, decay: float) -> Parts:
         if not decay:
