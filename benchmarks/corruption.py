@@ -197,10 +197,10 @@ def _scores(path: Path) -> Any:
 
 
 def _partial(path: Path) -> dict[str, str]:
-    known, damaged = read_partial_scores(path)
-    if damaged:  # `evaluate` prints a line and scores these again
-        raise DeepnmfError(f"{path}: {damaged} lines are damaged")
-    return {key: json.dumps(dataclasses.asdict(score)) for key, score in known.items()}
+    found = read_partial_scores(path)
+    if found.damaged:  # `evaluate` prints a line and scores these again
+        raise DeepnmfError(f"{path}: {found.damaged[path]} lines are damaged")
+    return {key: json.dumps(dataclasses.asdict(score)) for key, score in found.scores.items()} | found.failures
 
 
 READERS: dict[str, Callable[[Path], Any]] = {

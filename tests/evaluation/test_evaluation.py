@@ -351,7 +351,7 @@ def test_damaged_partial_scores_are_dropped_with_a_line(
     partial.write_bytes(b"\n".join(lines))
     capsys.readouterr()
     assert evaluate(manifest, tmp_path / "out", model=SMOOTH, only=["si_sdr"]).rows == first.rows
-    assert f"{partial}: 8 damaged" in capsys.readouterr().err
+    assert f"{partial}: 9 damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

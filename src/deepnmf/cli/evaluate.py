@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import DeepnmfError
 from ._completion import complete_model, completion
 from ._help import DEVICE, EVALUATE, IN_OUT, MODEL, SCORES, add
+from ._shard import ShardName, chosen_shard
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluation
 
 METRICS = ("si_sdr", "sdr", "stoi", "estoi", "pesq_wb")
 
@@ -98,23 +102,28 @@ def evaluate(
     save_audio: Annotated[
         bool, typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.", rich_help_panel=IN_OUT)
     ] = False,
+    shard: ShardName = None,
 ) -> None:
     """Score a model on a manifest, or a folder of enhanced files, by SI-SDR, SDR, STOI, ESTOI and PESQ."""
     from .. import evaluation
 
+    how: dict[str, Any] = {"jobs": jobs, "limit": limit, "only": metric or (), "shard": chosen_shard(shard)}
     if manifest is not None and (clean, enhanced, noisy) == (None, None, None):
-        result = evaluation.evaluate(
-            manifest, output, model=model, split=split, jobs=jobs, limit=limit, save_audio=save_audio, only=metric or ()
-        )
+        result = evaluation.evaluate(manifest, output, model=model, split=split, save_audio=save_audio, **how)
     elif manifest is None and clean is not None and enhanced is not None and not save_audio:
-        result = evaluation.evaluate_folders(
-            clean, enhanced, output, noisy=noisy, jobs=jobs, limit=limit, only=metric or ()
-        )
+        result = evaluation.evaluate_folders(clean, enhanced, output, noisy=noisy, **how)
     else:
         raise DeepnmfError("evaluate: give either --manifest, or --clean and --enhanced (without --save-audio)")
+    _print(result, output)
+    if result.failures:
+        raise DeepnmfError(f"{len(result.failures)} files could not be scored, for the reasons above")
+
+
+def _print(result: Evaluation, output: Path) -> None:
+    if result.remaining:
+        typer.echo(f"{len(result.rows)} files scored, {result.remaining} left to other shards: {output}")
+        return
     typer.echo(result.table)
     if result.real_time_factor is not None:
         typer.echo(f"real-time factor {result.real_time_factor:.4f} (seconds of enhancement per second of audio)")
     typer.echo(f"{len(result.rows)} files scored: {output / 'scores.csv'}")
-    if result.failures:
-        raise DeepnmfError(f"{len(result.failures)} files could not be scored, for the reasons above")

@@ -12,10 +12,11 @@ from ..artifacts import file_hash
 from ..errors import DeepnmfError, InputError, require
 from ..model import DEFAULT_MODEL
 from ..progress import note
-from .folder import write_evaluation
+from ..shards import WHOLE, Shard
+from .folder import read_evaluation, write_evaluation
 from .items import Item, folder_items, manifest_items
 from .metrics import METRICS, available_metrics
-from .partial_scores import PARTIAL_SCORES
+from .partial_scores import partial_paths
 from .scoring import ScoredRun, ScoringConfig, score_all
 from .summary import metric_notes, summarise
 from .systems import System, model_system
@@ -38,6 +39,8 @@ class Evaluation:
         One line for each recording that could not be scored.
     real_time_factor : float or None
         Seconds of enhancement per second of audio, on one thread; None if nothing was enhanced.
+    remaining : int
+        Recordings left to other shards. While there are any nothing is merged: `summary` and `table` are empty.
     """
 
     rows: list[dict[str, Any]]
@@ -45,6 +48,7 @@ class Evaluation:
     table: str
     failures: list[str]
     real_time_factor: float | None
+    remaining: int = 0
 
 
 def evaluate(
@@ -57,6 +61,7 @@ def evaluate(
     limit: int | None = None,
     save_audio: bool = False,
     only: Sequence[str] = (),
+    shard: Shard = WHOLE,
 ) -> Evaluation:
     """Mix, enhance and score one split of a manifest.
 
@@ -82,6 +87,9 @@ def evaluate(
         Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
     only : sequence of str
         Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by; all that are installed by default.
+    shard : Shard
+        Which part of the rows to score. The last shard to finish merges all scores, into the bytes of one run; so does
+        a run without shards, which also scores what is missing.
 
     Raises
     ------
@@ -98,7 +106,7 @@ def evaluate(
         "split": split,
         "system": {"name": system.name, "rate_hz": system.rate_hz, "model_sha256": system.sha256},
     }
-    return _run(items, config, Path(output), jobs, about, [])
+    return _run(items, config, Path(output), jobs, about, [], shard)
 
 
 def evaluate_folders(
@@ -110,6 +118,7 @@ def evaluate_folders(
     jobs: int = 1,
     limit: int | None = None,
     only: Sequence[str] = (),
+    shard: Shard = WHOLE,
 ) -> Evaluation:
     """Score files that any system has enhanced, paired with the clean ones by relative path.
 
@@ -123,7 +132,7 @@ def evaluate_folders(
         Folder for ``scores.csv``, ``summary.json`` and ``table.md``.
     noisy : Path, optional
         Folder of the unprocessed recordings; with it there are input scores and improvements.
-    jobs, limit, only
+    jobs, limit, only, shard
         As in :func:`evaluate`.
 
     Raises
@@ -132,9 +141,9 @@ def evaluate_folders(
         If a folder has no audio, nothing pairs, `output` cannot be written, or no file could be scored.
     """
     items, problems = folder_items(clean, enhanced, noisy)
-    for problem in problems:
+    for problem in problems if shard.index == 0 else ():
         note(problem)
-    return _run(_limited(items, limit), ScoringConfig(_metrics(only)), Path(output), jobs, {}, problems)
+    return _run(_limited(items, limit), ScoringConfig(_metrics(only)), Path(output), jobs, {}, problems, shard)
 
 
 def _limited(items: list[Item], limit: int | None) -> list[Item]:
@@ -156,10 +165,20 @@ def _metrics(only: Sequence[str]) -> tuple[str, ...]:
 
 
 def _run(
-    items: list[Item], config: ScoringConfig, output: Path, jobs: int, about: dict[str, Any], problems: list[str]
+    items: list[Item],
+    config: ScoringConfig,
+    output: Path,
+    jobs: int,
+    about: dict[str, Any],
+    problems: list[str],
+    shard: Shard,
 ) -> Evaluation:
-    run = score_all(items, config, output / PARTIAL_SCORES, jobs)
+    run = score_all(items, config, output, jobs, shard)
+    if run is None:
+        return _merged_by_another(output)
     failures = problems + run.failures
+    if run.remaining:
+        return Evaluation([score.row for score in run.scores], {}, "", failures, None, run.remaining)
     if not run.scores:
         raise DeepnmfError(f"{output}: none of {len(items)} recordings could be scored, for the reasons above")
     rows = [score.row for score in run.scores]
@@ -170,12 +189,19 @@ def _run(
         "failed": failures,
         "metrics": metric_notes(config.metrics),
     }
-    timing = _timing(run, jobs) if config.system else None
-    write_evaluation(output, rows, summary, timing)
+    timing = _timing(run, jobs) if config.system else {}
+    write_evaluation(output, rows, summary, {**timing, "recordings": run.recordings})
     if not run.failures:
-        (output / PARTIAL_SCORES).unlink(missing_ok=True)
-    factor = timing["real_time_factor"] if timing else None
-    return Evaluation(rows, summary, table(summary, config.metrics), failures, factor)
+        for path in partial_paths(output):
+            path.unlink(missing_ok=True)
+    return Evaluation(rows, summary, table(summary, config.metrics), failures, timing.get("real_time_factor"))
+
+
+def _merged_by_another(output: Path) -> Evaluation:
+    """Return the results that another shard has written."""
+    found = read_evaluation(output)
+    summary = {name: value for name, value in found.summary.items() if name != "scores_sha256"}
+    return Evaluation(found.rows, summary, table(summary, found.metrics), summary["failed"], None)
 
 
 def _timing(run: ScoredRun, jobs: int) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 from ..artifacts import file_hash, read_csv, read_json, write_csv, write_json, write_text
 from ..errors import DeepnmfError
 from .metrics import METRICS
+from .partial_scores import TIMING as TIMING
 from .scoring import PARTS
 from .tables import table
 
-SCORES, SUMMARY, TABLE, TIMING = "scores.csv", "summary.json", "table.md", "timing.json"
+SCORES, SUMMARY, TABLE = "scores.csv", "summary.json", "table.md"
 TEXT_COLUMNS = ("id", "speech", "noise_type")
 
 
@@ -41,9 +42,7 @@ class EvaluationFolder:
         return sorted(defined, key=lambda row: (row["si_sdr_improvement"], row["id"]))
 
 
-def write_evaluation(
-    output: Path, rows: list[dict[str, Any]], summary: dict[str, Any], timing: dict[str, Any] | None = None
-) -> None:
+def write_evaluation(output: Path, rows: list[dict[str, Any]], summary: dict[str, Any], timing: dict[str, Any]) -> None:
     """Write the results: the summary has the checksum of the scores, and the table can be regenerated from the summary.
 
     Raises
@@ -54,8 +53,7 @@ def write_evaluation(
     write_csv(output / SCORES, rows)
     write_json(output / SUMMARY, {**summary, "scores_sha256": file_hash(output / SCORES)})
     write_text(output / TABLE, table(summary, tuple(summary["metrics"])))
-    if timing is not None:
-        write_json(output / TIMING, timing)
+    write_json(output / TIMING, timing)
 
 
 def read_evaluation(folder: Path) -> EvaluationFolder:

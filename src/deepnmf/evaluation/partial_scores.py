@@ -1,17 +1,23 @@
-"""Scores of an unfinished run, one checked JSON line each, appended at once so that a kill loses none."""
+"""Scores of an unfinished run or shard, one checked JSON line each, appended at once so that a kill loses none."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import checked_line, read_checked_line
+from ..artifacts import checked_line, read_checked_line, read_json
 from ..errors import DeepnmfError
+from ..shards import WHOLE, Shard
 
 PARTIAL_SCORES = "scores.partial.jsonl"
+TIMING = "timing.json"
+"""What differs from run to run, and which recordings were scored."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,66 @@ class Score:
     enhance_seconds: float
 
 
-def read_partial_scores(path: Path) -> tuple[dict[str, Score], int]:
-    """Return the scores of an unfinished run by their key, and how many of its lines are damaged.
+@dataclass
+class PartialScores:
+    """What an unfinished run has found, by the key of each recording.
+
+    Attributes
+    ----------
+    scores, failures : dict
+        Scores, and the reasons of failures.
+    damaged : dict
+        Number of lines that cannot be used, by the file that has them.
+    """
+
+    scores: dict[str, Score] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    damaged: Counter[Path] = field(default_factory=Counter)
+
+
+def partial_path(folder: Path, shard: Shard = WHOLE) -> Path:
+    """Return the file of an unfinished run, or of one of its shards: several hosts cannot append to one file."""
+    return folder / (PARTIAL_SCORES if shard.is_whole else f"scores.partial.{shard.index + 1}-of-{shard.count}.jsonl")
+
+
+def partial_paths(folder: Path) -> list[Path]:
+    """Return the files of unfinished runs in a folder, sorted."""
+    return sorted(path for path in folder.glob("scores.partial*.jsonl") if is_partial(path.name))
+
+
+def is_partial(name: str) -> bool:
+    """Return whether this is the name of a file of an unfinished run."""
+    return re.fullmatch(r"scores\.partial(\.\d+-of-\d+)?\.jsonl", name) is not None
+
+
+def is_merged(folder: Path, recordings: str) -> bool:
+    """Return whether the scores of these recordings have been merged, so that a shard has nothing left to do."""
+    if partial_paths(folder):
+        return False
+    with contextlib.suppress(DeepnmfError):  # missing or damaged: they are scored again
+        return read_json(folder / TIMING).get("recordings") == recordings
+    return False
+
+
+def read_all_partial_scores(folder: Path) -> PartialScores:
+    """Return what all unfinished runs in a folder have found, those of its shards together.
+
+    Raises
+    ------
+    DeepnmfError
+        If a file cannot be read.
+    """
+    together = PartialScores()
+    for path in partial_paths(folder):
+        found = read_partial_scores(path)
+        together.scores |= found.scores
+        together.failures |= found.failures
+        together.damaged += found.damaged
+    return together
+
+
+def read_partial_scores(path: Path) -> PartialScores:
+    """Return what an unfinished run, or one of its shards, has found.
 
     The last line may be cut short by the kill itself. No file has no scores.
 
@@ -37,23 +101,30 @@ def read_partial_scores(path: Path) -> tuple[dict[str, Score], int]:
     try:
         lines = path.read_bytes().split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
-        return {}, 0
+        return PartialScores()
     except OSError as error:
         raise DeepnmfError(f"{path}: cannot read ({error.strerror}); delete it") from None
-    records = [read_checked_line(line) for line in lines if line.strip()]
-    sound = [record for record in records if record is not None and _is_score(record)]
-    known = {record["key"]: Score(record["row"], record["enhance_seconds"]) for record in sound}
-    return known, len(records) - len(sound)
+    found = PartialScores()
+    for line in lines:
+        if line.strip():
+            _add(found, read_checked_line(line), path)
+    return found
 
 
-def _is_score(record: dict[str, Any]) -> bool:
-    numbers = isinstance(record.get("enhance_seconds"), float | int)
-    return numbers and isinstance(record.get("key"), str) and isinstance(record.get("row"), dict)
+def _add(found: PartialScores, record: dict[str, Any] | None, path: Path) -> None:
+    if record is None or not isinstance(key := record.get("key"), str):
+        found.damaged[path] += 1
+    elif isinstance(record.get("enhance_seconds"), float | int) and isinstance(record.get("row"), dict):
+        found.scores[key] = Score(record["row"], record["enhance_seconds"])
+    elif isinstance(record.get("failure"), str):
+        found.failures[key] = record["failure"]
+    else:
+        found.damaged[path] += 1
 
 
 @contextlib.contextmanager
-def append_partial_scores(path: Path) -> Iterator[Callable[[str, Score], None]]:
-    """Open the file of an unfinished run and yield the function that adds a score under its key.
+def append_partial_scores(path: Path) -> Iterator[Callable[[str, Score | str], None]]:
+    """Open the file of an unfinished run and yield the function that adds a score, or a failure, under its key.
 
     Raises
     ------
@@ -70,9 +141,9 @@ def append_partial_scores(path: Path) -> Iterator[Callable[[str, Score], None]]:
                 if file.write(line) != len(line):
                     raise OSError(0, "the disk is full")
 
-        def append(key: str, score: Score) -> None:
-            record = {"key": key, "row": score.row, "enhance_seconds": score.enhance_seconds}
-            write(checked_line(record).encode())
+        def append(key: str, result: Score | str) -> None:
+            found = {"failure": result} if isinstance(result, str) else dataclasses.asdict(result)
+            write(checked_line({"key": key, **found}).encode())
 
         write(b"\n")  # ends a line that a kill cut short
         yield append

@@ -13,10 +13,18 @@ from .._version import __version__
 from ..audio.files import write
 from ..config import fingerprint
 from ..errors import DeepnmfError, printable
-from ..progress import Progress
+from ..progress import Progress, note
+from ..shards import WHOLE, Shard
 from .items import Item, Signals
 from .metrics import METRICS
-from .partial_scores import Score, append_partial_scores, read_partial_scores
+from .partial_scores import (
+    PartialScores,
+    Score,
+    append_partial_scores,
+    is_merged,
+    partial_path,
+    read_all_partial_scores,
+)
 from .systems import System
 from .workers import score_each
 
@@ -52,14 +60,19 @@ class ScoringConfig:
 
 @dataclass
 class ScoredRun:
-    """Results of all recordings, in their order."""
+    """Results of all recordings, in their order; `remaining` of them are left to other shards."""
 
+    recordings: str
+    """Hash of everything that determines the scores."""
     scores: list[Score] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    remaining: int = 0
 
 
-def score_all(items: list[Item], config: ScoringConfig, partial: Path, jobs: int = 1) -> ScoredRun:
-    """Score `items`; progress and one line for each failure go to stderr.
+def score_all(
+    items: list[Item], config: ScoringConfig, folder: Path, jobs: int = 1, shard: Shard = WHOLE
+) -> ScoredRun | None:
+    """Score `items`, or a shard of them; progress and one line for each failure go to stderr.
 
     Parameters
     ----------
@@ -67,39 +80,56 @@ def score_all(items: list[Item], config: ScoringConfig, partial: Path, jobs: int
         Recordings.
     config : ScoringConfig
         Metrics and system.
-    partial : Path
-        Every score is appended to this file at once; scores found there of the same recording and configuration are
-        not made again, except damaged ones.
+    folder : Path
+        Every score is appended to a file of it at once; scores found in such files of the same recording and
+        configuration, by whichever shard, are not made again, except damaged ones.
     jobs : int
         Processes; each runs on one thread.
+    shard : Shard
+        Which recordings to score. Results of the others are those that the other shards have found so far.
+
+    Returns
+    -------
+    ScoredRun or None
+        What all shards have found; None if another shard has merged it already.
 
     Raises
     ------
     DeepnmfError
-        If `partial` cannot be written, or a process dies.
+        If a file of `folder` cannot be read or written, or a process dies.
     """
     keys = [config.key(item) for item in items]
-    known, damaged = read_partial_scores(partial)
-    done = {index: known[key] for index, key in enumerate(keys) if key in known}
-    todo = {index: item for index, item in enumerate(items) if index not in done}
-    failed: dict[int, str] = {}
+    if not shard.is_whole and is_merged(folder, fingerprint(keys)):
+        return None
+    known = read_all_partial_scores(folder)
+    for path, count in known.damaged.items():
+        note(f"{path}: {count} damaged or unfinished lines; their recordings are scored again")
+    own = shard.of(range(len(items)))
+    todo = {index: items[index] for index in own if keys[index] not in known.scores}
+    path = partial_path(folder, shard)
     with (
-        Progress("evaluate", len(items), "files", done=len(done)) as progress,
-        append_partial_scores(partial) as append,
+        Progress("evaluate", len(own), "files", done=len(own) - len(todo)) as progress,
+        append_partial_scores(path) as append,
     ):
-        if damaged:
-            progress.write(
-                f"deepnmf: {partial}: {damaged} damaged or unfinished lines; their recordings are scored again"
-            )
         for index, result in score_each(todo, config, jobs, score_item, warm_up):
+            append(keys[index], result)
             if isinstance(result, Score):
-                done[index] = result
-                append(keys[index], result)
+                known.scores[keys[index]] = result
             else:
-                failed[index] = result
+                known.failures[keys[index]] = result
                 progress.write(f"deepnmf: {result}")
             progress.update()
-    return ScoredRun([done[index] for index in sorted(done)], [failed[index] for index in sorted(failed)])
+    if not shard.is_whole:
+        known = read_all_partial_scores(folder)
+        if not path.exists():
+            return None
+    return _in_order(keys, known)
+
+
+def _in_order(keys: list[str], known: PartialScores) -> ScoredRun:
+    failures = [known.failures[key] for key in keys if key in known.failures and key not in known.scores]
+    scores = [known.scores[key] for key in keys if key in known.scores]
+    return ScoredRun(fingerprint(keys), scores, failures, len(keys) - len(scores) - len(failures))
 
 
 def score_item(item: Item, config: ScoringConfig) -> Score:

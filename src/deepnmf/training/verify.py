@@ -21,7 +21,7 @@ from ..data.manifest import CORPUS, MANIFEST, read_manifest
 from ..data.shards import open_shard
 from ..errors import DeepnmfError, InputError
 from ..evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
-from ..evaluation.partial_scores import PARTIAL_SCORES, read_partial_scores
+from ..evaluation.partial_scores import is_partial, read_partial_scores
 from ..model import BEST, load_model
 from ..nmf.dictionary import load_dictionary
 from .experiment import EXPERIMENT, read_experiment
@@ -75,7 +75,7 @@ def verify(folder: Path) -> Verification:
         raise InputError(f"{folder}: no such folder")
     found = Verification()
     for path in _files(folder, found.problems):
-        check = CHECKS.get(path.name) or CHECKS.get(path.suffix)
+        check = _check_partial if is_partial(path.name) else CHECKS.get(path.name) or CHECKS.get(path.suffix)
         if check is None:
             continue
         found.checked.append(path)
@@ -166,7 +166,7 @@ def _check_table(path: Path) -> None:
 
 
 def _check_partial(path: Path) -> None:
-    if damaged := read_partial_scores(path)[1]:
+    if damaged := read_partial_scores(path).damaged[path]:
         raise DeepnmfError(f"{path}: {damaged} damaged or unfinished lines; `deepnmf evaluate` scores them again")
 
 
@@ -190,6 +190,5 @@ CHECKS: dict[str, Callable[[Path], object]] = {
     SUMMARY: _check_summary,
     TABLE: _check_table,
     TIMING: read_json,
-    PARTIAL_SCORES: _check_partial,
 }
 """How artifacts are checked, by name or by suffix."""
