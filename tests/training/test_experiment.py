@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.artifacts import load_tensors, read_json, save_tensors
+from deepnmf.artifacts import load_tensors, read_csv, read_json, save_tensors
 from deepnmf.config import FeatureConfig, StftSpec, overlaid
 from deepnmf.data.features import features
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import load_model
 from deepnmf.networks.kinds import Config, configuration
 from deepnmf.training import batches, loop
+from deepnmf.training.curves import CURVES, EpochCurves
 from deepnmf.training.experiment import DataSource, train
 from deepnmf.training.loop import train_network
 from deepnmf.training.optimisers import MultiplicativeUpdate
@@ -68,6 +69,11 @@ def contents(output: Path) -> dict[str, bytes]:
     return {name: (output / name).read_bytes() for name in ARTIFACTS}
 
 
+def curves(output: Path) -> list[dict[str, str]]:
+    """Return the training curves without the throughput, which differs from run to run."""
+    return [{**row, "frames_per_second": ""} for row in read_csv(output / CURVES)]
+
+
 def test_every_stage_leaves_its_artifact(experiment: Path) -> None:
     assert not list(experiment.rglob("*.part*"))
     assert read_json(experiment / "corpus.json")["splits"]["train"]["mixtures"] == 4
@@ -78,8 +84,15 @@ def test_every_stage_leaves_its_artifact(experiment: Path) -> None:
 
 
 def test_training_lowers_the_error_it_minimises(experiment: Path) -> None:
-    errors = [entry["error"] for entry in load_model(experiment / "last.safetensors").metadata["history"][1:]]
+    history = load_model(experiment / "last.safetensors").metadata["history"]
+    errors = [entry["error"] for entry in history[1:]]
     assert errors[-1] < errors[0]
+    rows = curves(experiment)
+    assert [float(row["dev_si_sdr_db"]) for row in rows] == [entry["dev_sdr_db"] for entry in history]
+    assert [float(row["loss"]) for row in rows[1:]] == errors
+    rates = [float(row["learning_rate"]) for row in rows[1:]]
+    assert rates == sorted(rates, reverse=True)
+    assert all(float(row["gradient_norm"]) > 0 for row in rows[1:])
 
 
 def test_the_same_seed_gives_the_same_bytes(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
@@ -108,6 +121,7 @@ def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
     assert (output / moment).exists()
     subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=600)
     assert contents(output) == contents(experiment)
+    assert curves(output) == curves(experiment)
 
 
 TRAININGS = [
@@ -129,7 +143,7 @@ def test_stopped_after_any_epoch_it_resumes_exactly(
     for stop in (1, 2, 3):
         output = tmp_path / f"stopped-{stop}"
 
-        def epoch_or_stop(*arguments: Any, stop: int = stop) -> float:
+        def epoch_or_stop(*arguments: Any, stop: int = stop) -> EpochCurves:
             if arguments[2] == stop:
                 raise KeyboardInterrupt
             return whole_epoch(*arguments)
@@ -141,6 +155,7 @@ def test_stopped_after_any_epoch_it_resumes_exactly(
         train_network(experiment / "features", output, *inputs)
         for name in ("best.safetensors", "last.safetensors"):
             assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert curves(output) == curves(tmp_path / "whole")
 
 
 def test_a_finished_experiment_is_left_as_it_is(experiment: Path, tiny_corpus: TinyCorpus) -> None:

@@ -170,3 +170,7 @@ Threads = Annotated[
         rich_help_panel=DEVICE,
     ),
 ]
+TensorBoard = Annotated[
+    bool,
+    typer.Option("--tensorboard", help="Write the curves to OUTPUT/tensorboard, too.", rich_help_panel=IN_OUT),
+]

@@ -34,6 +34,7 @@ from ._train_options import (
     Settings,
     ShardsOutput,
     Speech,
+    TensorBoard,
     Threads,
     TrainedLayers,
     Update,
@@ -165,6 +166,7 @@ def train(
     seed: Seed = None,
     device: Device = "cpu",
     threads: Threads = 1,
+    tensorboard: TensorBoard = False,
 ) -> None:
     """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one."""
     _limit_threads(threads)
@@ -178,14 +180,14 @@ def train(
     loaded = _load(config, settings, seed, direct)
     if features:
         _alone("--features", speech, noise, noisy, clean, manifest, corpus)
-        typer.echo(f"{experiment.train_last_stage(features, output, loaded, dictionary, device)}")
+        typer.echo(f"{experiment.train_last_stage(features, output, loaded, dictionary, device, tensorboard)}")
         return
     if dictionary:
         raise InputError("--dictionary goes with --features")
     if corpus:
         _alone("--corpus", speech, noise, noisy, clean, manifest)
     source = experiment.DataSource(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
-    left_out = experiment.train(output, source, loaded, device, typer.echo)
+    left_out = experiment.train(output, source, loaded, device, typer.echo, tensorboard)
     typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
     _report_left_out(left_out)
 

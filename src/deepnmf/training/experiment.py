@@ -19,6 +19,7 @@ from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus, read_lef
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
 from ..networks.kinds import Config, with_defaults
+from .curves import check_tensorboard
 from .inputs import check_inputs
 from .pretrain import pretrain
 
@@ -55,6 +56,7 @@ def train(
     config: Config | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
+    tensorboard: bool = False,
 ) -> list[str]:
     """Run every stage that the kind of network needs and that is not yet done: prepare, features, pretrain, train.
 
@@ -71,6 +73,8 @@ def train(
         A torch device for the last stage.
     report : callable
         Called with one line for each stage that starts or is already complete.
+    tensorboard : bool
+        Whether to write the training curves for TensorBoard, too.
 
     Returns
     -------
@@ -84,6 +88,8 @@ def train(
     """
     output, config = Path(output), config or Config()
     check_device(device)
+    if tensorboard:
+        check_tensorboard()
     is_new = _check_or_record_run(output, source, config)
     try:
         manifest, left_out = _manifest(output, source, config, report)
@@ -97,19 +103,24 @@ def train(
     report(f"train: {output / BEST}")
     from .loop import train_network  # torch takes seconds to import
 
-    train_network(output / "features", output, config, dictionary, device)
+    train_network(output / "features", output, config, dictionary, device, tensorboard=tensorboard)
     return left_out
 
 
 def train_last_stage(
-    features: Path, output: Path, config: Config, dictionary: Path | None = None, device: str = "cpu"
+    features: Path,
+    output: Path,
+    config: Config,
+    dictionary: Path | None = None,
+    device: str = "cpu",
+    tensorboard: bool = False,
 ) -> Path:
     """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
     check_device(device)
     check_inputs(features, config, dictionary)
     from .loop import train_network  # torch takes seconds to import
 
-    return train_network(features, output, config, dictionary, device)
+    return train_network(features, output, config, dictionary, device, tensorboard=tensorboard)
 
 
 def splits_of(config: Config) -> tuple[str, ...]:

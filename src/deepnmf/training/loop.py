@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from ..model import Model, save_model
 from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
 from .batches import Batches, DynamicBatches, StoredBatches
+from .curves import Curves, EpochCurves
 from .experiment import BEST
 from .inputs import Run, check_inputs
 from .step import Diverged, TrainingStep
@@ -41,11 +44,13 @@ def train_network(
     dictionary: Path | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = on_stderr,
+    tensorboard: bool = False,
 ) -> Path:
     """Train a network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
 
-    The best epoch is the one with the highest dev score (:func:`dev_score`); epoch 0 is the untrained network. A run
-    that was stopped resumes from its last complete epoch and gives the same bytes.
+    ``curves.csv`` grows by a line with each epoch (:class:`deepnmf.training.curves.EpochCurves`). The best epoch is the
+    one with the highest dev score (:func:`dev_score`); epoch 0 is the untrained network. A run that was stopped
+    resumes from its last complete epoch and gives the same bytes.
 
     Parameters
     ----------
@@ -62,6 +67,8 @@ def train_network(
         A torch device.
     report : callable
         Called with one line for each epoch and each warning.
+    tensorboard : bool
+        Whether to write the curves for TensorBoard, too, into ``tensorboard`` in `output`.
 
     Returns
     -------
@@ -83,11 +90,13 @@ def train_network(
     output = Path(output)
     history = _resume(output, run, step)
     epochs = config.train.epochs if start.trained_arrays(config.network) else 0
-    for epoch in range(len(history), epochs + 1):
-        error = _epoch(step, batches, epoch, epochs, output, config) if epoch else None
-        history.append({"error": error, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
-        _save(output, run, step, config, history)
-        report(_line(epoch, epochs, **history[-1]))
+    with contextlib.closing(Curves(output, history, tensorboard)) as curves:
+        for epoch in range(len(history), epochs + 1):
+            updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
+            history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
+            curves.add(history[-1]["dev_sdr_db"], updates)
+            _save(output, run, step, config, history)
+            report(_line(epoch, epochs, **history[-1]))
     return output / BEST
 
 
@@ -160,9 +169,9 @@ def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: l
     save_tensors(output / CHECKPOINT, step.state_dict(), "checkpoint", {"run": run, "history": history})
 
 
-def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output: Path, config: Config) -> float:
-    """Run one pass over the data, in an order drawn by seed and epoch; return the mean error of a frame."""
-    total, seen = 0.0, 0
+def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output: Path, config: Config) -> EpochCurves:
+    """Run one pass over the data, in an order drawn by seed and epoch."""
+    total, seen, start = 0.0, 0, time.perf_counter()
     with Progress(f"epoch {epoch}/{epochs}", batches.epoch_frames, "frames", scaled=True, brief=True) as progress:
         for number, batch in enumerate(batches.epoch(epoch), 1):
             try:
@@ -172,7 +181,8 @@ def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output
             total += error
             seen += frames
             progress.update(frames, f"error {total / seen:.4f}")
-    return total / seen
+    throughput = seen / (time.perf_counter() - start)
+    return EpochCurves(total / seen, step.learning_rate, step.take_gradient_norm(), throughput)
 
 
 def _diverged(output: Path, where: str, what: object, config: Config) -> DeepnmfError:

@@ -59,6 +59,7 @@ class TrainingStep:
         self._largest_gradient = LARGEST_GRADIENT if dynamic else None
         self._paper_rule = PaperRule.of(self.module, self._optimisers, config)
         self._device, self._done = device, 0
+        self._norms: list[torch.Tensor] = []
 
     def step(self, batch: Batch) -> tuple[float, int]:
         """Make one update from a batch; return the error summed over frames, and the frames.
@@ -92,8 +93,22 @@ class TrainingStep:
         return float(error.detach())
 
     def _clip(self, frames: int) -> None:
+        gradients = [W.grad for W in self.module.parameters() if W.grad is not None]
+        if gradients:
+            norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+            self._norms.append(norm / frames)
         if self._largest_gradient is not None:
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._largest_gradient * frames)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """Step size of the last update, of the first group of parameters."""
+        return self._optimisers[0].param_groups[0]["lr"] if self._optimisers else None
+
+    def take_gradient_norm(self) -> float | None:
+        """Return the mean norm of the gradient per frame, before clipping, of the updates since the last call."""
+        norms, self._norms = self._norms, []
+        return float(torch.stack(norms).mean()) if norms else None
 
     def _check(self, error: float) -> None:
         for name, weight in self.module.named_parameters():
