@@ -99,7 +99,7 @@ def test_frames_for_pretraining_are_bounded(prepared: Path) -> None:
 
 def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
     features(prepared / "manifest.jsonl", tmp_path, CONFIG)
-    shard = tmp_path / "train-00000.safetensors"
+    shard = tmp_path / "train-000000-0000.safetensors"
     expected = shard.read_bytes()
     shard.unlink()
     (tmp_path / "features.json").unlink()
@@ -111,8 +111,8 @@ def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of little more than an utterance, which are cut every 40 frames."""
-    monkeypatch.setattr(shards, "SHARD_FRAMES", 200)
+    """Shards of less than an utterance, which are cut every 40 frames."""
+    monkeypatch.setattr(shards, "SHARD_FRAMES", 100)
     monkeypatch.setattr(pieces, "PIECE_FRAMES", 40)
 
 
@@ -133,12 +133,12 @@ def test_recordings_that_are_cut_between_shards_keep_level_and_context(prepared:
 
 
 @pytest.mark.usefixtures("small_shards")
-@pytest.mark.parametrize("lost", [[0], [1], [2, 3], [1, 4]])
-def test_shards_that_are_lost_are_written_again_as_they_were(prepared: Path, tmp_path: Path, lost: list[int]) -> None:
+@pytest.mark.parametrize("lost", [["0-0000"], ["0-0001"], ["1-0000", "1-0001"], ["0-0001", "2-0000"]])
+def test_shards_that_are_lost_are_written_again_as_they_were(prepared: Path, tmp_path: Path, lost: list[str]) -> None:
     features(prepared / "manifest.jsonl", tmp_path, CONFIG)
     expected = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    for number in lost:
-        (tmp_path / f"train-{number:05d}.safetensors").unlink()
+    for name in lost:
+        (tmp_path / f"train-00000{name}.safetensors").unlink()
     features(prepared / "manifest.jsonl", tmp_path, CONFIG)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == expected
 
@@ -155,8 +155,8 @@ def test_the_list_of_shards_has_their_checksums(prepared: Path) -> None:
 @pytest.mark.usefixtures("small_shards")
 def test_a_shard_that_does_not_belong_there_is_named(prepared: Path, tmp_path: Path) -> None:
     features(prepared / "manifest.jsonl", tmp_path, CONFIG)
-    shutil.copyfile(tmp_path / "train-00000.safetensors", tmp_path / "train-00001.safetensors")
-    with pytest.raises(DeepnmfError, match=r"train-00001.*delete"):
+    shutil.copyfile(tmp_path / "train-000000-0000.safetensors", tmp_path / "train-000001-0000.safetensors")
+    with pytest.raises(DeepnmfError, match=r"train-000001-0000.*delete"):
         features(prepared / "manifest.jsonl", tmp_path, CONFIG)
 
 
@@ -195,8 +195,8 @@ def test_a_flipped_bit_of_a_shard_is_refused_by_name(prepared: Path, tmp_path: P
 
 def test_a_shard_in_the_place_of_another_is_refused(prepared: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(prepared / "features", tmp_path / "features")
-    shutil.copyfile(folder / "train-00000.safetensors", folder / "dev-00000.safetensors")
-    with pytest.raises(DeepnmfError, match=r"dev-00000.*another shard"):
+    shutil.copyfile(folder / "train-000000-0000.safetensors", folder / "dev-000000-0000.safetensors")
+    with pytest.raises(DeepnmfError, match=r"dev-000000-0000.*another shard"):
         FeatureSet(folder, "dev", 1)
 
 

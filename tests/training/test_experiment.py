@@ -106,7 +106,8 @@ def test_another_seed_gives_another_model(experiment: Path, tiny_corpus: TinyCor
 
 
 @pytest.mark.parametrize(
-    "moment", ["manifest.jsonl", "features/train-00000.safetensors", "dictionary.safetensors", "checkpoint.safetensors"]
+    "moment",
+    ["manifest.jsonl", "features/train-000000-0000.safetensors", "dictionary.safetensors", "checkpoint.safetensors"],
 )
 def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
     moment: str, experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path

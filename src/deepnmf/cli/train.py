@@ -9,6 +9,7 @@ import typer
 
 from ..errors import DeepnmfError, InputError, require
 from ._help import TRAIN, add
+from ._shard import ShardName, chosen_shard
 from ._train_options import (
     Clean,
     ConfigFile,
@@ -115,6 +116,7 @@ def features(
     config: ConfigFile = None,
     settings: Settings = None,
     threads: Threads = 1,
+    shard: ShardName = None,
 ) -> None:
     """Write the magnitude spectra of the train and dev mixtures in shards."""
     _limit_threads(threads)
@@ -122,7 +124,8 @@ def features(
     from ..training import experiment
 
     loaded = _load(config, settings)
-    left_out = stage.features(manifest, output, loaded.features, experiment.splits_of(loaded))
+    splits = experiment.splits_of(loaded)
+    left_out = stage.features(manifest, output, loaded.features, splits, chosen_shard(shard))
     typer.echo(f"{output}")
     _report_left_out(left_out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,31 +16,53 @@ from ..artifacts.tensor_file import about
 from ..config import FeatureConfig, difference, to_dict
 from ..dsp.stft import stack_context
 from ..errors import DeepnmfError
-from ..progress import Progress
+from ..progress import Progress, note
+from ..shards import WHOLE, Shard
+from .blocks import Block, blocks_of
 from .manifest import MixtureEntry, read_manifest
 from .pieces import Position, feature_pieces
 from .shards import SIGNALS, open_shard, write_shard
 
-FORMAT = 2
-"""Of the feature folder: shards bounded by frames, listed with their checksums."""
+FORMAT = 3
+"""Of the feature folder: blocks of mixtures in files bounded by frames, listed with their checksums."""
 SPLITS = ("train", "dev")
+BlockRecords: TypeAlias = dict[str, dict[str, Any]]
+"""What each file of a block records, by its name."""
 
 
 def features(
-    manifest: Path, output: Path, config: FeatureConfig | None = None, splits: Sequence[str] = SPLITS
+    manifest: Path,
+    output: Path,
+    config: FeatureConfig | None = None,
+    splits: Sequence[str] = SPLITS,
+    shard: Shard = WHOLE,
 ) -> list[str]:
     """Write the magnitudes of the manifest's train and dev mixtures into the folder `output`.
 
     Networks trained with dynamic mixing need those of dev alone: give `splits`. Splits already in the folder are kept.
 
-    Shards (:func:`deepnmf.data.shards.write_shard`) that exist already are kept, so an interrupted run
-    resumes. Memory holds one shard, however large the corpus and however long its recordings.
-    ``features.json``, written last, lists file, frames and sha256 of each shard.
+    Files (:func:`deepnmf.data.shards.write_shard`) that exist already are kept, so an interrupted run
+    resumes. Memory holds one file, however large the corpus and however long its recordings.
+    ``features.json``, written last, lists frames and sha256 of each file.
+
+    Parameters
+    ----------
+    manifest : Path
+        What :func:`deepnmf.data.prepare.prepare` wrote.
+    output : Path
+        Folder to write to.
+    config : FeatureConfig, optional
+        Transform and level.
+    splits : sequence of str
+        Splits of the manifest.
+    shard : Shard
+        Which part of the mixtures. The last shard to finish writes ``features.json``; so does a run without shards,
+        which also writes what is missing. The files are the same, however many shards there are.
 
     Returns
     -------
     list of str
-        One line for each mixture that was left out, and why.
+        One line for each mixture that was left out, and why: of all once ``features.json`` is written, else of `shard`.
 
     Raises
     ------
@@ -51,14 +73,21 @@ def features(
     plan = {"format": FORMAT, "features": to_dict(config), "manifest": file_hash(manifest)}
     entries = read_manifest(manifest)
     _check_or_record_run(output, plan)
+    of_split = {split: [entry for entry in entries if entry.split == split] for split in _wanted(output, splits)}
+    blocks = [block for split, mixtures in of_split.items() for block in blocks_of(split, mixtures, config)]
+    own = shard.of(blocks)
+    records = dict(zip(own, _write_blocks(output, own, of_split, config), strict=True))
+    for block in blocks:
+        if block not in records and (found := _read_block(output, block, config)):
+            records[block] = found
+    left_out = [line for block in blocks for record in records.get(block, {}).values() for line in record["left_out"]]
+    if len(records) < len(blocks):
+        note(f"features: shard {shard} is done, {len(blocks) - len(records)} blocks of mixtures are left to others")
+        return left_out
     shards: dict[str, dict[str, str]] = {}
-    left_out: list[str] = []
-    for split in _wanted(output, splits):
-        of_split = [entry for entry in entries if entry.split == split]
-        for path, record in _shards(output, split, of_split, config):
-            left_out += record["left_out"]
-            if record["rows"]:
-                shards.setdefault(split, {})[path.name] = record["sha256"]
+    for block in blocks:
+        if used := {name: record["sha256"] for name, record in records[block].items() if record["rows"]}:
+            shards.setdefault(block.split, {}).update(used)
     if splits[0] not in shards:
         raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0] if left_out else 'it has none'}")
     record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
@@ -73,26 +102,55 @@ def _wanted(output: Path, splits: Sequence[str]) -> list[str]:
     return [split for split in SPLITS if split in splits or split in present]
 
 
-def _shards(
-    output: Path, split: str, entries: Sequence[MixtureEntry], config: FeatureConfig
-) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield file and record of each shard of a split, written where it is missing."""
-    position, pieces, number = Position(), None, 0
-    with Progress(f"features {split}", len(entries), "mixtures") as progress:
-        while position.entry < len(entries):
-            path = output / f"{split}-{number:05d}.safetensors"
-            if path.exists():
-                pieces = None
-            else:
-                pieces = pieces or feature_pieces(entries, position, config)
-                write_shard(path, pieces, position)
-            record = open_shard(path, config.stft.bins).metadata
-            end = Position(*record["end"])
-            if Position(*record["start"]) != position or end <= position:
-                raise DeepnmfError(f"{path}: not the shard that belongs here; delete the folder and run features again")
-            yield path, record
-            progress.update(end.entry - position.entry)
-            position, number = end, number + 1
+def _write_blocks(
+    output: Path, blocks: Sequence[Block], entries: dict[str, list[MixtureEntry]], config: FeatureConfig
+) -> Iterator[BlockRecords]:
+    """Write what is missing of the blocks; yield what each of their files records, by its name."""
+    for split, mixtures in entries.items():
+        of_split = [block for block in blocks if block.split == split]
+        count = sum(block.stop - block.start for block in of_split)
+        with Progress(f"features {split}", count, "mixtures") as progress:
+            for block in of_split:
+                yield dict(_block_files(output, block, mixtures, config, progress))
+
+
+def _block_files(
+    output: Path, block: Block, entries: Sequence[MixtureEntry], config: FeatureConfig, progress: Progress
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and record of each file of a block, written where it is missing."""
+    position, pieces, part = Position(block.start), None, 0
+    while position.entry < block.stop:
+        path = block.path(output, part)
+        if path.exists():
+            pieces = None
+        else:
+            pieces = pieces or feature_pieces(entries, position, config, block.stop)
+            write_shard(path, pieces, position)
+        record = _checked_record(path, position, config)
+        yield path.name, record
+        end = Position(*record["end"])
+        progress.update(end.entry - position.entry)
+        position, part = end, part + 1
+
+
+def _read_block(output: Path, block: Block, config: FeatureConfig) -> BlockRecords | None:
+    """Return what the files of a block record, None if another shard has not written them all."""
+    position, found = Position(block.start), BlockRecords()
+    while position.entry < block.stop:
+        path = block.path(output, len(found))
+        if not path.exists():
+            return None
+        found[path.name] = record = _checked_record(path, position, config)
+        position = Position(*record["end"])
+    return found
+
+
+def _checked_record(path: Path, start: Position, config: FeatureConfig) -> dict[str, Any]:
+    """Return what a file of features records; raise if it is damaged, or does not begin at `start`."""
+    record = open_shard(path, config.stft.bins).metadata
+    if Position(*record["start"]) != start or Position(*record["end"]) <= start:
+        raise DeepnmfError(f"{path}: not the shard that belongs here; delete the folder and run features again")
+    return record
 
 
 def _check_or_record_run(output: Path, plan: dict[str, Any]) -> None:

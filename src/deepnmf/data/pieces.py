@@ -41,9 +41,11 @@ class Piece:
     left_out: str = ""
 
 
-def feature_pieces(entries: Sequence[MixtureEntry], start: Position, config: FeatureConfig) -> Iterator[Piece]:
-    """Yield the features of `entries` from `start` on, in pieces of at most `PIECE_FRAMES` frames."""
-    for index in range(start.entry, len(entries)):
+def feature_pieces(
+    entries: Sequence[MixtureEntry], start: Position, config: FeatureConfig, stop: int
+) -> Iterator[Piece]:
+    """Yield the features of `entries` from `start` up to entry `stop`, in pieces of at most `PIECE_FRAMES` frames."""
+    for index in range(start.entry, stop):
         frame, following = 0, Position(index + 1)
         try:
             for (magnitudes, level), is_last in _with_last(mixture_features(entries[index], config)):

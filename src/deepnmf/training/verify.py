@@ -33,7 +33,7 @@ NAMED_KINDS = {
     "checkpoint.safetensors": "checkpoint",
 }
 """Expected kind of the tensor files of these names."""
-SHARD = re.compile(r"(train|dev)-\d{5}\.safetensors")
+SHARD = re.compile(r"(train|dev)-\d{6,}-\d{4,}\.safetensors")
 
 
 @dataclass
