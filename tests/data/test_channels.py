@@ -11,7 +11,7 @@ HERTZ = np.linspace(0, 8000, 257)
 
 def test_equalisers_are_smooth_and_about_flat_on_average() -> None:
     rng = np.random.default_rng(0)
-    decibels = np.stack([20 * np.log10(colour(HERTZ, rng)[:, 0]) for _ in range(300)])
+    decibels = np.stack([20 * np.log10(colour(HERTZ, 3.0, rng)[:, 0]) for _ in range(300)])
     assert np.abs(np.diff(decibels)).max() < 1
     assert np.abs(decibels.mean(0)).max() < 1.5
     assert 2 < decibels.std() < 5

@@ -175,12 +175,13 @@ def test_a_manifest_of_pairs_works(tmp_path: Path) -> None:
         rows.append(MixtureEntry(f"{index}", "train", f"clean{index}.wav", noisy=f"noisy{index}.wav"))
     write_manifest(tmp_path / "manifest.jsonl", rows)
     mixtures, rng = DynamicMixtures(tmp_path / "manifest.jsonl", CONFIG, PREPARE, FRAMES), np.random.default_rng(0)
+    high = []
     for _ in range(20):
         m, speech, noises = mixtures.draw(rng)
         assert noises.any()
         assert (m <= speech + noises + 1e-3 * m.max()).all()
-    high = noises[129:].mean() / noises.mean()
-    assert high > 0.5  # hiss alone: the voice, which has next to nothing up there, is not in it
+        high.append(noises[129:].mean() / noises.mean())
+    assert np.median(high) > 0.5  # hiss alone: the voice, which has next to nothing up there, is not in it
 
 
 def test_unreadable_and_silent_recordings_are_passed_over(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:

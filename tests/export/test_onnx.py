@@ -29,6 +29,7 @@ MODELS = {
     "recurrent": recurrent_model(),
     "recurrent, two layers": recurrent_model(2, 2),
     "recurrent, no layers": recurrent_model(0),
+    "recurrent, with fusion": recurrent_model(2, 2, fusion=7),
 }
 
 

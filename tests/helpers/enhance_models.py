@@ -28,13 +28,13 @@ def small_model(context: int = 1, layers: int = 4) -> Model:
     return Model(deep_nmf(speech, noise, bins, layers=layers, trained_layers=0), features)
 
 
-def recurrent_model(layers: int = 1, recurrent_layers: int = 1) -> Model:
+def recurrent_model(layers: int = 1, recurrent_layers: int = 1, fusion: int = 0) -> Model:
     """Its prior has random weights, and its dictionaries are those of :func:`small_model`."""
     small = small_model()
     network = cast(DeepNMF, small.network)
     speech, noise = np.split(network.output, [network.speech_atoms], axis=1)
     settings = RecurrentDeepNMFConfig(
-        bands=20, units=12, recurrent_layers=recurrent_layers, subband_units=6, layers=layers
+        bands=20, units=12, recurrent_layers=recurrent_layers, subband_units=6, layers=layers, fusion_units=fusion
     )
     rng = np.random.default_rng(0)
     start = RecurrentDeepNMF.start(settings, small.features, dictionary(speech, noise, len(speech), 3.0), rng)

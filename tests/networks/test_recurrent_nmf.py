@@ -26,10 +26,10 @@ from helpers.networks import dictionary
 SPEC = StftSpec(fft_size=512)
 
 
-def module(layers: int = 1, recurrent_layers: int = 2, seed: int = 0) -> RecurrentModule:
+def module(layers: int = 1, recurrent_layers: int = 2, seed: int = 0, fusion: int = 0) -> RecurrentModule:
     rng = np.random.default_rng(seed)
     settings = RecurrentDeepNMFConfig(
-        bands=20, units=12, recurrent_layers=recurrent_layers, subband_units=6, layers=layers
+        bands=20, units=12, recurrent_layers=recurrent_layers, subband_units=6, layers=layers, fusion_units=fusion
     )
     speech, noise = (rng.random((SPEC.bins, atoms)).astype(np.float32) for atoms in (5, 4))
     source = dictionary(speech, noise, SPEC.bins, sparsity=0.5)
@@ -41,9 +41,9 @@ def magnitudes(frames: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
-@pytest.mark.parametrize("recurrent_layers", [1, 2])
-def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers: int) -> None:
-    net = module(layers, recurrent_layers)
+@pytest.mark.parametrize(("recurrent_layers", "fusion"), [(1, 0), (2, 0), (2, 7)])
+def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers: int, fusion: int) -> None:
+    net = module(layers, recurrent_layers, fusion=fusion)
     m = magnitudes(60)
     with torch.inference_mode():
         batch = net(torch.from_numpy(np.stack([m, m[:, ::-1].copy()])))
@@ -54,7 +54,7 @@ def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers
 @given(st.lists(st.integers(0, 17), max_size=12))
 @settings(max_examples=25, deadline=None)
 def test_blocks_of_any_size_give_the_mask_of_the_whole(sizes: list[int]) -> None:
-    network = module().to_numpy()
+    network = module(fusion=7).to_numpy()
     m = magnitudes(sum(sizes) + 3)
     estimator = network.estimator()
     edges = [0, *np.cumsum(sizes).tolist(), m.shape[1]]
@@ -98,8 +98,9 @@ def test_the_estimates_of_both_sources_add_up() -> None:
     np.testing.assert_allclose(network.mask(m) + swapped.mask(m), 1, atol=1e-3)  # to the guard against zero
 
 
-def test_a_model_file_gives_the_network_back(tmp_path: Path) -> None:
-    network = module(layers=2).to_numpy()
+@pytest.mark.parametrize("fusion", [0, 7])
+def test_a_model_file_gives_the_network_back(tmp_path: Path, fusion: int) -> None:
+    network = module(layers=2, fusion=fusion).to_numpy()
     for name in ("a", "b"):
         save_model(tmp_path / f"{name}.safetensors", Model(network, FeatureConfig(stft=SPEC), {"seed": 0}))
     loaded = load_model(tmp_path / "a.safetensors")
@@ -108,12 +109,15 @@ def test_a_model_file_gives_the_network_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.estimator().push(magnitudes(9)), network.mask(magnitudes(9)))
 
 
-def test_weights_are_counted() -> None:
-    net = module(layers=2)
+@pytest.mark.parametrize("fusion", [0, 7])
+def test_weights_are_counted(fusion: int) -> None:
+    net = module(layers=2, fusion=fusion)
     assert net.to_numpy().parameters == sum(p.numel() for p in net.parameters())
     full_band = 20 * 257 + 4 * 12 * (20 + 12) + 4 * 12 * (12 + 12) + 12 * 10 * FROM_FULL_BAND
     subbands = 10 * (4 * 6 * (8 + FROM_FULL_BAND + 6) + 6 * EMBEDDING)
-    macs = full_band + subbands + (12 + 10 * EMBEDDING) * 9 + 2 * (2 * 257 * 9) + 257 * 9
+    known = 12 + 10 * EMBEDDING
+    fused = 4 * fusion * (known + fusion)
+    macs = full_band + subbands + fused + (known + fusion) * 9 + 2 * (2 * 257 * 9) + 257 * 9
     assert net.to_numpy().multiplications_per_frame == macs
 
 

@@ -1,4 +1,4 @@
-"""The intelligibility term: blind to scale, in the order of ESTOI, its gradient finite, zero where nobody speaks."""
+"""Terms of the loss: blind to scale, in the order of ESTOI and SI-SDR, finite gradients, zero where nobody speaks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from torch import Tensor
 from deepnmf.config import StftSpec
 from deepnmf.dsp.stft import stft
 from deepnmf.evaluation.metrics import estoi
-from deepnmf.training.losses import LOWEST_HZ, THIRD_OCTAVES, WINDOW_FRAMES, estoi_loss, third_octaves
+from deepnmf.training.losses import (
+    LOWEST_HZ,
+    THIRD_OCTAVES,
+    WINDOW_FRAMES,
+    distortion_loss,
+    estoi_loss,
+    residue_loss,
+    third_octaves,
+)
 from helpers.signals import RATE_HZ, noise, voice
 
 SPEC = StftSpec()
@@ -115,3 +123,39 @@ def test_bands_are_third_octaves_that_share_no_bin(spec: StftSpec) -> None:
     assert (bands.sum(axis=1) >= 1).all()
     centres = (bands @ hertz) / bands.sum(axis=1)
     np.testing.assert_allclose(centres, LOWEST_HZ * 2 ** (np.arange(THIRD_OCTAVES) / 3), rtol=0.1)
+
+
+def sources(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the magnitudes ``(1, F, N)`` of mixture, speech and noise at unit level."""
+    waves = np.stack([clean_voice(seed), noise("hiss", seed, SECONDS)])
+    speech, hiss = stft(waves / waves.std(axis=1, keepdims=True), SPEC)
+    mixture, speech, hiss = (np.abs(spectrum)[None] for spectrum in (speech + hiss, speech, hiss))
+    level = np.sqrt(np.square(mixture).mean())
+    return tuple(torch.from_numpy(magnitude / level).double() for magnitude in (mixture, speech, hiss))  # type: ignore[return-value]
+
+
+def test_the_distortion_term_is_minus_si_sdr_at_any_volume() -> None:
+    mixture, speech, hiss = sources()
+    plain = distortion_loss(torch.ones_like(mixture), mixture, speech, hiss)
+    assert float(plain) == pytest.approx(-10 * np.log10(1 + 1), abs=0.1)  # at 0 dB
+    mask = speech.square() / (speech.square() + hiss.square())
+    wiener, quieter = (distortion_loss(g * mask, mixture, speech, hiss) for g in (1, 0.3))
+    assert float(wiener) < float(plain) - 5
+    assert float(quieter) == pytest.approx(float(wiener), abs=1e-6)
+
+
+def test_the_distortion_term_is_zero_without_speech_and_limited_for_clean_speech() -> None:
+    mixture, speech, hiss = sources()
+    assert float(distortion_loss(torch.ones_like(mixture), hiss, 0 * speech, hiss)) == 0
+    mask = torch.ones_like(mixture).requires_grad_()
+    clean = distortion_loss(mask, speech, speech, 0 * hiss)
+    assert -26 < clean.item() < -25
+    (gradient,) = torch.autograd.grad(clean, mask)
+    assert gradient.isfinite().all()
+
+
+def test_the_residue_term_follows_the_attenuation_down_to_its_floor_without_speech_only() -> None:
+    mixture, speech, hiss = sources()
+    levels = [float(residue_loss(torch.full_like(hiss, g), hiss, 0 * speech)) for g in (1, 0.1, 0)]
+    assert levels == pytest.approx([0, -20, -40], abs=0.1)
+    assert float(residue_loss(torch.ones_like(mixture) / 10, mixture, speech)) == 0

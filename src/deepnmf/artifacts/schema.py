@@ -109,6 +109,9 @@ class Shapes:
             raise DeepnmfError(f"array {name} is missing")
         return self._shapes[name]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._shapes
+
     def axes(self, name: str, count: int) -> tuple[int, ...]:
         """Return the shape of an array of `count` axes.
 

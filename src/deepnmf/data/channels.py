@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-COLOUR_DB, WAVES = 3.0, 6
-"""Standard deviation of the lowest-order cosine over frequency of a random equaliser."""
+SPEECH_COLOUR_DB, NOISE_COLOUR_DB, WAVES = 3.0, 4.5, 6
+"""Standard deviations of the lowest-order cosine over frequency of a random equaliser; noise may have any spectrum."""
 HIGHEST_HZ, LOWEST_HZ = (3300.0, 7500.0), (50.0, 300.0)
 """Bounds of the upper band edge of a channel, from that of a telephone on, and of its lower edge, if any."""
 BEGINS_SHARE = 0.5
@@ -17,10 +17,10 @@ CLIPPED_SHARE = (0.001, 0.03)
 """Bounds of the share of samples that are clipped."""
 
 
-def colour(hertz: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def colour(hertz: np.ndarray, spread_db: float, rng: np.random.Generator) -> np.ndarray:
     """Return the gains ``(F, 1)`` of a random equaliser that is smooth over the frequencies ``(F,)``."""
     waves = np.cos(np.pi * np.arange(1, WAVES + 1)[:, None] * hertz / hertz[-1])
-    heights = COLOUR_DB * rng.standard_normal(WAVES) / np.sqrt(np.arange(1, WAVES + 1))
+    heights = spread_db * rng.standard_normal(WAVES) / np.sqrt(np.arange(1, WAVES + 1))
     return _gains(heights @ waves)
 
 

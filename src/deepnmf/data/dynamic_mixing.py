@@ -15,7 +15,7 @@ from ..config import FeatureConfig, PrepareConfig
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stft
 from ..errors import DeepnmfError
-from .channels import band_limits, clipping, colour, level_jump
+from .channels import NOISE_COLOUR_DB, SPEECH_COLOUR_DB, band_limits, clipping, colour, level_jump
 from .excerpts import ExcerptSampler
 from .manifest import read_manifest
 from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
@@ -155,7 +155,7 @@ class DynamicMixtures:
         """Return the spectra ``(F, N)`` of speech and of all interference, filtered and at their levels."""
         waves = [sources.speech, sources.noise, *([] if sources.residue is None else [sources.residue])]
         spectra = stft(np.stack(waves), self._config.stft)
-        colours = colour(self._hertz, rng), colour(self._hertz, rng)
+        colours = [colour(self._hertz, spread_db, rng) for spread_db in (SPEECH_COLOUR_DB, NOISE_COLOUR_DB)]
         speech, noise = spectra[0] * colours[0], spectra[1] * colours[1]
         powers = [float(np.square(np.abs(spectrum)).mean()) for spectrum in (speech, noise)]
         noise = at_level(noise * np.float32(np.sqrt(powers[0] / powers[1])), -snr_db)

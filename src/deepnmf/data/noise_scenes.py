@@ -11,6 +11,8 @@ from .excerpts import ExcerptSampler
 
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
 """Share of recordings played at another speed, and the bounds of the factor: varies the size of the source."""
+REVERSED_SHARE = 0.25
+"""Share of recordings played backwards: twice the variety of what begins and ends."""
 SECOND_NOISE_SHARE, SECOND_NOISE_DB = 0.3, (-12.0, 0.0)
 EVENTS_SHARE, EVENTS_DB = 0.25, (0.0, 20.0)
 """Share of segments with bursts over the noise, and the level of a burst above the noise."""
@@ -71,7 +73,8 @@ class NoiseScenes:
         found = at_some_speed(
             lambda n: self._excerpts.noise(n, rng), self._samples, self._rate_hz, SPEED_SHARE, NOISE_SPEED, rng
         )
-        return found[: self._samples]
+        found = found[: self._samples]
+        return found[::-1] if rng.random() < REVERSED_SHARE else found
 
     def _sound(self, rng: np.random.Generator) -> np.ndarray:
         """Return one sound ``(samples,)``: stationary, looped, or bursts over a stationary one."""

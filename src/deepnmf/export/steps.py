@@ -74,7 +74,7 @@ class FramewiseStep:
 
 
 class RecurrentStep:
-    """Recurrent deep NMF; the states are hidden and cell states of the full-band part and of each sub-band."""
+    """Recurrent deep NMF; the states are hidden and cell states of the full band, each sub-band and the fusion."""
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network, prior = network, network.prior
@@ -82,7 +82,8 @@ class RecurrentStep:
         self._dictionaries = [_tensor(W) for W in network.dictionaries]
         self._read = torch.from_numpy(bands_read(len(prior.pooling)).T)
         full_band = {f"cell.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.cells)}
-        self.states: Shapes = {**full_band, "subband": (2, prior.subbands, prior.subband[0].units)}
+        fusion = {f"fusion.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.fusion)}
+        self.states: Shapes = {**full_band, "subband": (2, prior.subbands, prior.subband[0].units), **fusion}
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return mask and states (:class:`MaskStep`)."""
@@ -96,14 +97,19 @@ class RecurrentStep:
         prior, subbands = self._network.prior, self._network.prior.subbands
         bands = (self._weights["pooling"] @ m + FEATURE_FLOOR).log()
         z, following = bands.T, []
-        for cell, state in zip(prior.cells, states[:-1], strict=True):
+        layers = len(prior.cells)
+        for cell, state in zip(prior.cells, states[:layers], strict=True):
             following.append(lstm_step(cell, z, state))
             z = following[-1][0]
         from_full_band = self._linear("message", z).tanh().reshape(subbands, -1)
         local = torch.cat([bands[:, 0], torch.zeros(1)])[self._read]
-        following.append(lstm_step(prior.subband[0], torch.cat([local, from_full_band], 1), states[-1]))
+        following.append(lstm_step(prior.subband[0], torch.cat([local, from_full_band], 1), states[layers]))
         embedding = self._linear("summary", following[-1][0]).reshape(1, -1)
-        return softplus(self._linear("prior", torch.cat([z, embedding], 1))).T, following
+        known = torch.cat([z, embedding], 1)
+        for cell, state in zip(prior.fusion, states[layers + 1 :], strict=True):
+            following.append(lstm_step(cell, known, state))
+            known = torch.cat([known, following[-1][0]], 1)
+        return softplus(self._linear("prior", known)).T, following
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return linear(x, self._weights[name], self._weights[f"{name}_bias"])

@@ -75,6 +75,8 @@ class RecurrentDeepNMFConfig(RecurrentConfig):
     kind: str = "recurrent-deep-nmf"
     subband_units: int = setting(64, 1, 65_536)
     """Units of the recurrent layer that all sub-bands share."""
+    fusion_units: int = setting(0, 0, 65_536)
+    """Units of the recurrent layer that sees the full band and all sub-bands; 0 leaves it out."""
     layers: int = setting(1, 0, 1000)
     """K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
 
@@ -147,6 +149,10 @@ class SequenceTraining(TrainConfig):
     """Weight of the squared error of uncompressed magnitudes, which SI-SDR follows."""
     loss_intelligibility: float = setting(50.0, 0, 10_000)
     """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI averages."""
+    loss_distortion: float = setting(0.0, 0, 1000)
+    """Weight of the negative SI-SDR in dB, averaged over the segments."""
+    loss_residue: float = setting(0.0, 0, 1000)
+    """Weight of the residual noise of segments without speech, in dB, averaged over all segments."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config import FeatureConfig, StftSpec, TrainConfig
 from ..dsp.arrays import epsilon
 from ..networks.settings import FramewiseTraining, SequenceTraining
-from .targets import compress_target, phase_sensitive
+from .targets import compress_target, in_phase_power, phase_sensitive
 
 Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """From mask, mixture (the current frames), speech and noise to the error, summed over frames."""
@@ -28,6 +28,12 @@ ACTIVE_BELOW_PEAK = 1e-3
 """Windows whose speech is 30 dB below the loudest of the segment are ignored: ESTOI drops such frames as well."""
 LEAST_POWER = 1e-5
 """Added to powers at unit level, so that the gradient is finite at silence."""
+
+LEAST_SPEECH = 30.0
+"""Energy of a segment at unit level from which it counts as speech."""
+DISTORTION_FLOOR, RESIDUE_FLOOR = 3e-3, 1e-4
+"""Added to ratios of energies before the logarithm: nothing is gained beyond an SI-SDR of 25 dB, or 40 dB below the
+noise."""
 
 
 def loss_of(train: TrainConfig, features: FeatureConfig) -> Loss:
@@ -51,13 +57,15 @@ def framewise_target(train: FramewiseTraining, mixture: Tensor, speech: Tensor, 
 def sequence_loss(
     train: SequenceTraining, spec: StftSpec, mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor
 ) -> Tensor:
-    """Return the squared errors of compressed and of plain magnitudes, and the intelligibility term for each frame."""
+    """Return the squared errors of compressed and of plain magnitudes, and the other terms times the frames."""
     estimate, frames = mask * mixture, mixture.shape[0] * mixture.shape[2]
     target = compress_target(mixture, speech + LOSS_FLOOR, noise, train.loss_power, train.loss_phase)
     error = ((estimate + LOSS_FLOOR) ** train.loss_power - target).square().sum()
     plain = (estimate - phase_sensitive(mixture, speech, noise)).square().sum()
-    intelligibility = frames * estoi_loss(estimate, speech, spec)
-    return error + train.loss_uncompressed * plain + train.loss_intelligibility * intelligibility
+    error = error + train.loss_uncompressed * plain
+    error = error + frames * train.loss_intelligibility * estoi_loss(estimate, speech, spec)
+    error = error + frames * train.loss_distortion * distortion_loss(mask, mixture, speech, noise)
+    return error + frames * train.loss_residue * residue_loss(mask, mixture, speech)
 
 
 def beta_loss(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
@@ -72,6 +80,35 @@ def beta_loss(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
         return (ratio - ratio.log() - 1).sum()
     terms = target**beta + (beta - 1) * y**beta - beta * target * y ** (beta - 1)
     return terms.sum() / (beta * (beta - 1))
+
+
+def distortion_loss(mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor) -> Tensor:
+    """Return the mean over the segments of −10 log₁₀(1 + r), of spectra with the mixture's phase; 0 without speech.
+
+    r is SI-SDR (Le Roux et al. 2019, eq. 5) as a ratio, as in :func:`deepnmf.training.loop.dev_score`. Each segment
+    counts alike, whatever its SNR, while squared errors are dominated by the noisiest.
+
+    Parameters
+    ----------
+    mask, mixture, speech, noise : Tensor
+        ``(segments, F, N)``, magnitudes at unit level.
+    """
+    energy, estimated = speech.square().sum((1, 2)), (mask * mixture).square().sum((1, 2))
+    inner = (mask * in_phase_power(mixture, speech, noise)).sum((1, 2))
+    orthogonal = 1 - inner.square() / (energy * estimated).clamp_min(LEAST_POWER)
+    return (10 * (orthogonal + DISTORTION_FLOOR).log10() * (energy > LEAST_SPEECH)).mean()
+
+
+def residue_loss(mask: Tensor, mixture: Tensor, speech: Tensor) -> Tensor:
+    """Return the mean over the segments of the residual noise in dB below the noise, where there is no speech at all.
+
+    Parameters
+    ----------
+    mask, mixture, speech : Tensor
+        ``(segments, F, N)``, magnitudes at unit level.
+    """
+    residue = (mask * mixture).square().sum((1, 2)) / mixture.square().sum((1, 2)).clamp_min(LEAST_POWER)
+    return (10 * (residue + RESIDUE_FLOOR).log10() * (speech.amax((1, 2)) <= 0)).mean()
 
 
 def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:

@@ -135,6 +135,7 @@ class PriorModule(torch.nn.Module):
         self.fullband_to_subband = _linear(prior.fullband_to_subband, prior.fullband_to_subband_bias)
         self.subband = cells_to_torch(prior.subband)
         self.subband_embedding = _linear(prior.subband_embedding, prior.subband_embedding_bias)
+        self.fusion = cells_to_torch(prior.fusion) if prior.fusion else None
         self.output = _linear(prior.output, prior.output_bias)
 
     def forward(self, m: Tensor) -> Tensor:
@@ -150,7 +151,10 @@ class PriorModule(torch.nn.Module):
             local = torch.cat([local, from_full_band], 3)  # (N, S, B, SUBBAND_WIDTH + C)
             y, _ = self.subband(local.reshape(frames, segments * self.subbands, -1))  # (N, S·B, V)
             embedding = self.subband_embedding(y).reshape(frames, segments, -1)  # (N, S, B·S')
-            h = self.output(torch.cat([z, embedding], 2))  # (N, S, R)
+            known = torch.cat([z, embedding], 2)  # (N, S, U + B·S')
+            if self.fusion is not None:
+                known = torch.cat([known, self.fusion(known)[0]], 2)  # (N, S, U + B·S' + D)
+            h = self.output(known)  # (N, S, R)
         return functional.softplus(h.float())
 
     def to_numpy(self) -> RecurrentPrior:
@@ -163,6 +167,7 @@ class PriorModule(torch.nn.Module):
             subband=cells_to_numpy(self.subband, LSTM),
             subband_embedding=to_numpy(self.subband_embedding.weight),
             subband_embedding_bias=to_numpy(self.subband_embedding.bias),
+            fusion=cells_to_numpy(self.fusion, LSTM) if self.fusion is not None else (),
             output=to_numpy(self.output.weight),
             output_bias=to_numpy(self.output.bias),
         )

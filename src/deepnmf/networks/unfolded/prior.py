@@ -3,7 +3,8 @@
 Two recurrent parts process log-compressed, band-pooled magnitudes. A full-band part sees all bands at once and captures
 the spectral context. A small sub-band part runs in every sub-band with shared weights: it sees a few neighbouring bands
 and a few features from the full-band part, and tracks the local levels of speech and noise. Weight sharing over the
-sub-bands makes it parameter-efficient (the idea of FullSubNet, Hao et al. 2021, in miniature).
+sub-bands makes it parameter-efficient (the idea of FullSubNet, Hao et al. 2021, in miniature). A fusion layer may
+follow, which sees the full band and all sub-bands at once.
 """
 
 from __future__ import annotations
@@ -51,8 +52,10 @@ class RecurrentPrior:
         One layer of V units, whose inputs are `SUBBAND_WIDTH` bands and C features.
     subband_embedding, subband_embedding_bias : ndarray
         ``(S, V)`` and ``(S,)``: from each sub-band's units to S features.
+    fusion : tuple of LSTM
+        No layer, or one of D units, whose inputs are the U units and the B·S features.
     output, output_bias : ndarray
-        ``(R, U + B·S)`` and ``(R,)``: from all of this to the activations.
+        ``(R, U + B·S + D)`` and ``(R,)``: from all of this to the activations.
     """
 
     pooling: np.ndarray
@@ -62,6 +65,7 @@ class RecurrentPrior:
     subband: tuple[LSTM, ...]
     subband_embedding: np.ndarray
     subband_embedding_bias: np.ndarray
+    fusion: tuple[LSTM, ...]
     output: np.ndarray
     output_bias: np.ndarray
 
@@ -73,7 +77,8 @@ class RecurrentPrior:
         bands, units, subbands = settings.bands, settings.units, settings.bands // SUBBAND_STRIDE
         fullband_to_subband, fullband_to_subband_bias = uniform_layer(subbands * FROM_FULL_BAND, units, rng)
         subband_embedding, subband_embedding_bias = uniform_layer(EMBEDDING, settings.subband_units, rng)
-        output, output_bias = uniform_layer(atoms, units + subbands * EMBEDDING, rng)
+        known, fused = units + subbands * EMBEDDING, settings.fusion_units
+        output, output_bias = uniform_layer(atoms, known + fused, rng)
         return cls(
             pooling=band_pooling(stft.bins, bands, stft.rate_hz),
             cells=random_cells(LSTM, settings.recurrent_layers, bands, units, rng),
@@ -82,6 +87,7 @@ class RecurrentPrior:
             subband=random_cells(LSTM, 1, SUBBAND_WIDTH + FROM_FULL_BAND, settings.subband_units, rng),
             subband_embedding=subband_embedding,
             subband_embedding_bias=subband_embedding_bias,
+            fusion=random_cells(LSTM, 1, known, fused, rng) if fused else (),
             output=output,
             output_bias=np.full_like(output_bias, STARTING_BIAS),
         )
@@ -95,16 +101,18 @@ class RecurrentPrior:
             raise DeepnmfError(f"array message must have a multiple of {subbands} rows for {bands} bands")
         inputs = SUBBAND_WIDTH + shapes.size("message", 0) // subbands
         said, local = shapes.size("summary", 0), shapes.size("summary", 1)
+        known, fused = units + subbands * said, shapes.size("fusion.0.state_weights", 1) if FUSION in shapes else 0
         return {
             "pooling": ArraySpec((bands, bins), nonnegative=True),
             "message": ArraySpec((shapes.size("message", 0), units)),
             "message_bias": ArraySpec((shapes.size("message", 0),)),
             "summary": ArraySpec((said, local)),
             "summary_bias": ArraySpec((said,)),
-            "prior": ArraySpec((atoms, units + subbands * said)),
+            "prior": ArraySpec((atoms, known + fused)),
             "prior_bias": ArraySpec((atoms,)),
             **cell_specs(LSTM, layers, bands, units),
             **cell_specs(LSTM, 1, inputs, local, "subband"),
+            **(cell_specs(LSTM, 1, known, fused, "fusion") if fused else {}),
         }
 
     @property
@@ -115,13 +123,15 @@ class RecurrentPrior:
     @property
     def multiplications(self) -> int:
         """Multiply–accumulate operations of a frame."""
-        dense = self.pooling.size + self.fullband_to_subband.size + self.output.size + _multiplications(self.cells)
+        dense = self.pooling.size + self.fullband_to_subband.size + self.output.size
+        dense += _multiplications(self.cells) + _multiplications(self.fusion)
         return dense + self.subbands * (_multiplications(self.subband) + self.subband_embedding.size)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
         arrays = {in_file: getattr(self, name) for name, in_file in NAMES_IN_FILE.items()}
-        return arrays | cell_arrays(self.cells) | cell_arrays(self.subband, "subband")
+        arrays |= cell_arrays(self.cells) | cell_arrays(self.subband, "subband")
+        return arrays | cell_arrays(self.fusion, "fusion")
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters stored beside the arrays."""
@@ -132,7 +142,13 @@ class RecurrentPrior:
         """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
         cells = cells_from_arrays(LSTM, arrays, hyperparameters["recurrent_layers"])
         subband = cells_from_arrays(LSTM, arrays, 1, "subband")
-        return cls(cells=cells, subband=subband, **{name: arrays[in_file] for name, in_file in NAMES_IN_FILE.items()})
+        fusion = cells_from_arrays(LSTM, arrays, int(FUSION in arrays), "fusion")
+        return cls(
+            cells=cells,
+            subband=subband,
+            fusion=fusion,
+            **{name: arrays[in_file] for name, in_file in NAMES_IN_FILE.items()},
+        )
 
 
 NAMES_IN_FILE = {
@@ -145,6 +161,8 @@ NAMES_IN_FILE = {
     "output_bias": "prior_bias",
 }
 """Attributes that are arrays by themselves, and their names in a model file, which are those of version 0.1."""
+FUSION = "fusion.0.state_weights"
+"""An array that a model file has if there is a fusion layer."""
 
 
 def _multiplications(cells: tuple[LSTM, ...]) -> int:
@@ -158,6 +176,7 @@ class PriorStream:
         self._prior = prior
         self._cells = CellStack(prior.cells)
         self._subbands = CellStack(prior.subband, prior.subbands)
+        self._fusion = CellStack(prior.fusion)
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
@@ -170,6 +189,8 @@ class PriorStream:
         y = self._subbands.push(local)  # (N, V, B)
         embedding = prior.subband_embedding @ y + prior.subband_embedding_bias[:, None]  # (N, S, B)
         known = np.concatenate([z, embedding.swapaxes(1, 2).reshape(frames, -1)], axis=1)  # (N, U + B·S)
+        if prior.fusion:
+            known = np.concatenate([known, self._fusion.push(known)], axis=1)  # (N, U + B·S + D)
         return softplus(known @ prior.output.T + prior.output_bias).T  # (R, N)
 
 

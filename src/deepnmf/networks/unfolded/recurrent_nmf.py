@@ -126,11 +126,12 @@ class RecurrentDeepNMF(Network):
         """Return name and value of the properties to show for this kind, besides its size."""
         prior = self.prior
         full_band = " and ".join(str(cell.units) for cell in prior.cells)
+        fusion = "".join(f", and of {cell.units} units over both" for cell in prior.fusion)
         return [
             (
                 "prior",
                 f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in "
-                f"each of {prior.subbands} sub-bands",
+                f"each of {prior.subbands} sub-bands{fusion}",
             ),
             ("inference", f"beta {self.beta:g}, sparsity {self.sparsity:g}"),
         ]
