@@ -44,6 +44,7 @@ from ._enhance_options import (
 )
 from ._help import USE, add
 from ._process import one_thread_per_worker, silence
+from ._shard import ShardName, chosen_shard
 from ._suggestions import EnhanceCommand
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from ..enhancement.record import Records
     from ..enhancement.setup import ModelSetup
     from ..enhancement.stdio import RawFormat
+    from ..shards import Shard
 
 
 def register(app: typer.Typer) -> None:
@@ -84,6 +86,7 @@ def enhance(
     jobs: Jobs = 1,
     files_from: FilesFrom = None,
     skip_existing: SkipExisting = False,
+    shard: ShardName = None,
     dry_run: DryRun = False,
     raw_format: RawFormatName = None,
     raw_rate_hz: RawRateHz = 16000,
@@ -112,14 +115,17 @@ def enhance(
     raw = _raw(raw_format, raw_rate_hz, raw_channels)
     if "-" in (*names, output) and len(names) > 1:
         raise DeepnmfError("stdin or stdout carries one recording; give one input")
+    part = chosen_shard(shard, quiet)
     if output == "-" or (names == ["-"] and output is None):
+        if not part.is_whole:
+            raise DeepnmfError("stdin or stdout carries one recording, which cannot be split; give files")
         if as_json or dry_run or skip_existing:
             raise DeepnmfError("--json, --dry-run and --skip-existing are for outputs that are files; give -o FILE")
         _enhance_pipe(names[0], load(), options, raw, console)
     else:
         suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
         run = _dry_run if dry_run else functools.partial(_run, load, options, raw, jobs, skip_existing)
-        _plan_and(run, names, output, suffix, console)
+        _plan_and(run, names, output, suffix, console, part)
     if code := console.finish():
         raise typer.Exit(code)
 
@@ -165,16 +171,17 @@ def _plan_and(
     output: str | None,
     suffix: str | None,
     console: Console,
+    shard: Shard,
 ) -> None:
     from ..enhancement.plan import plan_outputs
     from ..enhancement.record import Records
 
     with Records() as records:
-        plan = plan_outputs(names, output, suffix, records)
+        plan = plan_outputs(names, output, suffix, records, shard)
         console.not_planned(plan)
         if plan.jobs:
             run(plan, records, console)
-        elif not plan.faults:
+        elif not plan.total and not plan.faults and shard.index == 0:
             raise DeepnmfError("nothing to enhance: all that was found is left out")
         console.records(records)
 
@@ -198,7 +205,7 @@ def _run(
     setup = load()
     batch = Batch(setup.model, options, setup.profile, setup.label, skip_existing, raw)
     with _Bar(plan.jobs, console.quiet) as bar:
-        for outcome in batch.run(plan.jobs, records, workers, bar.seconds):
+        for outcome in batch.run(plan, records, workers, bar.seconds):
             bar.file()
             console.outcome(outcome)
 

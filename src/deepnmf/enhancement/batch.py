@@ -17,7 +17,7 @@ from ..model import Model
 from .adapt import Profile
 from .files import FileOptions, enhance_file
 from .inputs import STDIN
-from .plan import Job
+from .plan import Job, Plan
 from .record import Origin, Records, file_digest
 from .stdio import RawFormat, enhance_pipe
 from .stream import Progress
@@ -84,23 +84,23 @@ class Batch:
     raw: RawFormat | None = None
 
     def run(
-        self, jobs: list[Job], records: Records, workers: int = 1, progress: Progress | None = None
+        self, plan: Plan, records: Records, workers: int = 1, progress: Progress | None = None
     ) -> Iterator[Outcome]:
-        """Process the jobs and yield their outcomes on completion; see :func:`run_jobs`.
+        """Process the jobs of a plan and yield their outcomes on completion; see :func:`run_jobs`.
 
         Raises
         ------
         DeepnmfError
             If another run is writing one of the outputs, or there is more than one job for the outputs of a single one.
         """
-        if len(jobs) > 1 and self._outputs_beside():
+        if plan.total > 1 and self._outputs_beside():
             raise DeepnmfError("--output-noise, --output-mask and --plot are for one input file; give one")
-        records.lock((job.root, job.target) for job in jobs)
+        records.lock(((job.root, job.target) for job in plan.jobs), shared=not plan.shard.is_whole)
 
         def work(job: Job, progress: Progress) -> list[str]:
             return self._enhance(job, records, progress)
 
-        return run_jobs(jobs, work, workers, progress)
+        return run_jobs(plan.jobs, work, workers, progress)
 
     def _enhance(self, job: Job, records: Records, progress: Progress) -> list[str]:
         origin = self._origin(job)

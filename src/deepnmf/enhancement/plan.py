@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DeepnmfError
+from ..shards import WHOLE, Shard
 from .encodings import SUGGESTION, is_writable
 from .inputs import STDIN, SUFFIX, Input, find_inputs, kind
 from .record import Records
@@ -50,11 +51,17 @@ class Plan:
         Inputs that cannot be enhanced, and why.
     left_out : list of (Path, str)
         Files in folders or matching patterns that are not enhanced, with the reason.
+    shard : Shard
+        Which part of the inputs these are.
+    total : int
+        Number of inputs of all shards.
     """
 
     jobs: list[Job] = field(default_factory=list)
     faults: list[tuple[Path, DeepnmfError]] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
+    shard: Shard = WHOLE
+    total: int = 0
 
 
 def plan_outputs(
@@ -62,8 +69,9 @@ def plan_outputs(
     output: str | Path | None = None,
     suffix: str | None = None,
     records: Records | None = None,
+    shard: Shard = WHOLE,
 ) -> Plan:
-    """Pair every input file with its output.
+    """Pair every input file, or those of a shard, with its output.
 
     Without `output`, ``x.wav`` goes to ``x_enhanced.wav`` beside it and the folder ``x`` to ``x_enhanced``. An `output`
     with the suffix of a file is a file, for one recording. Any other, one that ends in a slash and an existing folder
@@ -79,6 +87,8 @@ def plan_outputs(
         Suffix of the outputs, such as ``".flac"``; each input's own by default, or ``".wav"`` if that is not writable.
     records : Records, optional
         Outputs of earlier runs: skipped in folders and patterns, and overwritten.
+    shard : Shard
+        Which part of the inputs. Outputs are the same, however many shards there are.
 
     Raises
     ------
@@ -100,7 +110,7 @@ def plan_outputs(
     if folder is not None and kind(folder) in ("file", "special"):
         raise DeepnmfError(f"{folder}: a file, not a folder for outputs; choose another name")
     search = find_inputs(inputs, folder, records.is_output)
-    plan = Plan(faults=search.faults, left_out=search.left_out)
+    plan = Plan([], shard.of(search.faults), shard.of(search.left_out), shard, len(search.inputs))
     if file:
         jobs = _into_file(search.inputs, Path(str(output)), suffix)
     elif folder is None:
@@ -181,18 +191,17 @@ def _own_suffix(target: Path) -> str:
 
 
 def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
-    """Add jobs to the plan, or faults for those that would overwrite files other than outputs of earlier runs.
+    """Add the shard's jobs to the plan, or faults for those that would overwrite other files than earlier outputs.
 
     Without `records`, the user has named the outputs, and existing files are overwritten.
     """
     sources = {identity: job.source for job in jobs if (identity := _identity(job.source)) is not None}
-    taken: set[str] = set()
-    for job in jobs:
+    first = {str(job.target).casefold(): job for job in reversed(jobs)}
+    for job in plan.shard.of(jobs):
         fault = _harm(job, sources, records)
-        if fault is None and str(job.target).casefold() in taken:
+        if fault is None and first[str(job.target).casefold()] is not job:
             fault = f"{job.source}: its output would be {job.target}, as another input's; enhance it on its own"
         if fault is None:
-            taken.add(str(job.target).casefold())
             plan.jobs.append(job)
         else:
             plan.faults.append((job.source, DeepnmfError(fault)))

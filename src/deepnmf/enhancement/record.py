@@ -2,6 +2,7 @@
 
 It is one hidden file of JSON lines; a line is appended for each finished output. Locks of single bytes of it, one for
 each output, prevent two runs from writing the same names at once; the system releases them when a run ends or dies.
+The shards of a run share a lock of all names, as their own are many and disjoint.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import dataclasses
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..artifacts import remove_abandoned
+from ..artifacts.locks import lock_bytes, serialised
 from ..errors import DeepnmfError
 
 NAME = ".deepnmf-outputs.jsonl"
@@ -23,6 +26,8 @@ MOST_STALE_LINES = 1000
 """Most superseded lines before the record is compacted."""
 FIRST_LOCK = 2**40
 """Locked bytes lie beyond the end of any record."""
+SHARD_LOCKS = 2**39
+"""Locked bytes of shards, before those of names."""
 MOST_LOCKED_NAMES = 256
 """With more outputs in a folder the whole folder is locked: the system keeps locks in a list."""
 MOST_LOCKED_FOLDERS = 256
@@ -69,43 +74,78 @@ class FolderRecord:
         self._descriptor: int | None = None
         self._writing = threading.Lock()
         self._entries: dict[str, list[tuple[str, Origin]]] = {}
-        with contextlib.suppress(OSError):
-            if (folder / NAME).is_file():
-                self._entries = _parsed((folder / NAME).read_bytes())
+        self._read_state: tuple[int, int] | None = None
+        self._has_changed()
 
     def wrote(self, path: Path) -> bool:
         """Whether a run has written a file of this name here."""
-        return bool(self._entries) and self._name(path) in self._entries
+        return self._has_entry(path) or (self._has_changed() and self._has_entry(path))
 
     def holds(self, path: Path) -> bool:
         """Whether the file exists unchanged since a run wrote it."""
-        if not self.wrote(path):
+        return self._is_as_written(path) or (self._has_changed() and self._is_as_written(path))
+
+    def _has_entry(self, path: Path) -> bool:
+        return bool(self._entries) and self._name(path) in self._entries
+
+    def _is_as_written(self, path: Path) -> bool:
+        if not self._has_entry(path):
             return False
         return file_digest(path) in [digest for digest, _ in self._entries[self._name(path)]]
+
+    def _has_changed(self) -> bool:
+        """Read the record if another run has written to it since, and return whether."""
+        if self._descriptor is not None:  # closing another descriptor of the file would release its locks
+            return False
+        with contextlib.suppress(OSError):
+            found = (self.folder / NAME).stat()
+            state = found.st_size, found.st_mtime_ns
+            if state != self._read_state and stat.S_ISREG(found.st_mode):
+                self._entries = _parsed((self.folder / NAME).read_bytes())
+                self._read_state = state
+                return True
+        return False
 
     def is_current(self, path: Path, origin: Origin) -> bool:
         """Whether the file exists unchanged since a run wrote it from this origin."""
         return (file_digest(path), origin) in self._entries.get(self._name(path), [])
 
-    def lock(self, paths: Sequence[Path]) -> None:
+    def lock(self, paths: Sequence[Path], shared: bool = False) -> None:
         """Lock outputs until :meth:`close`, or all names if there are many; remove temporary files of dead runs.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            The outputs.
+        shared : bool
+            Whether they are those of a shard: other shards may lock their own at the same time.
 
         Raises
         ------
         DeepnmfError
             If another run is writing one of them.
         """
-        self._open()
         for parent in {path.parent for path in paths}:
             remove_abandoned(parent)
-        if len(paths) > MOST_LOCKED_NAMES:
-            self._lock(self.folder, FIRST_LOCK, length=0)
-            return
-        for path in paths:
-            self._lock(path, _offset(self._name(path)))
+        while True:
+            self._open()
+            self._lock_all(paths, shared)
+            if self._descriptor is None or _same_file(self._descriptor, self.folder / NAME):
+                return
+            self._release()  # removed, as it was empty, by a run that ended before it was locked
 
-    def _lock(self, shown: Path, offset: int, length: int = 1) -> None:
-        if self._descriptor is not None and not _lock_bytes(self._descriptor, offset, length):
+    def _lock_all(self, paths: Sequence[Path], shared: bool) -> None:
+        if shared:
+            self._lock(self.folder, FIRST_LOCK, length=0, shared=True)
+            self._lock(self.folder, SHARD_LOCKS + _hash("\0".join(sorted(map(self._name, paths)))) % SHARD_LOCKS)
+        elif len(paths) > MOST_LOCKED_NAMES:
+            self._lock(self.folder, FIRST_LOCK, length=0)
+        else:
+            for path in paths:
+                self._lock(path, FIRST_LOCK + _hash(self._name(path).casefold()))
+
+    def _lock(self, shown: Path, offset: int, length: int = 1, shared: bool = False) -> None:
+        if self._descriptor is not None and not lock_bytes(self._descriptor, offset, length, shared):
             self.close()
             raise DeepnmfError(f"{shown}: another run of deepnmf is writing it; wait for it, or choose another name")
 
@@ -119,7 +159,8 @@ class FolderRecord:
             if self._descriptor is None:
                 return
             try:
-                os.write(self._descriptor, _line(name, digest, origin))
+                with serialised(self._descriptor):
+                    os.write(self._descriptor, _line(name, digest, origin))
             except OSError as error:
                 self.fault, self.incomplete = str(error.strerror), True
 
@@ -127,11 +168,16 @@ class FolderRecord:
         """Release the locks; remove an empty record, compact one with many superseded lines."""
         if self._descriptor is None:
             return
-        descriptor, self._descriptor = self._descriptor, None
         with contextlib.suppress(OSError):
-            if _lock_bytes(descriptor, 0, length=0):  # no other run holds locks
-                self._tidy(descriptor)
-        os.close(descriptor)
+            if lock_bytes(self._descriptor, 0, length=0):  # no other run holds locks
+                self._tidy(self._descriptor)
+        self._release()
+
+    def _release(self) -> None:
+        """Release the locks."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
 
     def _open(self) -> None:
         while self._descriptor is None and self.fault is None:
@@ -190,37 +236,9 @@ def _same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _offset(name: str) -> int:
-    """Return the byte for a name, from a range that makes collisions unlikely."""
-    digest = hashlib.blake2b(name.casefold().encode("utf-8", "surrogateescape"), digest_size=7).digest()
-    return FIRST_LOCK + int.from_bytes(digest, "big")
-
-
-def _lock_bytes(descriptor: int, offset: int, length: int = 1) -> bool:
-    """Lock without waiting; length 0 is up to any end. Without locks in the file system, always succeeds."""
-    try:
-        import fcntl
-    except ImportError:
-        return _lock_bytes_on_windows(descriptor, offset, length)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, length, offset)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _lock_bytes_on_windows(descriptor: int, offset: int, length: int) -> bool:
-    import msvcrt
-
-    names = 2**30  # bytes from here on stand for names; beyond 2**31 none can be locked
-    os.lseek(descriptor, names + offset % names if length else names, os.SEEK_SET)
-    try:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, length or names)  # type: ignore[attr-defined,unused-ignore]
-    except OSError:
-        return False
-    return True
+def _hash(name: str) -> int:
+    """Return a number of 56 bits, a range that makes collisions unlikely."""
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=7).digest(), "big")
 
 
 def file_digest(path: Path) -> str | None:
@@ -270,13 +288,13 @@ class Records:
             self._parents[parent] = [self.of(folder) for folder in (absolute, *absolute.parents)]
         return self._parents[parent]
 
-    def lock(self, outputs: Iterable[tuple[Path, Path]]) -> None:
+    def lock(self, outputs: Iterable[tuple[Path, Path]], shared: bool = False) -> None:
         """Lock outputs, given with the folders of their records; see :meth:`FolderRecord.lock`."""
         folders: dict[FolderRecord, list[Path]] = {}
         for folder, path in outputs:
             folders.setdefault(self.of(folder), []).append(path)
         for record, paths in list(folders.items())[:MOST_LOCKED_FOLDERS]:
-            record.lock(paths)
+            record.lock(paths, shared)
 
     def faults(self) -> list[str]:
         """Return one line for each folder whose record lacks an output."""

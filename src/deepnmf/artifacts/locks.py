@@ -1,0 +1,65 @@
+"""Locks of bytes of a file, which the system releases when a process ends or dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def serialised(descriptor: int) -> Iterator[None]:
+    """Append to a file alone: on network file systems, two hosts would write over each other's lines."""
+    try:
+        import fcntl
+
+        fcntl.lockf(descriptor, fcntl.LOCK_EX, 1)
+    except (ImportError, OSError):  # on Windows, or without locks in the file system
+        yield
+        return
+    try:
+        yield
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1)
+
+
+def lock_bytes(descriptor: int, offset: int, length: int = 1, shared: bool = False) -> bool:
+    """Lock bytes of an open file, without waiting, until it is closed or this process ends or dies.
+
+    Parameters
+    ----------
+    descriptor : int
+        A file open for reading and writing. Closing any descriptor of that file in this process releases its locks.
+    offset, length : int
+        Which bytes, which may lie beyond the end of the file; length 0 is all from `offset` on.
+    shared : bool
+        Whether other processes may share the lock.
+
+    Returns
+    -------
+    bool
+        False if another process has one of these bytes. Without locks in the file system, always true.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return shared or _lock_bytes_on_windows(descriptor, offset, length)
+    try:
+        fcntl.lockf(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, length, offset)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _lock_bytes_on_windows(descriptor: int, offset: int, length: int) -> bool:
+    import msvcrt
+
+    names = 2**30  # bytes from here on stand for names; beyond 2**31 none can be locked
+    os.lseek(descriptor, names + offset % names if length else names, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, length or names)  # type: ignore[attr-defined,unused-ignore]
+    except OSError:
+        return False
+    return True
