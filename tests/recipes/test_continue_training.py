@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,8 +37,10 @@ def experiment(tiny_corpus: TinyCorpus, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(script: ModuleType, experiment: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    words = "--start", "small", "-o", str(output), "--frames", "4800", "--epoch-frames", "2400"
+def run(
+    script: ModuleType, experiment: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *more: str
+) -> dict[str, bytes]:
+    words = "--start", "small", "-o", str(output), "--frames", "4800", "--epoch-frames", "2400", *more
     monkeypatch.setattr(sys, "argv", ["continue_training.py", str(experiment), *words])
     script.main()
     return {path.name: path.read_bytes() for path in output.iterdir()}
@@ -65,3 +68,16 @@ def test_a_model_goes_on_and_a_stopped_run_ends_with_the_same_bytes(
     before, after = start.network.arrays(), found.network.arrays()
     assert {name: array.shape for name, array in before.items()} == {name: a.shape for name, a in after.items()}
     assert not np.array_equal(before["output"], after["output"])
+
+
+def test_a_fusion_layer_changes_nothing_before_it_is_trained(
+    script: ModuleType, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start: Any = load_model("small").network
+    m = np.random.default_rng(0).exponential(1, (257, 20)).astype(np.float32)
+    np.testing.assert_array_equal(script.with_fusion(start, 5, 0).mask(m), start.mask(m))
+    run(script, experiment, experiment / "fused", monkeypatch, "--fusion-units", "5", "--loss-distortion", "1")
+    found = load_model(experiment / "fused")
+    assert found.network.arrays()["fusion.0.state_weights"].shape == (20, 5)
+    assert np.abs(found.network.arrays()["prior"][:, -5:]).max() > 0
+    assert found.metadata["config"]["network"]["fusion_units"] == 5

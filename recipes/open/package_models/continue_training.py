@@ -4,13 +4,15 @@
         -o exp/package_models/default
 
 The experiment's folder has ``manifest.jsonl`` and ``features/``. Step sizes have a linear warm-up and a cosine decay
-to zero. After each epoch the weights and their exponential average are scored on dev; ``best.safetensors`` has the best
-of all. A stopped run resumes from its last complete epoch.
+to zero. A fusion layer may be added to the model; its outputs have zero weights at first. After each epoch the weights
+and their exponential average are scored on dev; ``best.safetensors`` has the best of all. A stopped run resumes from
+its last complete epoch.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ from deepnmf.artifacts import load_tensors, save_tensors
 from deepnmf.config import overlaid
 from deepnmf.data.features import FeatureSet
 from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.cells import LSTM, random_cells
 from deepnmf.networks.kinds import Config, changed_settings, configuration, kind_of
+from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.batches import DynamicBatches
 from deepnmf.training.loop import dev_score
 from deepnmf.training.step import TrainingStep
@@ -35,11 +39,14 @@ def main() -> None:
     """Train, epoch by epoch."""
     options = parsed()
     model = load_model(options.start)
+    network: Any = model.network
+    if options.fusion_units:
+        network = with_fusion(network, options.fusion_units, options.seed)
     config = settings(model, options)
     train: Any = config.train
     batches = DynamicBatches(options.experiment / "manifest.jsonl", config, train.batch_segments)
     updates = config.train.epochs * -(-batches.epoch_frames // batches.batch_frames)
-    step = TrainingStep(model.network, config, updates)
+    step = TrainingStep(network, config, updates)
     run = Run(step, config, options.output, {"started_from": model.metadata["sha256"], "config": config.to_dict()})
     dev = FeatureSet(options.experiment / "features", "dev", 1)
     for epoch in range(run.resume() + 1, config.train.epochs + 1):
@@ -59,8 +66,20 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--epoch-frames", type=float, default=1.2e6)
     parser.add_argument("--rate", type=float, default=0.003, help="peak step size")
     parser.add_argument("--dictionary-rate", type=float, default=0.01, help="the same in log W of the dictionaries")
+    parser.add_argument("--fusion-units", type=int, default=0, help="of a fusion layer to be added; 0: none")
+    parser.add_argument("--loss-distortion", type=float, default=0.0)
+    parser.add_argument("--loss-residue", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
+
+
+def with_fusion(network: RecurrentDeepNMF, units: int, seed: int) -> RecurrentDeepNMF:
+    """Return a network of the same output with a fusion layer of `units`, whose outputs have zero weights."""
+    prior = network.prior
+    atoms, known = prior.output.shape
+    fusion = random_cells(LSTM, 1, known, units, np.random.default_rng(seed))
+    output = np.concatenate([prior.output, np.zeros((atoms, units), prior.output.dtype)], axis=1)
+    return dataclasses.replace(network, prior=dataclasses.replace(prior, fusion=fusion, output=output))
 
 
 def settings(model: Model, options: argparse.Namespace) -> Config:
@@ -70,13 +89,16 @@ def settings(model: Model, options: argparse.Namespace) -> Config:
         "epoch_frames": int(options.epoch_frames),
         "weight_learning_rate": options.rate,
         "dictionary_learning_rate": options.dictionary_rate,
+        "loss_distortion": options.loss_distortion,
+        "loss_residue": options.loss_residue,
         "seed": options.seed,
     }
+    network = {"fusion_units": options.fusion_units} if options.fusion_units else {}
     values: dict[str, dict[str, Any]] = {"network": {"kind": kind_of(model.network)}}
     for name, value in changed_settings(model.metadata["config"]).items():
         section, _, key = name.partition(".")
         values.setdefault(section, {})[key] = value
-    return configuration(overlaid(values, {"train": train}), options.start)
+    return configuration(overlaid(values, {"train": train, "network": network}), options.start)
 
 
 class Run:
