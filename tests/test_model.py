@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepnmf.artifacts import save_tensors
+from deepnmf.artifacts import load_tensors, save_tensors
 from deepnmf.config import FeatureConfig, StftSpec
 from deepnmf.dsp.stft import stack_context
 from deepnmf.errors import DeepnmfError
@@ -43,6 +43,20 @@ def test_a_model_comes_back_whole(tmp_path: Path, tied: bool) -> None:
     assert loaded.network.layers == saved.network.layers
     assert (loaded.network.speech_atoms, loaded.network.sparsity, loaded.network.beta) == (3, 0.1, 1.0)
     assert np.array_equal(loaded.estimator().push(magnitudes(9)), saved.estimator().push(magnitudes(9)))
+
+
+def test_a_file_of_a_version_without_gains_gives_the_same_masks(tmp_path: Path) -> None:
+    saved = model()
+    save_model(tmp_path / "new.safetensors", saved)
+    arrays, metadata = load_tensors(tmp_path / "new.safetensors", "model")
+    del arrays["gains"], arrays["sparsities"]
+    save_tensors(tmp_path / "old.safetensors", arrays, "model", metadata)
+    loaded = load_model(tmp_path / "old.safetensors")
+    assert np.array_equal(loaded.estimator().push(magnitudes(9)), saved.estimator().push(magnitudes(9)))
+    arrays["gains"] = np.ones((13, 5), np.float32)
+    save_tensors(tmp_path / "half.safetensors", arrays, "model", metadata)
+    with pytest.raises(DeepnmfError, match="sparsities"):
+        load_model(tmp_path / "half.safetensors")
 
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:

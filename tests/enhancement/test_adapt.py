@@ -83,6 +83,24 @@ def test_a_trained_output_of_any_scale_in_its_rows_is_served() -> None:
     assert np.abs(outputs[0] - outputs[1]).max() < 2e-3
 
 
+def test_discriminative_nmf_adapts_in_canonical_form_as_before() -> None:
+    model = small_model()
+    scales = (10 ** np.random.default_rng(0).uniform(-3, 3, model.network.output.shape[1])).astype(np.float32)
+    trained = with_weights(model.network, model.network.dictionaries, scales * model.network.output)
+    outputs = []
+    for network in (trained, trained.canonical()):
+        fitted = adapt_to_noise(dataclasses.replace(model, network=network), rumble(2), RATE)
+        outputs.append(deepnmf.enhance(speech(2) + rumble(2), RATE, fitted))
+    np.testing.assert_allclose(*outputs, atol=2e-3)
+
+
+def test_layers_trained_to_another_scale_do_not_adapt_in_canonical_form_either() -> None:
+    model = small_model()
+    trained = with_weights(model.network, tuple(1.1 * W for W in model.network.dictionaries), model.network.output)
+    with pytest.raises(DeepnmfError, match="no longer describe sound"):
+        adapt_to_noise(dataclasses.replace(model, network=trained.canonical()), rumble(1), RATE)
+
+
 def test_profiles_that_teach_nothing_are_refused() -> None:
     for samples, fault in ((np.zeros((1, RATE)), "silence"), (rumble(0.05), "at least 0.1 s")):
         with pytest.raises(DeepnmfError, match=fault):

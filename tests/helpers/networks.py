@@ -33,8 +33,14 @@ def deep_nmf(
 
 
 def with_weights(network: Any, dictionaries: Iterable[Array], output: Array) -> DeepNMF:
-    """Return a deep NMF with other weights."""
-    return dataclasses.replace(network, dictionaries=tuple(dictionaries), output=output)
+    """Return a deep NMF with other weights; all its arrays become such as `output` is, NumPy's or torch's."""
+    scale = {name: like(output, getattr(network, name)) for name in ("gains", "sparsities")}
+    return dataclasses.replace(network, dictionaries=tuple(dictionaries), output=output, **scale)
+
+
+def like(array: Any, values: Any) -> Any:
+    """Return values as NumPy's or torch's, as `array` is."""
+    return array.new_tensor(np.asarray(values)) if hasattr(array, "new_tensor") else np.asarray(values, array.dtype)
 
 
 FEATURES = FeatureConfig(stft=StftSpec(1000, 10.0, 4.0, 32))

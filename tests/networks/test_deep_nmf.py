@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from deepnmf.dsp.stft import istft, stack_context, stft
 from deepnmf.errors import DeepnmfError
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF, trained_dictionaries
 from deepnmf.nmf.sparse_nmf import normalised_atoms
-from deepnmf.nmf.updates import source_models, update_activations
+from deepnmf.nmf.updates import source_models, update_activations, wiener_mask
 from helpers.networks import deep_nmf, with_weights
 
 BETAS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
@@ -95,7 +96,14 @@ def test_exchanging_the_sources_exchanges_the_masks() -> None:
     net, m = network(), mixtures()
     order = [*range(R_S, R_S + R_N), *range(R_S)]
     swapped = DeepNMF(
-        tuple(W[:, order] for W in net.dictionaries), net.layers, net.output[:, order], R_N, net.sparsity, net.beta
+        tuple(W[:, order] for W in net.dictionaries),
+        net.layers,
+        net.output[:, order],
+        R_N,
+        net.sparsity,
+        net.beta,
+        net.gains[:, order],
+        net.sparsities[:, order],
     )
     assert np.allclose(net.mask(m) + swapped.mask(m), 1, atol=1e-5)
 
@@ -151,6 +159,65 @@ def test_operations_of_a_frame() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_is_kept(dtype: type) -> None:
     assert network(dtype=dtype).mask(mixtures(dtype=dtype)).dtype == dtype
+
+
+def drifted(dtype: type = np.float64, **settings: Any) -> DeepNMF:
+    """Return a network whose atoms have norms from 1e-6 to 1e6 and one atom of zeros in each dictionary."""
+    net, rng = network(dtype=dtype, **settings), np.random.default_rng(2)
+    scaled = [(W * 10 ** rng.uniform(-6, 6, R_S + R_N)).astype(dtype) for W in (*net.dictionaries, net.output)]
+    for W in scaled:
+        W[:, 1] = 0
+    return with_weights(net, scaled[:-1], scaled[-1])
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_canonical_form_has_unit_atoms_and_the_same_masks(beta: float, tied: bool) -> None:
+    net, m = drifted(layers=4, trained=5, beta=beta, tied=tied), mixtures()
+    canonical = net.canonical()
+    for W in (*canonical.dictionaries, canonical.output):
+        norms = np.linalg.norm(W, axis=0)
+        np.testing.assert_allclose(np.delete(norms, 1), 1, rtol=1e-12)
+        assert norms[1] == 0
+    np.testing.assert_allclose(canonical.mask(m), net.mask(m), atol=1e-3 if beta > 1 else 1e-6)  # the guard differs
+    np.testing.assert_allclose(canonical.canonical().mask(m), canonical.mask(m), rtol=1e-9)
+    assert canonical.parameters == net.parameters
+
+
+def test_the_canonical_form_is_exact_without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("updates", "sparse_nmf"):
+        monkeypatch.setattr(f"deepnmf.nmf.{module}.epsilon", lambda *_: 0.0)
+    net, m = network(4, 5), mixtures()
+    scales = 10 ** np.random.default_rng(0).uniform(-6, 6, (5, R_S + R_N))
+    scaled = with_weights(net, [W * c for W, c in zip(net.dictionaries, scales, strict=False)], net.output * scales[4])
+    np.testing.assert_allclose(scaled.canonical().mask(m), scaled.mask(m), rtol=1e-13)
+
+
+def test_the_canonical_form_of_single_precision_has_no_denormal_numbers() -> None:
+    net = drifted(np.float32)
+    net.output[0, 0] = np.finfo(np.float32).tiny / 8
+    canonical = net.canonical()
+    for W in canonical.arrays().values():
+        assert W.dtype == np.float32
+        assert not ((W > 0) & (np.finfo(np.float32).tiny > W)).any()
+    assert np.abs(canonical.mask(mixtures(dtype=np.float32)) - net.mask(mixtures(dtype=np.float32))).max() < 1e-3
+
+
+def test_sparse_nmf_is_canonical_already() -> None:
+    rng = np.random.default_rng(0)
+    W = normalised_atoms(rng.random((F, 5))).astype(np.float32)
+    net = deep_nmf(W[:, :3], W[:, 3:], F, layers=3, trained_layers=0)
+    for name, array in net.canonical().arrays().items():
+        np.testing.assert_array_equal(array, net.arrays()[name])
+
+
+def test_what_layers_activate_does_not_depend_on_the_form() -> None:
+    net = drifted()
+    for raw, canonical in zip(
+        net.layer_activations(mixtures()[:F]), net.canonical().layer_activations(mixtures()[:F]), strict=True
+    ):
+        masks = [wiener_mask(one.output, h, R_S) for one, h in ((net, raw), (net.canonical(), canonical))]
+        np.testing.assert_allclose(*masks, atol=1e-6)
 
 
 SIGNALS = {

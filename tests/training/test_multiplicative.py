@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -83,6 +84,19 @@ def test_the_parts_difference_is_the_gradient(
     assert sorted(found.dictionaries) == trained_dictionaries(net, trained)
     for index, parts in found.dictionaries.items():
         assert distance(parts, gradients[index]) < 1e-10
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_gains_and_a_sparsity_for_each_atom_are_passed_on_the_way_back(beta: float) -> None:
+    net, m, s = problem(beta)
+    rng = np.random.default_rng(0)
+    gains, sparsities = (torch.tensor(rng.uniform(0.2, 5, (rows, R_S + R_N))) for rows in (5, 4))
+    net = dataclasses.replace(net, gains=gains, sparsities=sparsities)
+    found = backpropagate(net, m, s, 5)
+    gradients, output = automatic(net, m, s, 2.0)
+    assert distance(found.output, output) < 1e-10
+    assert all(distance(found.dictionaries[k], gradients[k]) < 1e-10 for k in range(4))
+    assert torch.allclose(found.estimate, net.mask(m) * m[-F:], rtol=1e-12)
 
 
 @given(seed=st.integers(0, 10_000), beta=st.floats(-0.5, 3.5), error_beta=st.sampled_from([1.0, 2.0]))

@@ -15,7 +15,7 @@ from ..dsp.level import LevelTracker
 from ..dsp.stft import stack_context, stft
 from ..errors import DeepnmfError
 from ..model import Model
-from ..networks.unfolded.deep_nmf import DeepNMF
+from ..networks.unfolded.deep_nmf import DeepNMF, uniform_scale
 from ..nmf.sparse_nmf import SparseNMF
 from .enhancer import model_band, spec_at_rate
 
@@ -102,10 +102,16 @@ def with_noise_atoms(network: DeepNMF, atoms: np.ndarray, m: np.ndarray, replace
     h = network.activations(m)
     current = slice(-len(network.output), None)
     last = network.dictionaries[network.layers[-1]]
-    rows = _contribution(network.output, h, noise) / _contribution(last[current], h, noise)
-    dictionaries = tuple(_joined(W[:, :kept], atoms) for W in network.dictionaries)
-    output = _joined(network.output[:, :kept], rows[:, None] * atoms[current])
-    return dataclasses.replace(network, dictionaries=dictionaries, output=output)
+    before = np.asarray(h) / np.asarray(network.gains[-1])[:, None]
+    rows = _contribution(network.output, h, noise) / _contribution(last[current], before, noise)
+    scale = uniform_scale(atoms, len(network.layers), network.sparsity)
+    return dataclasses.replace(
+        network,
+        dictionaries=tuple(_joined(W[:, :kept], atoms) for W in network.dictionaries),
+        output=_joined(network.output[:, :kept], rows[:, None] * atoms[current]),
+        gains=_joined(network.gains[:, :kept], scale["gains"]),
+        sparsities=_joined(network.sparsities[:, :kept], scale["sparsities"]),
+    )
 
 
 def _contribution(W: Array, h: Array, noise: slice) -> np.ndarray:
@@ -114,8 +120,8 @@ def _contribution(W: Array, h: Array, noise: slice) -> np.ndarray:
     return np.asarray(np.asarray(W)[:, noise].astype(np.float64) @ activity) + np.finfo(np.float32).tiny
 
 
-def _joined(kept: Array, new: np.ndarray) -> np.ndarray:
-    return np.concatenate([kept, new.astype(kept.dtype)], axis=1)
+def _joined(kept: Array, new: Array) -> np.ndarray:
+    return np.concatenate([np.asarray(kept), np.asarray(new, kept.dtype)], axis=1)
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,10 @@ class Network(ABC):
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
 
+    def canonical(self) -> Self:
+        """Return the same network, of NumPy's arrays, in the form that training stores: one scale for equal masks."""
+        return self
+
     def trained_arrays(self, settings: Any) -> list[str]:  # noqa: ARG002
         """Return the names of the arrays that training changes."""
         return [name for name in self.arrays() if name != "pooling"]

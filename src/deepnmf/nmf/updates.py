@@ -13,7 +13,7 @@ from .divergence import mu_exponent
 
 
 def update_terms(
-    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: float, beta: float, floor: float
+    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: AnyArray | float, beta: float, floor: float
 ) -> tuple[AnyArray, ...]:
     """Return ``(Λ, r, n, d)`` of one multiplicative update of activations (docs/model.md §3, before the exponent)."""
     model = W @ h + floor
@@ -27,7 +27,7 @@ def update_terms(
 
 
 def update_activations(
-    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: float, beta: float, floor: float | None = None
+    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: AnyArray | float, beta: float, floor: float | None = None
 ) -> AnyArray:
     """Return the activations after one multiplicative update, one layer of the network.
 
@@ -39,8 +39,8 @@ def update_activations(
         Dictionary ``(T·F, R)``.
     h : Array
         Activations ``(R, N)``.
-    sparsity : float
-        μ ≥ 0, the weight of ‖h‖₁.
+    sparsity : Array or float
+        μ ≥ 0, the weight of ‖h‖₁, or of each atom's part of it, ``(R, 1)``.
     beta : float
         β of the divergence.
     floor : float, optional

@@ -161,7 +161,7 @@ def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
 
 def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: list[dict[str, Any]]) -> None:
     """Write the models, then the checkpoint that completes the epoch."""
-    model = Model(step.to_numpy(), config.features, {**run, "history": history})
+    model = Model(step.to_numpy().canonical(), config.features, {**run, "history": history})
     scores = [entry["dev_sdr_db"] for entry in history]
     if scores.index(max(scores)) == len(scores) - 1:
         save_model(output / BEST, model)

@@ -62,17 +62,18 @@ def backpropagate(
         Whether to :func:`resplit` the parts at every activation.
     """
     dictionaries, W_output = cast("tuple[Tensor, ...]", network.dictionaries), cast("Tensor", network.output)
+    gains, mu = (cast("Tensor", x)[:, :, None] for x in (network.gains, network.sparsities))  # (·, R, 1)
     h = [cast("Tensor", starting_activations(m, network))]
-    for index in network.layers:
-        _, _, n, d = update_terms(m, dictionaries[index], h[-1], network.sparsity, network.beta, epsilon(m))
-        h.append(h[-1] * fast_pow(n / d, mu_exponent(network.beta)))
+    for k, index in enumerate(network.layers):
+        _, _, n, d = update_terms(m, dictionaries[index], h[-1], mu[k], network.beta, epsilon(m))
+        h.append(h[-1] * fast_pow(n / d, mu_exponent(network.beta)) * gains[k + 1])
     bins = W_output.shape[0]
     estimate, output, g = output_parts(target, m[-bins:], W_output, h[-1], network.speech_atoms, error_beta)
     sums: dict[int, Parts] = {}
     for k in range(len(network.layers) - 1, len(network.layers) - trained, -1):
         g = resplit(g) if resplitting else g
-        index = network.layers[k]
-        parts, g = layer_parts(g, m, dictionaries[index], h[k], network.sparsity, network.beta)
+        index, g = network.layers[k], (g[0] * gains[k + 1], g[1] * gains[k + 1])
+        parts, g = layer_parts(g, m, dictionaries[index], h[k], mu[k], network.beta)
         sums[index] = _added(sums[index], parts) if index in sums else parts
     return Statistics(sums, output, estimate)
 
@@ -119,7 +120,9 @@ def output_parts(
     return estimate, (W_plus, W_minus), (h_plus, h_minus)
 
 
-def layer_parts(g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: float, beta: float) -> tuple[Parts, Parts]:
+def layer_parts(
+    g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: Tensor | float, beta: float
+) -> tuple[Parts, Parts]:
     """Return the parts of ∂E/∂W^k ``(T·F, R)`` and ∂E/∂h^k ``(R, N)``, given those of ∂E/∂h^(k+1).
 
     The layer is ``h' = h ∘ (n/d)^γ`` with Λ, r, n and d of :func:`deepnmf.nmf.updates.update_terms`.

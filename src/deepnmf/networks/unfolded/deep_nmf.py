@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 UNIT_TOLERANCE = 0.01
 """Tolerance of the unit norm of the atoms of a dictionary that still models spectra."""
+ROUNDING = 1e-6
+"""Norms this close to one are one."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,14 @@ class DeepNMF(FramewiseNetwork):
     speech_atoms : int
         R_s; the first R_s atoms are speech.
     sparsity : float
-        μ.
+        μ of the sparse NMF that the network started from.
     beta : float
         β of the inference.
+    gains : Array
+        ``(K + 1, R)``: row k multiplies the activations on their way into layer k, the last one into the output. In
+        canonical form (:meth:`canonical`) they hold the scale of the atoms, which have unit norm.
+    sparsities : Array
+        μ of each layer and atom, ``(K, R)``.
     """
 
     SETTINGS: ClassVar[type[NetworkConfig]] = DeepNMFConfig
@@ -81,6 +88,8 @@ class DeepNMF(FramewiseNetwork):
     speech_atoms: int
     sparsity: float
     beta: float
+    gains: Array
+    sparsities: Array
 
     @classmethod
     def start(
@@ -102,17 +111,20 @@ class DeepNMF(FramewiseNetwork):
             speech_atoms=dictionary.speech.shape[1],
             sparsity=dictionary.snmf.sparsity,
             beta=dictionary.snmf.beta,
+            **uniform_scale(dictionary.atoms, K, dictionary.snmf.sparsity),
         )
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have; those up to version 0.2 had no gains."""
         atoms, stacked = shapes.size("output", 1), shapes.size("dictionary.0", 0)
         check_speech_atoms(hyperparameters["speech_atoms"], atoms)
         context_of(stacked, bins)
-        count = 1 + max(hyperparameters["layers"])
-        dictionaries = {f"dictionary.{index}": ArraySpec((stacked, atoms), nonnegative=True) for index in range(count)}
-        return dictionaries | {"output": ArraySpec((bins, atoms), nonnegative=True)}
+        count, K = 1 + max(hyperparameters["layers"]), len(hyperparameters["layers"])
+        sizes = {f"dictionary.{index}": (stacked, atoms) for index in range(count)} | {"output": (bins, atoms)}
+        if "gains" in shapes or "sparsities" in shapes:
+            sizes |= {"gains": (K + 1, atoms), "sparsities": (K, atoms)}
+        return {name: ArraySpec(size, nonnegative=True) for name, size in sizes.items()}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,24 +139,51 @@ class DeepNMF(FramewiseNetwork):
         return sum(factor * rows * atoms for rows, atoms in per_layer) + self.output.shape[0] * self.output.shape[1]
 
     def activations(self, m: Array) -> Array:
-        """Return the last layer's activations ``(R, N)`` for stacked magnitudes ``(T·F, N)``."""
-        return infer(m, self.layer_dictionaries(), starting_activations(m, self), self.sparsity, self.beta)
+        """Return the activations of the output's atoms ``(R, N)`` for stacked magnitudes ``(T·F, N)``."""
+        h = starting_activations(m, self)
+        return unfold(lambda h, layer: self._layer(m, h, layer), range(len(self.layers)), h)
+
+    def _layer(self, m: Array, h: Array, k: int) -> Array:
+        """Return the activations that enter the layer after layer k, given those that enter layer k."""
+        W, mu = self.dictionaries[self.layers[k]], self.sparsities[k][:, None]
+        return update_activations(m, W, h, mu, self.beta) * self.gains[k + 1][:, None]
 
     def mask(self, m: Array) -> Array:
         """Return the speech mask in [0, 1], ``(F, N)``, for stacked magnitudes ``(T·F, N)``."""
         h = self.activations(m)  # (R, N)
         return wiener_mask(self.output, h, self.speech_atoms)  # (F, N)
 
-    def layer_dictionaries(self) -> list[Array]:
-        """Return the dictionary of each of the K layers, ``(T·F, R)``."""
-        return [self.dictionaries[index] for index in self.layers]
+    def canonical(self) -> Self:
+        """Return the same network, of NumPy's arrays, with atoms of unit norm.
+
+        With ``W = Ŵ diag(c)``, one update of ĥ = c ∘ h is that of h with Ŵ and with μ / c for μ. The norms c of the
+        layers thus become gains between them, and a μ for each atom. Masks are the same, except for the guard against
+        division by zero and numbers too small for their precision, which become zeros.
+        """
+        norms = [atom_norms(W) for W in (*self.dictionaries, self.output)]
+        scales = [*(norms[index] for index in self.layers), norms[-1]]  # of the K layers and the output
+        before = [np.ones_like(norms[-1]), *scales[:-1]]
+        gains = [np.asarray(gain) * c / b for gain, c, b in zip(self.gains, scales, before, strict=True)]
+        sparsities = [np.asarray(mu) / c for mu, c in zip(self.sparsities, scales[:-1], strict=True)]
+        return dataclasses.replace(
+            self,
+            dictionaries=tuple(unit_atoms(W, c) for W, c in zip(self.dictionaries, norms[:-1], strict=True)),
+            output=unit_atoms(self.output, norms[-1]),
+            gains=np.stack(gains).astype(self.gains.dtype),
+            sparsities=np.stack(sparsities).astype(self.sparsities.dtype),
+        )
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""
+        """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level.
+
+        All have the scale of the output's atoms, as if the gains of the layers that follow were applied at once.
+        """
         m = stack_context(magnitudes, self.shape[1] // self.shape[0])  # (T·F, N)
-        dictionaries = [np.asarray(W) for W in self.layer_dictionaries()]
-        start = np.asarray(starting_activations(m, self))
-        return activations_by_layer(m, dictionaries, start, self.sparsity, self.beta)
+        gains, h = np.asarray(self.gains), np.asarray(starting_activations(m, self))
+        yield h * gains[1:].prod(axis=0)[:, None]
+        for k in range(len(self.layers)):
+            h = np.asarray(self._layer(m, h, k))
+            yield h * gains[k + 2 :].prod(axis=0)[:, None]
 
     def with_atoms(self) -> DictionaryNetwork:
         """Return the network."""
@@ -175,8 +214,8 @@ class DeepNMF(FramewiseNetwork):
         Discriminative training turns the layers into filters that no longer model spectra, so that new atoms do not fit
         them: on dev they cost such networks 5 dB, while sparse and discriminative NMF gain 1 to 2 dB.
         """
-        norms = [np.sqrt(np.square(W, dtype=np.float64).sum(axis=0)) for W in self.dictionaries]
-        if any(np.abs(norm - 1).max() > UNIT_TOLERANCE for norm in norms):
+        scales = [*(atom_norms(W) for W in self.dictionaries), *self.gains[:-1]]
+        if any(np.abs(np.asarray(scale) - 1).max() > UNIT_TOLERANCE for scale in scales):
             raise InputError(
                 "learned noise cannot join this model, whose layers were trained and no longer describe sound; use a "
                 "sparse or discriminative NMF (network.trained_layers = 0 or 1)"
@@ -190,14 +229,19 @@ class DeepNMF(FramewiseNetwork):
 
     @property
     def parameters(self) -> int:
-        """Number of weights; in sparse NMF the output is rows of the one dictionary and does not count again."""
-        rows = self.dictionaries[0][-self.output.shape[0] :]
-        shared = len(self.dictionaries) == 1 and np.array_equal(np.asarray(rows), np.asarray(self.output))
-        return super().parameters - shared * math.prod(self.output.shape)
+        """Number of entries of the dictionaries: a gain stands for the norm that its atom has lost.
+
+        In sparse NMF the output is rows of the one dictionary and does not count again.
+        """
+        rows, output = (np.asarray(W) for W in (self.dictionaries[0][-self.output.shape[0] :], self.output))
+        shared = len(self.dictionaries) == 1 and np.allclose(rows, output * np.asarray(self.gains[-1]), 1e-6, 0)
+        dictionaries = self.dictionaries if shared else (*self.dictionaries, self.output)
+        return sum(math.prod(W.shape) for W in dictionaries)
 
     def arrays(self) -> dict[str, Array]:
         """Return all arrays by name, as the model file holds them."""
-        return {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)} | {"output": self.output}
+        dictionaries = {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)}
+        return dictionaries | {"output": self.output, "gains": self.gains, "sparsities": self.sparsities}
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters stored beside the arrays."""
@@ -210,21 +254,49 @@ class DeepNMF(FramewiseNetwork):
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned, also up to version 0.2."""
+        layers, output, sparsity = tuple(hyperparameters["layers"]), arrays["output"], hyperparameters["sparsity"]
+        scale = uniform_scale(output, len(layers), sparsity)
         return cls(
-            dictionaries=tuple(arrays[f"dictionary.{index}"] for index in range(len(arrays) - 1)),
-            layers=tuple(hyperparameters["layers"]),
-            output=arrays["output"],
+            dictionaries=tuple(arrays[f"dictionary.{index}"] for index in range(1 + max(layers))),
+            layers=layers,
+            output=output,
             speech_atoms=hyperparameters["speech_atoms"],
-            sparsity=hyperparameters["sparsity"],
+            sparsity=sparsity,
             beta=hyperparameters["beta"],
+            gains=arrays.get("gains", scale["gains"]),
+            sparsities=arrays.get("sparsities", scale["sparsities"]),
         )
 
     def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
         """Return the same network with other arrays; those that are not given stay."""
         present = {**self.arrays(), **arrays}
         dictionaries = tuple(present[f"dictionary.{index}"] for index in range(len(self.dictionaries)))
-        return dataclasses.replace(self, dictionaries=dictionaries, output=present["output"])
+        return dataclasses.replace(
+            self,
+            dictionaries=dictionaries,
+            output=present["output"],
+            gains=present["gains"],
+            sparsities=present["sparsities"],
+        )
+
+
+def uniform_scale(W: Array, layers: int, sparsity: float) -> dict[str, Array]:
+    """Return gains of one and the sparsity of K `layers` of atoms of ``(F, R)``, of the same precision."""
+    dtype, atoms = np.asarray(W).dtype, W.shape[1]
+    return {"gains": np.ones((layers + 1, atoms), dtype), "sparsities": np.full((layers, atoms), sparsity, dtype)}
+
+
+def atom_norms(W: Array) -> np.ndarray:
+    """Return the norms of the atoms of ``(F, R)``, one for zeros; rounding does not make a unit norm another."""
+    norms = np.sqrt(np.square(np.asarray(W), dtype=np.float64).sum(axis=0))
+    return np.where((norms == 0) | (np.abs(norms - 1) < ROUNDING), 1.0, norms)
+
+
+def unit_atoms(W: Array, norms: np.ndarray) -> np.ndarray:
+    """Return the atoms of ``(F, R)`` divided by their norms, without denormal numbers, in the precision of W."""
+    atoms = (np.asarray(W) / norms).astype(np.asarray(W).dtype)
+    return np.where(atoms < np.finfo(atoms.dtype).tiny, 0, atoms)
 
 
 def infer(m: AnyArray, dictionaries: Sequence[AnyArray], h: AnyArray, sparsity: float, beta: float) -> AnyArray:
@@ -243,9 +315,9 @@ def activations_by_layer(
 
 
 def starting_activations(m: Array, network: DeepNMF) -> Array:
-    """Return h⁰, the same for every atom and frame: with β = 1 its scale cancels in the first layer."""
+    """Return h⁰, the same for every atom and frame but for the gains: with β = 1 its scale cancels in layer 0."""
     atoms = network.output.shape[1]
-    return 0 * (network.output[:1].T @ m[:1]) + 1 / atoms
+    return (0 * (network.output[:1].T @ m[:1]) + 1 / atoms) * network.gains[0][:, None]
 
 
 def trained_dictionaries(network: DeepNMF, trained: int) -> list[int]:
