@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -12,6 +12,8 @@ from ..data.dynamic_mixing import DynamicMixtures
 from ..data.features import FeatureSet, Segment
 from ..data.manifest import read_manifest
 from ..networks.kinds import Config
+from ..nmf.partition import Partition
+from .processes import ALONE, Processes
 
 CHUNK_FRAMES = 1000
 """Frames processed at once; bounds memory for any batch size."""
@@ -46,7 +48,7 @@ class Batches(Protocol):
     """Frames of a batch; 0 is full-batch training."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, determined by its number and the seed."""
+        """Yield this process's share of the batches of an epoch, which its number and the seed determine."""
 
 
 class StoredBatches:
@@ -55,43 +57,66 @@ class StoredBatches:
     SEGMENT_FRAMES = 100
     """Short, so that a batch holds many speakers and noises."""
 
-    def __init__(self, features: Path, context: int, batch_frames: int, epoch_frames: int, seed: int) -> None:
+    def __init__(
+        self,
+        features: Path,
+        context: int,
+        batch_frames: int,
+        epoch_frames: int,
+        seed: int,
+        processes: Processes = ALONE,
+        accumulate: int = 1,
+    ) -> None:
         self._data = FeatureSet(features, "train", context, self.SEGMENT_FRAMES)
         self.epoch_frames = min(epoch_frames or self._data.frames, self._data.frames)
         self.batch_frames = batch_frames
-        self._seed = seed
+        self._seed, self._processes, self._accumulate = seed, processes, accumulate
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
+        """Yield this process's share of the batches of an epoch."""
         rng = np.random.default_rng([self._seed, number])
         for segments in self._data.batches(self.batch_frames, self.epoch_frames, rng):
-            yield self._pieces(segments)
+            yield self._pieces(self._processes.share(segments))
 
-    def _pieces(self, segments: list[Segment]) -> Iterator[Example]:
-        count = max(1, CHUNK_FRAMES // self.SEGMENT_FRAMES)
+    def _pieces(self, segments: Sequence[Segment]) -> Iterator[Example]:
+        count = max(1, min(CHUNK_FRAMES // self.SEGMENT_FRAMES, -(-len(segments) // self._accumulate)))
         for start in range(0, len(segments), count):
             parts = zip(*(self._data.example(segment) for segment in segments[start : start + count]), strict=True)
             yield Example(*(np.concatenate(part, axis=1)[None] for part in parts))  # frames side by side
 
 
 class DynamicBatches:
-    """Batches of segments mixed on the fly from the recordings of a manifest."""
+    """Batches of segments mixed on the fly from the recordings of a manifest.
+
+    Seed, epoch, batch and place in the batch determine a segment, whichever process mixes it.
+    """
 
     SEGMENT_FRAMES = 300
 
-    def __init__(self, manifest: Path, config: Config, segments: int) -> None:
+    def __init__(
+        self, manifest: Path, config: Config, segments: int, processes: Processes = ALONE, accumulate: int = 1
+    ) -> None:
         self._mixtures = DynamicMixtures(manifest, config.features, config.prepare, self.SEGMENT_FRAMES)
         stft, wanted = config.features.stft, config.train.epoch_frames
         seconds = sum(entry.seconds for entry in read_manifest(manifest, "train"))
         corpus = round(seconds * stft.rate_hz / stft.hop)
         self.epoch_frames = min(wanted or corpus, corpus) or wanted
         self.batch_frames = segments * self.SEGMENT_FRAMES
-        self._segments, self._seed = segments, config.train.seed
+        own = processes.share(range(segments))
+        self._parts = [part for i in range(accumulate) if (part := Partition(i, accumulate).share(own))]
+        self._seed = config.train.seed
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
-        for index in range(max(1, -(-self.epoch_frames // self.batch_frames))):
-            yield [self._example(np.random.default_rng([self._seed, number, index]))]
+        """Yield this process's share of the batches of an epoch."""
+        for index in range(self.epoch_batches):
+            yield [self.example(number, index, part) for part in self._parts]
 
-    def _example(self, rng: np.random.Generator) -> Example:
-        return Example(*np.stack([self._mixtures.draw(rng) for _ in range(self._segments)], axis=1))
+    @property
+    def epoch_batches(self) -> int:
+        """Number of batches of an epoch."""
+        return max(1, -(-self.epoch_frames // self.batch_frames))
+
+    def example(self, epoch: int, batch: int, segments: Iterable[int]) -> Example:
+        """Return some segments of a batch, by their places in it."""
+        generators = (np.random.default_rng([self._seed, epoch, batch, segment]) for segment in segments)
+        return Example(*np.stack([self._mixtures.draw(rng) for rng in generators], axis=1))

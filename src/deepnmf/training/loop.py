@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..artifacts import save_tensors
 from ..artifacts.records import check_run
-from ..artifacts.schema import ArraySpec, check_arrays
+from ..artifacts.schema import ArraySpec, check_arrays, shown
 from ..artifacts.tensor_file import about, open_tensors
 from ..config import difference
 from ..data.features import FeatureSet
@@ -26,8 +27,12 @@ from .batches import Batches, DynamicBatches, StoredBatches
 from .curves import Curves, EpochCurves
 from .experiment import BEST
 from .inputs import Run, check_inputs
-from .step import Diverged, TrainingStep
+from .processes import ALONE, Processes, joined
+from .step import Diverged, State, TrainingStep
 from .targets import in_phase_power
+
+History: TypeAlias = list[dict[str, Any]]
+"""Error and dev score of each epoch."""
 
 LAST, CHECKPOINT = "last.safetensors", "checkpoint.safetensors"
 
@@ -45,6 +50,7 @@ def train_network(
     device: str = "cpu",
     report: Callable[[str], None] = on_stderr,
     tensorboard: bool = False,
+    accumulate: int = 1,
 ) -> Path:
     """Train a network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
 
@@ -69,6 +75,9 @@ def train_network(
         Called with one line for each epoch and each warning.
     tensorboard : bool
         Whether to write the curves for TensorBoard, too, into ``tensorboard`` in `output`.
+    accumulate : int
+        Number of parts of a batch, or of this process's share of it, that are processed one after the other: the same
+        update in less memory.
 
     Returns
     -------
@@ -81,31 +90,40 @@ def train_network(
         If dictionary, features and settings do not belong together, `output` holds a run of another configuration, or
         the error or a weight is no longer finite: the models of the epochs before are kept.
     """
-    config, source, run = check_inputs(Path(features), config or Config(), dictionary)
-    batches, dev = batches_of(Path(features), config), FeatureSet(features, "dev", config.context)
-    rng = np.random.default_rng(config.train.seed)
-    start = config.kind.start(config.network, config.features, source, rng)
-    step = TrainingStep(start, config, _updates(config, batches), device)
-    run = run | _precision(step, config, report)
     output = Path(output)
-    history = _resume(output, run, step)
-    epochs = config.train.epochs if start.trained_arrays(config.network) else 0
-    with contextlib.closing(Curves(output, history, tensorboard)) as curves:
-        for epoch in range(len(history), epochs + 1):
-            updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
-            history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
-            curves.add(history[-1]["dev_sdr_db"], updates)
-            _save(output, run, step, config, history)
-            report(_line(epoch, epochs, **history[-1]))
+    with joined(device) as processes:
+        config, source, run = check_inputs(Path(features), config or Config(), dictionary)
+        inputs = Path(features), config, processes, accumulate
+        batches = processes.first_alone(lambda: batches_of(*inputs))  # it may decode the recordings
+        rng = np.random.default_rng(config.train.seed)
+        start = config.kind.start(config.network, config.features, source, rng)
+        step = TrainingStep(start, config, _updates(config, batches), processes.device, processes)
+        run = run | _precision(step, config, report)
+        dev = FeatureSet(features, "dev", config.context)
+        epochs = config.train.epochs if start.trained_arrays(config.network) else 0
+        history, state = processes.from_first(lambda: _resume(output, run, step, report))
+        step.load_state_dict(state)
+        with contextlib.closing(Curves(output, history, tensorboard and not processes.rank)) as curves:
+
+            def keep(updates: EpochCurves) -> None:
+                curves.add(history[-1]["dev_sdr_db"], updates)
+                _save(output, run, step, config, history)
+                report(_line(len(history) - 1, epochs, **history[-1]))
+
+            for epoch in range(len(history), epochs + 1):
+                updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
+                history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
+                processes.from_first(functools.partial(keep, updates))
     return output / BEST
 
 
-def batches_of(features: Path, config: Config) -> Batches:
+def batches_of(features: Path, config: Config, processes: Processes = ALONE, accumulate: int = 1) -> Batches:
     """Return the source of batches for a kind of network."""
     train: Any = config.train
+    split = processes, accumulate
     if config.kind.DYNAMIC_MIXING:
-        return DynamicBatches(FeatureSet(features, "dev", 1).recordings, config, train.batch_segments)
-    return StoredBatches(features, config.context, train.batch_frames, train.epoch_frames, train.seed)
+        return DynamicBatches(FeatureSet(features, "dev", 1).recordings, config, train.batch_segments, *split)
+    return StoredBatches(features, config.context, train.batch_frames, train.epoch_frames, train.seed, *split)
 
 
 def _updates(config: Config, batches: Batches) -> int:
@@ -124,11 +142,11 @@ def _precision(step: TrainingStep, config: Config, report: Callable[[str], None]
     return {"precision": used}
 
 
-def _resume(output: Path, run: Run, step: TrainingStep) -> list[dict[str, Any]]:
-    """Restore the step from the checkpoint, if there is one, and return the history."""
+def _resume(output: Path, run: Run, step: TrainingStep, report: Callable[[str], None]) -> tuple[History, State]:
+    """Restore the step from the checkpoint, if there is one; return the history, and the state of the step."""
     path = output / CHECKPOINT
     if not path.exists():
-        return []
+        return [], step.state_dict()
     file = open_tensors(path, "checkpoint")
     with about(path, "delete it and train again"):
         check_run(file.metadata)
@@ -142,7 +160,10 @@ def _resume(output: Path, run: Run, step: TrainingStep) -> list[dict[str, Any]]:
             step.load_state_dict(file.copy())
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError):
             raise InputError("its state is not that of this optimiser") from None
-    return file.metadata["history"]
+    before, now = file.metadata.get("processes"), step.processes.size
+    if before not in (None, now):
+        report(f"resume: with {now} processes, {shown(before)} before; results agree to rounding")
+    return file.metadata["history"], step.state_dict()
 
 
 def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
@@ -159,14 +180,15 @@ def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
             raise InputError(f"array {name} is not finite, or has the shape of no weight")
 
 
-def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: list[dict[str, Any]]) -> None:
+def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: History) -> None:
     """Write the models, then the checkpoint that completes the epoch."""
     model = Model(step.to_numpy().canonical(), config.features, {**run, "history": history})
     scores = [entry["dev_sdr_db"] for entry in history]
     if scores.index(max(scores)) == len(scores) - 1:
         save_model(output / BEST, model)
     save_model(output / LAST, model)
-    save_tensors(output / CHECKPOINT, step.state_dict(), "checkpoint", {"run": run, "history": history})
+    record = {"run": run, "history": history, "processes": step.processes.size}
+    save_tensors(output / CHECKPOINT, step.state_dict(), "checkpoint", record)
 
 
 def _epoch(step: TrainingStep, batches: Batches, epoch: int, epochs: int, output: Path, config: Config) -> EpochCurves:
@@ -216,7 +238,7 @@ def dev_score(step: TrainingStep, data: FeatureSet) -> float:
     the waveforms only by the mean of the frames' overlap.
     """
     scores = []
-    for segment in data.segments:
+    for segment in step.processes.share(data.segments):
         m, speech, noise = data.example(segment)  # (T·F, N), (F, N), (F, N)
         mixture = m[-len(speech) :]
         mask = step.mask(m)
@@ -225,4 +247,4 @@ def dev_score(step: TrainingStep, data: FeatureSet) -> float:
         energies = [float((np.square(x) @ power).sum()) for x in (speech, mask * mixture)]
         similarity = cross**2 / max(energies[0] * energies[1], np.finfo(float).tiny)
         scores.append(10 * np.log10(similarity / max(1 - similarity, np.finfo(float).eps) + np.finfo(float).tiny))
-    return float(np.mean(scores))
+    return float(np.mean(step.processes.gathered(np.array(scores, np.float64))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -15,8 +15,18 @@ from ..dsp.arrays import epsilon
 from ..networks.settings import FramewiseTraining, SequenceTraining
 from .targets import compress_target, in_phase_power, phase_sensitive
 
-Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""From mask, mixture (the current frames), speech and noise to the error, summed over frames."""
+
+class BatchSize(NamedTuple):
+    """Size of the batch of an update, in all parts and processes; a loss of one part may be a mean over all."""
+
+    frames: int
+    windows: int
+    """Windows with speech (:func:`active_windows`)."""
+
+
+Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, "BatchSize | None"], Tensor]
+"""From mask, mixture (the current frames), speech and noise to the error, summed over frames. The last argument is the
+size of the batch that these are a part of; without one they are the batch."""
 LOSS_FLOOR = 1e-2
 """Added to unit-level magnitudes before they are compressed, as the slope at zero is infinite: a floor at −40 dB."""
 
@@ -44,7 +54,14 @@ def loss_of(train: TrainConfig, features: FeatureConfig) -> Loss:
     return functools.partial(framewise_loss, train)
 
 
-def framewise_loss(train: FramewiseTraining, mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor) -> Tensor:
+def framewise_loss(
+    train: FramewiseTraining,
+    mask: Tensor,
+    mixture: Tensor,
+    speech: Tensor,
+    noise: Tensor,
+    _: BatchSize | None = None,
+) -> Tensor:
     """Return the β-divergence between target and estimate, summed over all entries."""
     return beta_loss(framewise_target(train, mixture, speech, noise), mask * mixture, train.error_beta)
 
@@ -55,15 +72,26 @@ def framewise_target(train: FramewiseTraining, mixture: Tensor, speech: Tensor, 
 
 
 def sequence_loss(
-    train: SequenceTraining, spec: StftSpec, mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor
+    train: SequenceTraining,
+    spec: StftSpec,
+    mask: Tensor,
+    mixture: Tensor,
+    speech: Tensor,
+    noise: Tensor,
+    batch: BatchSize | None = None,
 ) -> Tensor:
-    """Return the squared errors of compressed and of plain magnitudes, and the other terms times the frames."""
+    """Return the squared errors of compressed and of plain magnitudes, and the other terms times the frames.
+
+    Intelligibility is a mean over the windows of the batch, so that the errors of its parts add up to that of the
+    whole; the means over segments do so anyway, as all have one length.
+    """
     estimate, frames = mask * mixture, mixture.shape[0] * mixture.shape[2]
     target = compress_target(mixture, speech + LOSS_FLOOR, noise, train.loss_power, train.loss_phase)
     error = ((estimate + LOSS_FLOOR) ** train.loss_power - target).square().sum()
     plain = (estimate - phase_sensitive(mixture, speech, noise)).square().sum()
     error = error + train.loss_uncompressed * plain
-    error = error + frames * train.loss_intelligibility * estoi_loss(estimate, speech, spec)
+    all_frames, windows = batch or (frames, None)
+    error = error + all_frames * train.loss_intelligibility * estoi_loss(estimate, speech, spec, windows)
     error = error + frames * train.loss_distortion * distortion_loss(mask, mixture, speech, noise)
     return error + frames * train.loss_residue * residue_loss(mask, mixture, speech)
 
@@ -111,7 +139,7 @@ def residue_loss(mask: Tensor, mixture: Tensor, speech: Tensor) -> Tensor:
     return (10 * (residue + RESIDUE_FLOOR).log10() * (speech.amax((1, 2)) <= 0)).mean()
 
 
-def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
+def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec, windows: int | None = None) -> Tensor:
     """Return the mean of 1 − d over the windows with speech, d being ESTOI's correlation; 0 without speech.
 
     Envelopes of third-octave bands are normalised over time, then over bands, in each window; d is their mean inner
@@ -123,6 +151,8 @@ def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
         Magnitudes ``(segments, F, N)`` at unit level.
     spec : StftSpec
         Maps bins to bands.
+    windows : int, optional
+        The sum over windows is divided by this number; by default by those with speech.
 
     Returns
     -------
@@ -131,16 +161,26 @@ def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec) -> Tensor:
     """
     if speech.shape[2] < WINDOW_FRAMES:
         return estimate.new_zeros(())
-    bands = torch.from_numpy(third_octaves(spec)).to(speech)
-    clean, estimated = (_windows(bands, magnitudes) for magnitudes in (speech, estimate))
-    power = clean.square().sum((1, 3))
-    active = (power > ACTIVE_BELOW_PEAK * power.amax(1, keepdim=True)) & (power > 1)
+    clean, estimated = (_windows(magnitudes, spec) for magnitudes in (speech, estimate))
+    active = _with_speech(clean)
     correlation = (_normalised(clean) * _normalised(estimated)).sum((1, 3)) / WINDOW_FRAMES
-    return ((1 - correlation) * active).sum() / active.sum().clamp_min(1)
+    return ((1 - correlation) * active).sum() / max(1, int(active.sum()) if windows is None else windows)
 
 
-def _windows(bands: Tensor, magnitudes: Tensor) -> Tensor:
+def active_windows(speech: Tensor, spec: StftSpec) -> int:
+    """Return the number of windows with speech in magnitudes ``(segments, F, N)``."""
+    return int(_with_speech(_windows(speech, spec)).sum()) if speech.shape[2] >= WINDOW_FRAMES else 0
+
+
+def _with_speech(clean: Tensor) -> Tensor:
+    """Return which windows have speech, ``(segments, windows)``, bool."""
+    power = clean.square().sum((1, 3))
+    return (power > ACTIVE_BELOW_PEAK * power.amax(1, keepdim=True)) & (power > 1)
+
+
+def _windows(magnitudes: Tensor, spec: StftSpec) -> Tensor:
     """Return the envelopes of the bands in windows, ``(segments, bands, windows, frames)``."""
+    bands = torch.from_numpy(third_octaves(spec)).to(magnitudes)
     envelopes = (bands @ magnitudes.square() + LEAST_POWER).sqrt()
     return envelopes.unfold(2, WINDOW_FRAMES, WINDOW_STEP)
 

@@ -155,7 +155,7 @@ class PriorModule(torch.nn.Module):
             if self.fusion is not None:
                 known = torch.cat([known, self.fusion(known)[0]], 2)  # (N, S, U + B·S' + D)
             h = self.output(known)  # (N, S, R)
-        return functional.softplus(h.float())
+        return functional.softplus(h.to(m.dtype))
 
     def to_numpy(self) -> RecurrentPrior:
         """Return the prior with the present weights, in NumPy."""
@@ -223,7 +223,7 @@ class MaskRNNModule(MaskModule):
         with layers_in(self.precision, m):
             z, _ = self.cells(bands)  # (N, S, U)
             y = self.output(z)  # (N, S, F)
-        return y.float().sigmoid().permute(1, 2, 0)
+        return y.to(m.dtype).sigmoid().permute(1, 2, 0)
 
     def to_numpy(self) -> MaskNetwork:
         """Return the network with the present weights, in NumPy."""

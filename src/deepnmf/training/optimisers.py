@@ -57,6 +57,10 @@ class MultiplicativeUpdate(torch.optim.Optimizer):
         before = self._given.get(W, (0.0, 0.0))
         self._given[W] = parts[0] + before[0], parts[1] + before[1]
 
+    def given(self, W: Tensor) -> Parts:
+        """Return the parts added so far; zeros if there are none."""
+        return self._given.setdefault(W, (torch.zeros_like(W), torch.zeros_like(W)))
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """Multiply each parameter by a power of the ratio of the parts of its gradient."""

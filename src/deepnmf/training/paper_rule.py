@@ -36,6 +36,11 @@ class PaperRule:
         assert isinstance(module, FramewiseModule)
         return cls(module, multiplicative, train, network.trained)
 
+    def parts(self) -> list[Tensor]:
+        """Return the parts of all gradients so far, which the next update takes; a change in place changes them."""
+        nonnegative = self._module.weights.nonnegative
+        return [part.detach() for W in nonnegative for part in self._optimiser.given(W)]
+
     def backward(self, mixture: Tensor, speech: Tensor, noise: Tensor) -> float:
         """Add the parts of the gradient over these frames, ``(S, ·, N)``; return their summed error."""
         train, network = self._train, self._module.network()

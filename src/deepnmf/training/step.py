@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from ..errors import DeepnmfError
 from ..networks.base import Network
 from ..networks.kinds import Config
 from .batches import Batch, Example
-from .losses import loss_of
+from .losses import BatchSize, active_windows, loss_of
 from .modules import module_of
 from .optimisers import (
     Schedule,
@@ -21,7 +21,10 @@ from .optimisers import (
 )
 from .paper_rule import PaperRule
 from .precision import usable_precision
+from .processes import ALONE, Processes
 
+State: TypeAlias = dict[str, np.ndarray]
+"""Weights and optimisers in NumPy, by name."""
 WARM_UP_UPDATES = 100
 LARGEST_GRADIENT = 10.0
 """Of recurrent kinds: clipping norm of the gradient of the mean error per frame; about the typical norm."""
@@ -44,35 +47,52 @@ class TrainingStep:
         Number of updates of the run, after which step sizes are zero.
     device : str
         A torch device.
+    processes : Processes
+        Those that share the batches: gradients, statistics and errors are summed over them.
     """
 
-    def __init__(self, network: Network, config: Config, updates: int, device: str = "cpu") -> None:
+    def __init__(
+        self, network: Network, config: Config, updates: int, device: str = "cpu", processes: Processes = ALONE
+    ) -> None:
         train: Any = config.train
         trained = network.trained_arrays(config.network)
         logarithmic = getattr(train, "optimiser", "adam") == "adam"
-        self.precision = usable_precision(getattr(train, "precision", "float32"), device)
+        self.precision = _common_precision(getattr(train, "precision", "float32"), device, processes)
         self.module = module_of(network, trained, logarithmic, self.precision).to(device)
-        self._loss = loss_of(train, config.features)
+        self._dtype = getattr(torch, next(iter(network.arrays().values())).dtype.name)
+        self._loss, self._spec = loss_of(train, config.features), config.features.stft
         self._optimisers = make_optimisers(self.module, train, not getattr(train, "batch_frames", 1))
         dynamic = network.DYNAMIC_MIXING
         self._schedule = Schedule(self._optimisers, updates, WARM_UP_UPDATES if dynamic else 0)
         self._largest_gradient = LARGEST_GRADIENT if dynamic else None
         self._paper_rule = PaperRule.of(self.module, self._optimisers, config)
-        self._device, self._done = device, 0
+        self._device, self._done, self.processes = device, 0, processes
+        self._is_sequence = dynamic
         self._norms: list[torch.Tensor] = []
 
     def step(self, batch: Batch) -> tuple[float, int]:
-        """Make one update from a batch; return the error summed over frames, and the frames.
+        """Make one update from a batch, of which each process has a share, maybe none.
+
+        Returns
+        -------
+        float
+            The error, summed over the frames of all processes.
+        int
+            Their number.
 
         Raises
         ------
         Diverged
             If the error or a weight is no longer finite.
         """
-        error, frames = 0.0, 0
+        error, frames, size = 0.0, 0, None
+        if self._is_sequence:
+            batch = list(batch)
+            size = self._size(batch)
         for example in batch:
-            error += self._backward(example)
+            error += self._backward(example, size)
             frames += example.frames
+        error, frames = self._added_up(error, frames)
         self._clip(frames)
         self._schedule.set_rates(self._done)
         for optimiser in self._optimisers:
@@ -82,13 +102,37 @@ class TrainingStep:
         self._check(error)
         return error, frames
 
-    def _backward(self, example: Example) -> float:
-        """Add the gradient of the error of an example; return the error."""
-        mixture, speech, noise = (torch.from_numpy(x).to(self._device, torch.float32) for x in example)
+    def _size(self, batch: list[Example]) -> BatchSize:
+        """Return the size of a batch, with the shares of the other processes."""
+        windows = [active_windows(torch.from_numpy(example.speech), self._spec) for example in batch]
+        size = np.array([sum(example.frames for example in batch), sum(windows)])
+        return BatchSize(*self.processes.sum(size).tolist())
+
+    @torch.no_grad()
+    def _added_up(self, error: float, frames: int) -> tuple[float, int]:
+        """Add up gradients over the processes; return the sums of error and frames."""
+        if self.processes.size == 1:
+            return error, frames
+        totals = torch.tensor([error, frames], dtype=torch.float64)
+        self.processes.add_up([*self._gradients(), totals])
+        return float(totals[0]), int(totals[1])
+
+    def _gradients(self) -> list[torch.Tensor]:
+        """Return what the update is computed from, zeros where this process had no share of the batch."""
+        if self._paper_rule is not None:
+            return self._paper_rule.parts()
+        for weight in self.module.parameters():
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        return [weight.grad for weight in self.module.parameters() if weight.grad is not None]
+
+    def _backward(self, example: Example, size: BatchSize | None) -> float:
+        """Add the gradient of the error of an example, a part of a batch of that size; return the error."""
+        mixture, speech, noise = (torch.from_numpy(x).to(self._device, self._dtype) for x in example)
         if self._paper_rule is not None:
             return self._paper_rule.backward(mixture, speech, noise)
         present = mixture[:, -speech.shape[1] :]  # (S, F, N), the current frames
-        error = self._loss(self.module(mixture), present, speech, noise)
+        error = self._loss(self.module(mixture), present, speech, noise, size)
         torch.autograd.backward(error)
         return float(error.detach())
 
@@ -126,13 +170,13 @@ class TrainingStep:
         """Return the network with the present weights, in NumPy."""
         return self.module.to_numpy()
 
-    def state_dict(self) -> dict[str, np.ndarray]:
+    def state_dict(self) -> State:
         """Return the state that a resumed run needs."""
         weights = {f"weight.{name}": value.detach() for name, value in self.module.named_parameters()}
         state = weights | {f"optimiser.{name}": value for name, value in optimiser_state(self._optimisers).items()}
         return {name: value.cpu().numpy() for name, value in state.items()} | {"updates": np.array(self._done)}
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Restore what :meth:`state_dict` returned."""
         tensors = {name: torch.tensor(value, device=self._device) for name, value in state.items()}
         with torch.no_grad():
@@ -142,3 +186,10 @@ class TrainingStep:
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         load_optimiser_state(self._optimisers, own)
         self._done = int(state["updates"])
+
+
+def _common_precision(wanted: str, device: str, processes: Processes) -> torch.dtype:
+    """Return the precision that the devices of all processes can train at."""
+    precision = usable_precision(wanted, device)
+    others = processes.sum(np.array([precision == torch.float32], np.int64))
+    return torch.float32 if others[0] else precision

@@ -1,0 +1,188 @@
+"""Several processes joined by torch.distributed: NCCL between GPUs, Gloo for everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import NoReturn, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from ..errors import DeepnmfError, InputError
+from .processes import Processes
+from .watch import Watch, accept, connect, listen, reachable_address
+
+T = TypeVar("T")
+
+JOIN_TIMEOUT = timedelta(minutes=10)
+WAIT_TIMEOUT = timedelta(days=30)
+"""Of a collective: process 0 may prepare features for days, and the loss of a process is noticed by the watch."""
+REPORT_SECONDS = 10.0
+"""Time that another process leaves to process 0 for the report of a failure."""
+REMEDY = "run the same command again to resume"
+
+
+class ConnectionLost(DeepnmfError):  # noqa: N818 - what has happened, not an error of the program
+    """A collective that failed, since another process has ended."""
+
+
+class Group(Processes):
+    """The processes of a run, joined by :func:`group_of`."""
+
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum of an array over the processes."""
+        total = torch.tensor(array)
+        with _collective():
+            dist.all_reduce(total)
+        return total.numpy()
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the processes, in one message for each type of number."""
+        for kind in dict.fromkeys((tensor.dtype, tensor.device) for tensor in tensors):
+            own = [tensor for tensor in tensors if (tensor.dtype, tensor.device) == kind]
+            joint = torch.cat([tensor.reshape(-1) for tensor in own])
+            joint = joint if joint.device.type == "cuda" else joint.cpu()
+            with _collective():
+                dist.all_reduce(joint)
+            for tensor, part in zip(own, joint.split([tensor.numel() for tensor in own]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def first_alone(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns in each process: process 0, which may write files, calls it before others."""
+        own = [function()] if self.rank == 0 else []
+        self.sum(np.zeros(1))
+        return own[0] if own else function()
+
+    def from_first(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns in process 0, which alone calls it; the others wait."""
+        result: list[T | None] = [function() if self.rank == 0 else None]
+        with _collective():
+            dist.broadcast_object_list(result, src=0, device=torch.device("cpu"))
+        return result[0]  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _collective() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # of Gloo and NCCL: one line or many
+        raise ConnectionLost(f"the connection between the processes was lost; {REMEDY}") from error
+
+
+@contextlib.contextmanager
+def group_of(rank: int, size: int, device: str) -> Iterator[Group]:
+    """Join the group of processes that torchrun has started, until the context ends.
+
+    Raises
+    ------
+    InputError
+        If the device cannot be used by several processes, or the others cannot be reached.
+    """
+    store, watch = _connected(rank, size)
+    watch.start()
+    if rank:
+        with contextlib.suppress(ValueError):  # outside the main thread
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it writes no files, and may be waiting in a collective
+    with _silent() if rank else contextlib.nullcontext():
+        try:
+            own = device_of(device, int(os.environ.get("LOCAL_RANK", rank)))
+            dist.init_process_group(backend_of(own), store=store, rank=rank, world_size=size, timeout=WAIT_TIMEOUT)
+            group = Group(rank, size, own)
+            yield group
+            group.sum(np.zeros(1))  # all have come to the end
+            watch.tell(done=True)
+            watch.wait(REPORT_SECONDS)
+        except BaseException as error:
+            _fail(error, rank, watch)
+        finally:
+            with contextlib.suppress(RuntimeError, AssertionError, ValueError):
+                dist.destroy_process_group()
+
+
+def device_of(device: str, local_rank: int) -> str:
+    """Return the device of a process: for ``"cuda"`` the GPU with its local number.
+
+    Raises
+    ------
+    InputError
+        If the machine has fewer GPUs than processes, or all processes would share the one given.
+    """
+    kind, _, number = device.partition(":")
+    if kind != "cuda":
+        return device
+    if number:
+        raise InputError(f"--device {device}: several processes cannot share a GPU; give --device cuda")
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise InputError(
+            f"--device cuda: process {local_rank} of this machine has no GPU of its own, there are {count}; start "
+            "torchrun with --nproc-per-node gpu"
+        )
+    torch.cuda.set_device(local_rank)
+    return f"cuda:{local_rank}"
+
+
+def backend_of(device: str) -> str:
+    """Return the backend of torch.distributed: NCCL for what is on a GPU, Gloo for what is not."""
+    return "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+
+
+def _connected(rank: int, size: int) -> tuple[Store, Watch]:
+    try:
+        store, *_ = next(iter(rendezvous("env://", timeout=JOIN_TIMEOUT)))
+        return store, _watch(rank, size, PrefixStore("deepnmf", store))
+    except (OSError, RuntimeError, ValueError) as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        reason = str(error).splitlines()[0]
+        raise InputError(f"process {rank} cannot reach the others at {place} ({reason})") from None
+
+
+def _watch(rank: int, size: int, store: Store) -> Watch:
+    """Return the watch of this process, connected but not yet started."""
+    if rank == 0:
+        address, token = reachable_address(os.environ), secrets.token_hex(16)
+        server = listen(size - 1, address)
+        store.set("watch", f"{address} {server.getsockname()[1]} {token}")
+        return Watch(accept(server, size - 1, token), True, REMEDY)
+    address, port, token = store.get("watch").decode().split()
+    host = socket.gethostname()
+    connection = connect(address, int(port), token, f"rank {rank} (process {os.getpid()} on {host})")
+    speaks = rank == 1 or os.environ.get("LOCAL_RANK") == "0"  # of the loss of process 0: once on each machine
+    return Watch({connection: f"rank 0 ({address})"}, speaks, REMEDY)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Discard what Python prints; what libraries of other languages print about a crash stays visible."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123 - os.devnull is no path of a file
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+def _fail(error: BaseException, rank: int, watch: Watch) -> NoReturn:
+    """Let the failure of this process end all of them, with one line."""
+    if isinstance(error, ConnectionLost) or (rank == 0 and isinstance(error, SystemExit)):
+        watch.reported.wait(REPORT_SECONDS if rank else 1.0)  # the watch prints which process it was
+    if rank == 0:
+        if not watch.claim():
+            raise SystemExit(1) from None
+        watch.tell(reported=True)
+        raise error
+    if watch.claim():
+        expected = isinstance(error, DeepnmfError | OSError)
+        watch.tell(error=str(error) if expected else f"unexpected {type(error).__name__} ({error})")
+    watch.wait(REPORT_SECONDS)
+    raise SystemExit(1) from None

@@ -1,0 +1,96 @@
+"""The processes of a training run: one, or as many as torchrun has started, which share every batch (rank 0 writes).
+
+This module imports no torch; :mod:`deepnmf.training.group` joins several processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import InputError
+from ..nmf.partition import Partition
+from ..shards import rank_shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+class Processes(Partition):
+    """The processes of a run, from the view of one of them; this class is a run of a single process.
+
+    Parameters
+    ----------
+    rank : int
+        Number of this process, from 0.
+    size : int
+        Number of processes.
+    device : str
+        The torch device of this process.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, device: str = "cpu") -> None:
+        super().__init__(rank, size)
+        self.device = device
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the processes."""
+
+    def first_alone(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns in each process: process 0, which may write files, calls it before others."""
+        return function()
+
+    def from_first(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns in process 0, which alone calls it; the others wait."""
+        return function()
+
+
+ALONE = Processes()
+"""A run of one process on the CPU."""
+_current = ALONE
+
+
+@contextlib.contextmanager
+def joined(device: str = "cpu") -> Iterator[Processes]:
+    """Join the processes that torchrun has started, until the context ends; without torchrun there is one.
+
+    A context inside another is the same group. While it lasts, only process 0 prints. An error in one process ends
+    all of them: process 0 prints it, with the rank unless it is its own.
+
+    Parameters
+    ----------
+    device : str
+        A torch device; ``"cuda"`` is the GPU with the local number of each process.
+
+    Raises
+    ------
+    InputError
+        If the variables that torchrun sets are incomplete, or the others cannot be reached.
+    """
+    global _current
+    own = rank_shard()
+    if _current.size > 1:
+        yield _current
+    elif own.is_whole:
+        yield Processes(device=device)
+    else:
+        _check_master(own.count)
+        from .group import group_of  # torch takes seconds to import
+
+        with group_of(own.index, own.count, device) as _current:
+            try:
+                yield _current
+            finally:
+                _current = ALONE
+
+
+def _check_master(size: int) -> None:
+    if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
+        raise InputError(
+            f"WORLD_SIZE is {size}, but {' and '.join(missing)} not set: start the processes with torchrun, or unset "
+            "WORLD_SIZE for a run of one process"
+        )
