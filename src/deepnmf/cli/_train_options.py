@@ -170,6 +170,16 @@ Threads = Annotated[
         rich_help_panel=DEVICE,
     ),
 ]
+Accumulate = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=1_000_000,
+        metavar="N",
+        help="Process a batch in N parts, one after the other: the same update in less memory.",
+        rich_help_panel=DEVICE,
+    ),
+]
 TensorBoard = Annotated[
     bool,
     typer.Option("--tensorboard", help="Write the curves to OUTPUT/tensorboard, too.", rich_help_panel=IN_OUT),

@@ -11,6 +11,7 @@ from ..errors import DeepnmfError, InputError, require
 from ._help import TRAIN, add
 from ._shard import ShardName, chosen_shard
 from ._train_options import (
+    Accumulate,
     Clean,
     ConfigFile,
     Context,
@@ -141,10 +142,12 @@ def pretrain(
     """Learn dictionaries of speech and of noise by sparse NMF."""
     _limit_threads(threads)
     from ..training import pretrain as pretraining
+    from ..training import processes
 
-    loaded = _load(config, settings, seed)
-    pretraining.pretrain(features, output, loaded)
-    typer.echo(f"{output}")
+    with processes.joined():
+        loaded = _load(config, settings, seed)
+        pretraining.pretrain(features, output, loaded)
+        typer.echo(f"{output}")
 
 
 def train(
@@ -169,30 +172,33 @@ def train(
     seed: Seed = None,
     device: Device = "cpu",
     threads: Threads = 1,
+    accumulate: Accumulate = 1,
     tensorboard: TensorBoard = False,
 ) -> None:
     """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one."""
     _limit_threads(threads)
     require("training", "torch")
-    from ..training import experiment
-
     direct = {
         "train": {"epochs": epochs, "optimiser": optimiser},
         "network": {"kind": network, "layers": layers, "trained_layers": trained_layers, "context": context},
     }
-    loaded = _load(config, settings, seed, direct)
-    if features:
-        _alone("--features", speech, noise, noisy, clean, manifest, corpus)
-        typer.echo(f"{experiment.train_last_stage(features, output, loaded, dictionary, device, tensorboard)}")
-        return
-    if dictionary:
-        raise InputError("--dictionary goes with --features")
-    if corpus:
-        _alone("--corpus", speech, noise, noisy, clean, manifest)
-    source = experiment.DataSource(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
-    left_out = experiment.train(output, source, loaded, device, typer.echo, tensorboard)
-    typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
-    _report_left_out(left_out)
+    from ..training import experiment, processes
+
+    with processes.joined(device):  # before anything can fail, so that one process prints the error
+        loaded = _load(config, settings, seed, direct)
+        options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "accumulate": accumulate}
+        if features:
+            _alone("--features", speech, noise, noisy, clean, manifest, corpus)
+            typer.echo(f"{experiment.train_last_stage(features, output, loaded, dictionary, **options)}")
+            return
+        if dictionary:
+            raise InputError("--dictionary goes with --features")
+        if corpus:
+            _alone("--corpus", speech, noise, noisy, clean, manifest)
+        source = experiment.DataSource(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
+        left_out = experiment.train(output, source, loaded, report=typer.echo, **options)
+        typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
+        _report_left_out(left_out)
 
 
 def _alone(option: str, *others: Path | str | None) -> None:

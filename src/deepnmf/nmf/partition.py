@@ -39,6 +39,14 @@ class Partition:
         first, stop = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
         return items[first:stop]
 
+    def count(self, own: int) -> int:
+        """Return the sum of a count over the processes."""
+        return int(self.sum(np.array(own, np.int64)))
+
+    def highest(self, values: np.ndarray) -> float:
+        """Return the greatest of the values ``(n,)`` of all processes, 0 if there are none."""
+        return float(self.gathered(values.max(initial=0)[None]).max())
+
     def gathered(self, values: np.ndarray) -> np.ndarray:
         """Return vectors ``(n,)`` of any lengths, joined in order of rank."""
         first, total = self._place(len(values))
@@ -60,3 +68,7 @@ class Partition:
         counts[self.rank] = count
         ends = np.cumsum(self.sum(counts))
         return int(ends[self.rank]) - count, int(ends[-1])
+
+
+WHOLE = Partition()
+"""Data in one part."""

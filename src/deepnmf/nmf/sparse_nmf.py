@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..dsp.arrays import epsilon, fast_pow
 from ..errors import InputError
 from .blocks import BlockUpdates, blocks
 from .divergence import mu_exponent
 from .estimator import Estimator, RandomState, check_magnitudes, random_generator
+from .partition import WHOLE, Partition
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -102,6 +104,7 @@ class SparseNMF(Estimator):
         y: object = None,  # noqa: ARG002 - scikit-learn's convention, here and below
         *,
         progress: Callable[[int, float], None] | None = None,
+        partition: Partition = WHOLE,
     ) -> Self:
         """Learn the components from magnitudes ``(n_samples, n_features)``; frames of silence are left out.
 
@@ -113,16 +116,20 @@ class SparseNMF(Estimator):
             Ignored.
         progress : callable, optional
             Called after each update with its number and the objective when it was last computed.
+        partition : Partition
+            Which part `X` is of data that several processes share; it may be empty, ``(0, F)``. All of them, with the
+            same seed as `random_state`, get the components of the whole.
 
         Raises
         ------
         InputError
             If the data is negative, not finite or all silent, or a parameter is impossible.
         """
-        X = check_magnitudes(X)
+        self._partition = partition
+        X = check_magnitudes(X) if partition.size == 1 or len(X) else X
         self._atoms(X)
-        X = np.ascontiguousarray(X[active_frames(X)])
-        self._level = _level(X)
+        X = np.ascontiguousarray(X[active_frames(X, partition=partition)])
+        self._level = _level(X, partition)
         X /= X.dtype.type(self._level)
         self._start(X)
         updates, H = self._updates(X), np.empty((len(X), len(self.components_)), X.dtype)
@@ -151,7 +158,7 @@ class SparseNMF(Estimator):
         The sums over frames that the update needs are kept across calls, weighted by `forget_factor` at each.
         """
         X = check_magnitudes(X)
-        first = not hasattr(self, "components_")
+        first, self._partition = not hasattr(self, "components_"), WHOLE
         X = (X if first else self._check_features(X))[active_frames(X)]
         if first:
             self._level = _level(X)
@@ -205,8 +212,10 @@ class SparseNMF(Estimator):
     def _start(self, X: np.ndarray) -> None:
         """Initialise the components: frames of the data, blurred so that none is locked to zeros of its frame."""
         atoms, rng = self._atoms(X), random_generator(self.random_state)
-        chosen = X[rng.integers(len(X), size=atoms)].T
-        blur = rng.uniform(0.5, 1.5, chosen.shape) * X.mean(axis=0)[:, None]
+        frames = self._partition.count(len(X))
+        chosen = self._partition.rows(X, rng.integers(frames, size=atoms)).T
+        mean = self._partition.sum(X.sum(axis=0)) / X.dtype.type(frames)
+        blur = rng.uniform(0.5, 1.5, chosen.shape) * mean[:, None]
         self.n_features_in_ = X.shape[1]
         self.components_ = np.ascontiguousarray(normalised_atoms((chosen + blur).astype(X.dtype)).T)
         self._gradient = np.zeros((2, *self.components_.shape), X.dtype)
@@ -224,14 +233,17 @@ class SparseNMF(Estimator):
 
     def _iterate(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, first: bool, checked: bool) -> None:
         """Update activations, then components; note the objective before if `first`, between the two if `checked`."""
-        above, below = np.zeros((2, *updates.components.shape), X.dtype)
-        before = between = 0.0
+        gradient = np.zeros((2, *updates.components.shape), X.dtype)
+        above, below = gradient
+        objectives = np.zeros(2)  # before, and between
         for block in blocks(X):
-            before += updates.update_activations(X[block], H[block], first)
-            between += updates.add_gradient(X[block], H[block], above, below, checked)
+            objectives[0] += updates.update_activations(X[block], H[block], first)
+            objectives[1] += updates.add_gradient(X[block], H[block], above, below, checked)
+        above, below = self._partition.sum(gradient)
         updates.components = stepped_components(updates.components, above, below, self.beta)
-        noted = [value for value, measured in ((before, first), (between, checked)) if measured]
-        self.objective_ += [value * self._level**self.beta for value in noted]
+        if first or checked:
+            noted = self._partition.sum(objectives)[[first, checked]]
+            self.objective_ += [float(value) * self._level**self.beta for value in noted]
 
     def _has_converged(self) -> bool:
         first, before, now = self.objective_[0], *self.objective_[-2:]
@@ -240,25 +252,26 @@ class SparseNMF(Estimator):
     def _finish(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
         self.components_ = updates.components
         self.objective_.append(self._objective(updates, X, H))
-        sparsity = self.sparsity * self._level * float(H.sum(dtype=np.float64))
+        sparsity = self.sparsity * self._level * float(self._partition.sum(np.array(H.sum(dtype=np.float64))))
         self.reconstruction_err_ = float(np.sqrt(2 * max(self.objective_[-1] - sparsity, 0)))
 
     def _objective(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> float:
-        return sum(updates.objective(X[block], H[block]) for block in blocks(X)) * self._level**self.beta
+        own = sum(updates.objective(X[block], H[block]) for block in blocks(X))
+        return float(self._partition.sum(np.array(own))) * self._level**self.beta
 
     def _revive(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
         """Reinitialise dead atoms with the worst-modelled frames, unless that raises the objective."""
-        usage = H.sum(axis=0)
+        usage = self._partition.sum(H.sum(axis=0))
         dead = np.flatnonzero(usage < DEAD_SHARE * usage.mean())
         if not len(dead):
             return
         before, components, activations = self._objective(updates, X, H), updates.components, H[:, dead]
         errors = [np.square(X[block] - updates.model(H[block])).sum(axis=1) for block in blocks(X)]
-        worst = np.argsort(np.concatenate(errors))[-len(dead) :]
+        worst = np.argsort(self._partition.gathered(joined(errors, X.dtype)))[-len(dead) :]
         revived = components.copy()
-        revived[dead[: len(worst)]] = normalised_atoms(X[worst].T + epsilon(X)).T
+        revived[dead[: len(worst)]] = normalised_atoms(self._partition.rows(X, worst).T + epsilon(X)).T
         updates.components = revived
-        H[:, dead] = DEAD_SHARE * H.mean()
+        H[:, dead] = DEAD_SHARE * usage.mean() / self._partition.count(len(H))
         if self._objective(updates, X, H) > before:  # atoms removed by sparsity stay at zero
             updates.components, H[:, dead] = components, activations
 
@@ -279,22 +292,30 @@ def normalised_atoms(W: np.ndarray) -> np.ndarray:
     return W / np.sqrt(np.square(W).sum(axis=0))
 
 
-def active_frames(X: np.ndarray, below_peak_db: float = 60.0) -> np.ndarray:
+def active_frames(X: np.ndarray, below_peak_db: float = 60.0, partition: Partition = WHOLE) -> np.ndarray:
     """Return which frames of ``(N, F)`` have an energy within `below_peak_db` of the loudest, ``(N,)``, bool.
+
+    The loudest is that of all parts of the data.
 
     Raises
     ------
     InputError
         If every frame is silent.
     """
-    peak = X.max(initial=0)
+    peak = X.dtype.type(partition.highest(X.ravel()))
     if peak == 0:
         raise InputError("cannot learn a dictionary from silence: no frame has any energy")
     scaled = (X[block] / peak for block in blocks(X))
-    energy = np.concatenate([np.einsum("nf,nf->n", part, part).astype(np.float64) for part in scaled])
-    return np.asarray(energy > energy.max() * 10 ** (-below_peak_db / 10))
+    energy = joined([np.einsum("nf,nf->n", part, part) for part in scaled], np.float64)
+    return np.asarray(energy > partition.highest(energy) * 10 ** (-below_peak_db / 10))
 
 
-def _level(X: np.ndarray) -> float:
+def joined(parts: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
+    """Return vectors joined, also if there are none."""
+    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
+
+
+def _level(X: np.ndarray, partition: Partition = WHOLE) -> float:
     """Return the mean of the data, bounded below so that division by it is safe in the data's precision."""
-    return max(float(X.mean(axis=1).mean(dtype=np.float64)), float(np.finfo(X.dtype).tiny))
+    mean = partition.sum(np.array(X.mean(axis=1).sum(dtype=np.float64))) / partition.count(len(X))
+    return max(float(mean), float(np.finfo(X.dtype).tiny))

@@ -12,16 +12,18 @@ from ..artifacts.records import is_text
 from ..artifacts.schema import shown
 from ..artifacts.tensor_file import about
 from ..config import difference
-from ..data.features import SPLITS, features
+from ..data.features import SPLITS, features, read_record
 from ..data.inventory import recording_changes
 from ..data.manifest import read_manifest
 from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus, read_left_out
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
 from ..networks.kinds import Config, with_defaults
+from ..shards import Shard
 from .curves import check_tensorboard
 from .inputs import check_inputs
 from .pretrain import pretrain
+from .processes import Processes, joined
 
 BEST = "best.safetensors"
 DICTIONARY = "dictionary.safetensors"
@@ -57,6 +59,7 @@ def train(
     device: str = "cpu",
     report: Callable[[str], None] = print,
     tensorboard: bool = False,
+    accumulate: int = 1,
 ) -> list[str]:
     """Run every stage that the kind of network needs and that is not yet done: prepare, features, pretrain, train.
 
@@ -75,6 +78,8 @@ def train(
         Called with one line for each stage that starts or is already complete.
     tensorboard : bool
         Whether to write the training curves for TensorBoard, too.
+    accumulate : int
+        Number of parts of a batch that are processed one after the other (:func:`deepnmf.training.loop.train_network`).
 
     Returns
     -------
@@ -87,24 +92,21 @@ def train(
         If `output` holds an experiment of another corpus or configuration, or a stage fails.
     """
     output, config = Path(output), config or Config()
-    check_device(device)
-    if tensorboard:
-        check_tensorboard()
-    is_new = _check_or_record_run(output, source, config)
-    try:
-        manifest, left_out = _manifest(output, source, config, report)
-    except DeepnmfError:
-        if is_new:  # a mistyped folder must not block the right one
-            (output / EXPERIMENT).unlink()
-        raise
-    report(f"features: {output / 'features'}")
-    left_out += features(manifest, output / "features", config.features, splits_of(config))
-    dictionary = _dictionary(output, config, report)
-    report(f"train: {output / BEST}")
-    from .loop import train_network  # torch takes seconds to import
+    with joined(device) as processes:
+        report = processes.only_first(report)
+        check_device(processes.device)
+        if tensorboard:
+            check_tensorboard()
+        manifest, left_out = processes.from_first(lambda: _prepared(output, source, config, report))
+        report(f"features: {output / 'features'}")
+        left_out += _features(manifest, output / "features", config, processes)
+        dictionary = _dictionary(output, config, report, processes)
+        report(f"train: {output / BEST}")
+        from .loop import train_network  # torch takes seconds to import
 
-    train_network(output / "features", output, config, dictionary, device, tensorboard=tensorboard)
-    return left_out
+        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate}
+        train_network(output / "features", output, config, dictionary, device, **options)
+        return left_out
 
 
 def train_last_stage(
@@ -114,13 +116,16 @@ def train_last_stage(
     dictionary: Path | None = None,
     device: str = "cpu",
     tensorboard: bool = False,
+    accumulate: int = 1,
 ) -> Path:
     """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
-    check_device(device)
-    check_inputs(features, config, dictionary)
-    from .loop import train_network  # torch takes seconds to import
+    with joined(device) as processes:
+        check_device(processes.device)
+        check_inputs(features, config, dictionary)
+        from .loop import train_network  # torch takes seconds to import
 
-    return train_network(features, output, config, dictionary, device, tensorboard=tensorboard)
+        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate}
+        return train_network(features, output, config, dictionary, device, **options)
 
 
 def splits_of(config: Config) -> tuple[str, ...]:
@@ -128,13 +133,35 @@ def splits_of(config: Config) -> tuple[str, ...]:
     return ("dev",) if config.kind.DYNAMIC_MIXING else SPLITS
 
 
-def _dictionary(output: Path, config: Config, report: Callable[[str], None]) -> Path | None:
+def _prepared(
+    output: Path, source: DataSource, config: Config, report: Callable[[str], None]
+) -> tuple[Path, list[str]]:
+    """Return the manifest and what was left out of it, once the experiment has been recorded."""
+    is_new = _check_or_record_run(output, source, config)
+    try:
+        return _manifest(output, source, config, report)
+    except DeepnmfError:
+        if is_new:  # a mistyped folder must not block the right one
+            (output / EXPERIMENT).unlink()
+        raise
+
+
+def _features(manifest: Path, folder: Path, config: Config, processes: Processes) -> list[str]:
+    """Write the features, each process its blocks of mixtures; return what was left out."""
+    shard = Shard(processes.rank, processes.size)
+    left_out = features(manifest, folder, config.features, splits_of(config), shard)
+    processes.wait()
+    return left_out if shard.is_whole else read_record(folder)["left_out"]
+
+
+def _dictionary(output: Path, config: Config, report: Callable[[str], None], processes: Processes) -> Path | None:
     """Return the pretrained dictionary, if the kind of network starts from one."""
     if not config.kind.FROM_DICTIONARY:
         return None
     path = output / DICTIONARY
-    report(f"pretrain: {path}" + (", done" if path.exists() else ""))
-    if not path.exists():
+    done = processes.from_first(path.exists)
+    report(f"pretrain: {path}" + (", done" if done else ""))
+    if not done:
         pretrain(output / "features", path, config)
     return path
 

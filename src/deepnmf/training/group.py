@@ -57,10 +57,14 @@ class Group(Processes):
             for tensor, part in zip(own, joint.split([tensor.numel() for tensor in own]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        self.sum(np.zeros(1))
+
     def first_alone(self, function: Callable[[], T]) -> T:
         """Return what `function` returns in each process: process 0, which may write files, calls it before others."""
         own = [function()] if self.rank == 0 else []
-        self.sum(np.zeros(1))
+        self.wait()
         return own[0] if own else function()
 
     def from_first(self, function: Callable[[], T]) -> T:
@@ -99,7 +103,7 @@ def group_of(rank: int, size: int, device: str) -> Iterator[Group]:
             dist.init_process_group(backend_of(own), store=store, rank=rank, world_size=size, timeout=WAIT_TIMEOUT)
             group = Group(rank, size, own)
             yield group
-            group.sum(np.zeros(1))  # all have come to the end
+            group.wait()
             watch.tell(done=True)
             watch.wait(REPORT_SECONDS)
         except BaseException as error:

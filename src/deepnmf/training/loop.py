@@ -92,6 +92,7 @@ def train_network(
     """
     output = Path(output)
     with joined(device) as processes:
+        report = processes.only_first(report)
         config, source, run = check_inputs(Path(features), config or Config(), dictionary)
         inputs = Path(features), config, processes, accumulate
         batches = processes.first_alone(lambda: batches_of(*inputs))  # it may decode the recordings

@@ -10,12 +10,13 @@ import numpy as np
 
 from ..artifacts import save_tensors
 from ..config import to_dict
-from ..data.features import FeatureSet
+from ..data.features import FeatureSet, Segment
 from ..errors import DeepnmfError, InputError
 from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
 from ..nmf.sparse_nmf import SparseNMF
 from ..progress import Progress
+from .processes import Processes, joined
 
 SEGMENT_FRAMES = 50
 """Short, so that the drawn frames come from many recordings."""
@@ -44,12 +45,20 @@ def pretrain(features: Path, output: Path, config: Config | None = None) -> Dict
     config = config or Config()
     if not config.kind.FROM_DICTIONARY:
         raise InputError(f"{config.network.kind} starts from no dictionary: leave out this stage")
-    dev = FeatureSet(features, "dev", 1)
-    config = dataclasses.replace(config, features=dev.config)
-    atoms, objectives = {}, {}
-    for index, (source, count) in enumerate((("speech", config.snmf.speech_atoms), ("noise", config.snmf.noise_atoms))):
-        frames = _sample(Path(features), dev, config, index)
-        atoms[source], objectives[source] = _fit(source, count, frames, config)
+    with joined() as processes:
+        dev = FeatureSet(features, "dev", 1)
+        config = dataclasses.replace(config, features=dev.config)
+        atoms, objectives, snmf = {}, {}, config.snmf
+        for index, (source, count) in enumerate((("speech", snmf.speech_atoms), ("noise", snmf.noise_atoms))):
+            frames = _sample(Path(features), dev, config, index, processes)
+            atoms[source], objectives[source] = _fit(source, count, frames, config, processes)
+        processes.from_first(lambda: _save(output, atoms, objectives, dev, config))
+        return load_dictionary(output)
+
+
+def _save(
+    output: Path, atoms: dict[str, np.ndarray], objectives: dict[str, list[float]], dev: FeatureSet, config: Config
+) -> None:
     metadata = {
         "features": to_dict(config.features),
         "snmf": to_dict(config.snmf),
@@ -58,11 +67,12 @@ def pretrain(features: Path, output: Path, config: Config | None = None) -> Dict
         "objective": objectives,
     }
     save_tensors(output, atoms, "dictionary", metadata)
-    return load_dictionary(output)
 
 
-def _fit(source: str, count: int, frames: np.ndarray, config: Config) -> tuple[np.ndarray, list[float]]:
-    """Return atoms ``(T·F, R)`` learned from frames of that height, and the objective."""
+def _fit(
+    source: str, count: int, frames: np.ndarray, config: Config, processes: Processes
+) -> tuple[np.ndarray, list[float]]:
+    """Return atoms ``(T·F, R)`` learned from frames of that height, of which each process has a part; the objective."""
     snmf = config.snmf
     learner = SparseNMF(
         count, beta=snmf.beta, sparsity=snmf.sparsity, max_iter=snmf.iterations, tol=0, random_state=config.train.seed
@@ -72,33 +82,40 @@ def _fit(source: str, count: int, frames: np.ndarray, config: Config) -> tuple[n
         def advance(_: int, objective: float) -> None:
             progress.update(note=f"objective {objective:.4g}")
 
-        learner.fit(frames.T, progress=advance)
+        learner.fit(frames.T, progress=advance, partition=processes)
     atoms = np.ascontiguousarray(learner.components_.T)
     if not np.isfinite(atoms).all():
         raise DeepnmfError(f"pretrain: the dictionary of {source} diverged; use snmf.beta from 0 to 2")
     return atoms, learner.objective_
 
 
-def _sample(features: Path, dev: FeatureSet, config: Config, signal: int) -> np.ndarray:
-    """Return frames of speech (0) or of noise (1), ``(T·F, N)``, drawn by seed."""
+def _sample(features: Path, dev: FeatureSet, config: Config, signal: int, processes: Processes) -> np.ndarray:
+    """Return this process's part of frames of speech (0) or of noise (1), ``(T·F, N)``, drawn by seed."""
     seed, limit, context = config.train.seed, config.snmf.max_frames, config.context
     if "train" in dev.record["shards"]:
         data = FeatureSet(features, "train", context, SEGMENT_FRAMES)
         order = np.random.default_rng(seed).permutation(len(data.segments))
-        return _first((data.stacked(data.segments[i], ("speech", "noise")[signal]) for i in order), limit)
+        drawn = processes.share(_first((data.segments[i] for i in order), limit))
+        own = [data.stacked(segment, ("speech", "noise")[signal]) for segment in drawn]
+        return np.concatenate([np.zeros((context * dev.config.stft.bins, 0), np.float32), *own], axis=1)
     from .batches import DynamicBatches  # whose filters need SciPy
 
-    batches = DynamicBatches(dev.recordings, config, segments=1)
-    examples = (example for batch in batches.epoch(0) for example in batch)
-    return _first((example[1 + signal][0] for example in examples), limit)
+    batches = processes.first_alone(lambda: DynamicBatches(dev.recordings, config, segments=1))
+    count = min(batches.epoch_batches, -(-limit // batches.SEGMENT_FRAMES))
+    own = [
+        batches.example(0, i, [0])[1 + signal][0][:, : limit - i * batches.SEGMENT_FRAMES]
+        for i in processes.share(range(count))
+    ]
+    return np.concatenate([np.zeros((dev.config.stft.bins, 0), np.float32), *own], axis=1)
 
 
-def _first(pieces: Iterable[np.ndarray], limit: int) -> np.ndarray:
-    """Return at most `limit` frames of pieces ``(T·F, N)``."""
-    chosen, held = [], 0
-    for piece in pieces:
-        chosen.append(piece)
-        held += piece.shape[1]
-        if held >= limit:
+def _first(segments: Iterable[Segment], limit: int) -> list[Segment]:
+    """Return the first segments, of at most `limit` frames together; the last one is cut."""
+    chosen = []
+    for segment in segments:
+        frames = min(limit, segment.stop - segment.start)
+        chosen.append(dataclasses.replace(segment, stop=segment.start + frames))
+        limit -= frames
+        if not limit:
             break
-    return np.concatenate(chosen, axis=1)[:, :limit]
+    return chosen

@@ -40,6 +40,13 @@ class Processes(Partition):
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over the processes."""
 
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+
+    def only_first(self, report: Callable[[str], None]) -> Callable[[str], None]:
+        """Return the function in process 0, one that does nothing in others."""
+        return (lambda _: None) if self.rank else report
+
     def first_alone(self, function: Callable[[], T]) -> T:
         """Return what `function` returns in each process: process 0, which may write files, calls it before others."""
         return function()
