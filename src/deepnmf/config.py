@@ -26,7 +26,9 @@ else:
 T = TypeVar("T")
 
 
-def setting(default: Any, low: float | None = None, high: float | None = None, **only: str) -> Any:
+def setting(
+    default: Any, low: float | None = None, high: float | None = None, *, recorded: bool = True, **only: str
+) -> Any:
     """Return a dataclass field with a default, a range, and the values of other settings under which it has an effect.
 
     Parameters
@@ -35,10 +37,13 @@ def setting(default: Any, low: float | None = None, high: float | None = None, *
         Its default.
     low, high : float, optional
         Least and greatest value; `None` as a value is always in range.
+    recorded : bool
+        Whether it is part of what identifies a run; not if it has no effect on results.
     **only : str
         Settings of the same section and the value that they must have: ``optimiser="adam"``.
     """
-    return field(default=default, metadata={"range": None if low is None else (low, high), "only": only})
+    metadata = {"range": None if low is None else (low, high), "only": only, "recorded": recorded}
+    return field(default=default, metadata=metadata)
 
 
 class Settings:
@@ -191,9 +196,11 @@ class TrainConfig(Settings):
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Return a section of the configuration as nested plain dictionaries: the settings that have an effect."""
+    """Return a section of the configuration as nested plain dictionaries: those settings with an effect on results."""
     values = {
-        item.name: getattr(config, item.name) for item in dataclasses.fields(config) if config.has_effect(item.name)
+        item.name: getattr(config, item.name)
+        for item in dataclasses.fields(config)
+        if config.has_effect(item.name) and item.metadata.get("recorded", True)
     }
     return {name: to_dict(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()}
 

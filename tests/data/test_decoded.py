@@ -11,7 +11,7 @@ import soundfile
 
 from deepnmf.artifacts import read_json, write_json
 from deepnmf.audio.files import read_mono
-from deepnmf.data import decoded
+from deepnmf.data import decoded, decoding
 from deepnmf.data.decoded import DecodedRecordings
 from deepnmf.errors import DeepnmfError
 
@@ -42,7 +42,7 @@ def test_excerpts_are_those_of_the_files(paths: list[str], tmp_path: Path) -> No
         for start, count in ((0, 50), (1000, 500), (len(samples) - 10, 100)):
             part = found.excerpt((path,), start, count)
             assert part.dtype == np.float32
-            np.testing.assert_allclose(part, samples[start : start + count], atol=1.1 * 0.3 / 2 / decoded.FULL_SCALE)
+            np.testing.assert_allclose(part, samples[start : start + count], atol=1.1 * 0.3 / 2 / decoding.FULL_SCALE)
 
 
 def test_quiet_recordings_keep_their_resolution(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_quiet_recordings_keep_their_resolution(tmp_path: Path) -> None:
 def test_the_map_is_made_once(paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recordings = [(path,) for path in paths]
     first = DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded").excerpt((paths[1],), 5, 100)
-    monkeypatch.setattr(decoded, "read_mono", None)
+    monkeypatch.setattr(decoded, "decode_parts", None)
     again = DecodedRecordings(reversed(recordings), RATE_HZ, tmp_path / "decoded")
     np.testing.assert_array_equal(again.excerpt((paths[1],), 5, 100), first)
     assert len(list((tmp_path / "decoded").iterdir())) == 2
@@ -80,7 +80,7 @@ def test_nothing_is_left_of_a_map_that_was_not_finished(
 
     recordings, folder = [(path,) for path in paths], tmp_path / "decoded"
     with monkeypatch.context() as patched:
-        patched.setattr(decoded, "_samples", stop)
+        patched.setattr(decoded, "count_samples", stop)
         with pytest.raises(KeyboardInterrupt):
             DecodedRecordings(recordings, RATE_HZ, folder)
     assert not list(folder.iterdir())
@@ -88,20 +88,39 @@ def test_nothing_is_left_of_a_map_that_was_not_finished(
 
 
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 2 * RATE_HZ, 11025])
-def test_beyond_the_largest_map_recordings_are_read_in_part(
-    rate_hz: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_samples_are_the_same_whatever_fits_into_the_map(rate_hz: int, suffix: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stereo = np.cumsum(rng.uniform(-0.01, 0.01, (int(24.7 * rate_hz), 2)), axis=0).clip(-1, 1)
+    names = [(write(tmp_path / f"{n}.{suffix}", stereo[: n * 3 * rate_hz], rate_hz),) for n in (1, 5, 9)]
+    whole, half, none = (DecodedRecordings(names, RATE_HZ, tmp_path / str(gb), gb) for gb in (2**34, 10**5, 0))
+    sizes = [sum(path.stat().st_size for path in (tmp_path / str(gb)).glob("*.int16")) for gb in (2**34, 10**5, 0)]
+    assert sizes[0] > sizes[1] > sizes[2] == 0
+    for name in names:
+        assert whole.length(name) == half.length(name) == none.length(name)
+        for start, count in ((0, 10**7), (9 * RATE_HZ, 2 * RATE_HZ), (*rng.integers(0, 10 * RATE_HZ, 2),), (10**6, 5)):
+            expected = whole.excerpt(name, start, count)
+            for other in (half, none):
+                np.testing.assert_array_equal(other.excerpt(name, start, count), expected)
+    middle = whole.excerpt(names[2], 9 * RATE_HZ, 2 * RATE_HZ)  # across two parts, without a seam
+    np.testing.assert_allclose(middle, read_mono(Path(names[2][0]), RATE_HZ)[9 * RATE_HZ : 11 * RATE_HZ], atol=1e-4)
+
+
+def test_decoded_parts_in_memory_are_bounded_and_those_used_last(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stereo = np.stack([0.5 * sound(0, 1, rate_hz), 1.5 * sound(0, 1, rate_hz)], axis=1)
-    path = write(tmp_path / "a.wav", stereo, rate_hz, "FLOAT")
-    mapped = DecodedRecordings([(path,)], RATE_HZ, tmp_path / "mapped")
-    monkeypatch.setattr(decoded, "MAP_BYTES", 100)
-    read = DecodedRecordings([(path,)], RATE_HZ, tmp_path / "read")
-    assert read.length((path,)) == mapped.length((path,)) == RATE_HZ
-    assert not sum(path.stat().st_size for path in (tmp_path / "read").glob("*.int16"))
-    inner = slice(50, -50)  # away from the ends, where resampling rings
-    part = read.excerpt((path,), 3000, 1000)
-    assert part.shape == (1000,)
-    np.testing.assert_allclose(part[inner], mapped.excerpt((path,), 3000, 1000)[inner], atol=5e-3)  # within a sample
+    monkeypatch.setattr(decoded, "KEPT_BYTES", 2 * 2 * int(1.3 * RATE_HZ))  # two recordings
+    decode, calls = decoded.decode_part, []
+
+    def counted(files: tuple[str, ...], *how: int) -> decoded.Part:
+        calls.append(files[0])
+        return decode(files, *how)
+
+    monkeypatch.setattr(decoded, "decode_part", counted)
+    found = DecodedRecordings([(path,) for path in paths], RATE_HZ, tmp_path, 0)
+    for index in (0, 1, 0, 2, 0, 1, 1):
+        found.excerpt((paths[index],), 100, 50)
+    assert calls == [paths[index] for index in (0, 1, 2, 1)]
 
 
 def test_a_pair_is_the_difference_of_its_files(tmp_path: Path) -> None:
@@ -144,7 +163,17 @@ def test_a_flipped_bit_of_the_map_is_refused_by_name(paths: list[str], tmp_path:
 
 
 @pytest.mark.parametrize(
-    "change", [{"samples": "3"}, {"samples": -1}, {"offset": 10**9}, {"peak": None}, {"error": 1}, {"more": 0}]
+    "change",
+    [
+        {"samples": "3"},
+        {"samples": -1},
+        {"offset": 10**9},
+        {"peaks": None},
+        {"peaks": []},
+        {"peaks": [None]},
+        {"error": 1},
+        {"more": 0},
+    ],
 )
 def test_a_made_up_index_is_refused_by_name(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "tone.wav"

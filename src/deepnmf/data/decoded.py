@@ -1,7 +1,8 @@
-"""Recordings decoded once, into a memory map of 16-bit integers that excerpts are cut from.
+"""Recordings decoded once, into a memory map of 16-bit integers that excerpts are cut from, as far as they fit.
 
 Seeking in compressed files is too slow for training segments; a memory map reads a page or two, whatever the size of
-the corpus.
+the corpus. What is beyond its size is decoded when it is drawn, and the parts used last are kept in memory. Samples are
+the same either way: the size of the map changes the speed of a training, never its result.
 """
 
 from __future__ import annotations
@@ -9,26 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..artifacts import atomic_path, file_hash, read_json, write_json
-from ..audio.files import duration_seconds, read_mono, resample
-from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
 from ..progress import Progress
+from .decoding import PART_SECONDS, Files, Part, count_samples, decode_part, decode_parts, parts_of
 
-FORMAT = 1
-FULL_SCALE = 32767
+FORMAT = 2
 MAP_BYTES = 2**34
-"""Largest memory map, 149 hours at 16 kHz. Further recordings are read from their files, in part, at every draw."""
-
-Files: TypeAlias = tuple[str, ...]
-"""A recording: a file, or the difference of a noisy file and its clean one."""
+"""Default size of the memory map, 149 hours at 16 kHz."""
+KEPT_BYTES = 2**28
+"""Most bytes in memory of decoded parts that are not in the map."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Entry:
     """Length; 0 if it cannot be read."""
     offset: int | None = None
     """First sample in the map; None for a recording that is not in it."""
-    peak: float = 1.0
-    """Magnitude of full scale."""
+    peaks: tuple[float, ...] = ()
+    """Magnitude of full scale of each part in the map."""
     error: str = ""
     """Why it cannot be read."""
 
@@ -56,21 +55,26 @@ class DecodedRecordings:
         Sampling rate of the samples.
     folder : Path
         Folder of the map, which is written atomically, and again when the length or the time of a file changes.
+    map_bytes : int
+        Largest size of the map. Recordings that do not fit are decoded in parts when they are drawn.
     """
 
-    def __init__(self, recordings: Iterable[Files], rate_hz: int, folder: Path) -> None:
+    def __init__(self, recordings: Iterable[Files], rate_hz: int, folder: Path, map_bytes: int = MAP_BYTES) -> None:
         recordings = sorted(set(recordings))
-        data, index = (Path(folder) / f"{_key(recordings, rate_hz)}.{suffix}" for suffix in ("int16", "json"))
+        data, index = (
+            Path(folder) / f"{_key(recordings, rate_hz, map_bytes)}.{suffix}" for suffix in ("int16", "json")
+        )
         if not (data.exists() and index.exists()):
             with atomic_path(data) as temporary, temporary.open("wb") as file:
-                entries = _decode_all(recordings, rate_hz, file)
+                entries = _decode_all(recordings, rate_hz, file, map_bytes)
             write_json(index, {"recordings": [asdict(entry) for entry in entries], "samples": file_hash(data)})
         entries = read_index(index)
-        if len(entries) != len(recordings):
+        if len(entries) != len(recordings) or not all(_has_its_parts(entry, rate_hz) for entry in entries):
             raise DeepnmfError(f"{index}: not the index of these {len(recordings)} recordings; {_ANEW}")
         self._entries = dict(zip(recordings, entries, strict=True))
-        self._rate_hz = rate_hz
+        self._rate_hz, self._step = rate_hz, PART_SECONDS * rate_hz
         self._map = np.memmap(data, np.int16, "r") if data.stat().st_size else np.zeros(0, np.int16)
+        self._kept = _Kept(KEPT_BYTES)
 
     def length(self, recording: Files) -> int:
         """Return the samples of a recording, 0 if it cannot be read."""
@@ -91,10 +95,41 @@ class DecodedRecordings:
         entry = self._entries[recording]
         if entry.error:
             raise DeepnmfError(entry.error)
-        if entry.offset is None:
-            return _difference([_part(Path(name), start, samples, self._rate_hz) for name in recording])
-        stop = entry.offset + min(entry.samples, start + samples)
-        return np.multiply(self._map[entry.offset + start : stop], entry.peak / FULL_SCALE, dtype=np.float32)
+        stop, found = min(entry.samples, start + samples), [np.zeros(0, np.float32)]
+        for number in range(start // self._step, parts_of(stop, self._rate_hz)):
+            first = number * self._step
+            found.append(self._part(recording, number).cut(max(0, start - first), stop - first))
+        return np.concatenate(found)
+
+    def _part(self, recording: Files, number: int) -> Part:
+        entry = self._entries[recording]
+        if entry.offset is not None:
+            first = number * self._step
+            stop = entry.offset + min(entry.samples, first + self._step)
+            return Part(self._map[entry.offset + first : stop], entry.peaks[number])
+        if (part := self._kept.get(recording, number)) is None:
+            part = decode_part(recording, number, entry.samples, self._rate_hz)
+            self._kept.put(recording, number, part)
+        return part
+
+
+class _Kept:
+    """Parts in memory: those used last, of bounded size."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._parts: OrderedDict[tuple[Files, int], Part] = OrderedDict()
+        self._free = most_bytes
+
+    def get(self, recording: Files, number: int) -> Part | None:
+        if found := self._parts.get((recording, number)):
+            self._parts.move_to_end((recording, number))
+        return found
+
+    def put(self, recording: Files, number: int, part: Part) -> None:
+        self._parts[recording, number] = part
+        self._free -= part.values.nbytes
+        while self._free < 0:
+            self._free += self._parts.popitem(last=False)[1].values.nbytes
 
 
 def read_index(index: Path) -> list[Entry]:
@@ -111,27 +146,31 @@ def read_index(index: Path) -> list[Entry]:
     values, held = record.get("recordings"), data.stat().st_size // 2
     if not isinstance(values, list) or not all(_is_entry(value, held) for value in values):
         raise DeepnmfError(f"{index}: not the index of {data.name}; {_ANEW}")
-    return [Entry(**value) for value in values]
+    return [Entry(**{**value, "peaks": tuple(value["peaks"])}) for value in values]
 
 
 def _is_entry(value: Any, held: int) -> bool:
     """Return whether a JSON value is an :class:`Entry` of a map that holds so many samples."""
     if not isinstance(value, dict) or value.keys() != {item.name for item in fields(Entry)}:
         return False
-    samples, offset, peak = value["samples"], value["offset"], value["peak"]
+    samples, offset, peaks = value["samples"], value["offset"], value["peaks"]
     if not isinstance(value["error"], str) or type(samples) is not int or samples < 0:
         return False
-    if type(peak) not in {int, float} or not math.isfinite(peak):
+    if not isinstance(peaks, list) or not all(type(p) in {int, float} and math.isfinite(p) for p in peaks):
         return False
     return offset is None or (type(offset) is int and 0 <= offset <= held - samples)
+
+
+def _has_its_parts(entry: Entry, rate_hz: int) -> bool:
+    return entry.offset is None or len(entry.peaks) == parts_of(entry.samples, rate_hz)
 
 
 _ANEW = "delete it and train again"
 
 
-def _key(recordings: list[Files], rate_hz: int) -> str:
+def _key(recordings: list[Files], rate_hz: int, map_bytes: int) -> str:
     """Return a hash that changes with any of the files."""
-    digest = hashlib.sha256(f"{FORMAT} {rate_hz} {MAP_BYTES}".encode())
+    digest = hashlib.sha256(f"{FORMAT} {rate_hz} {map_bytes}".encode())
     for files in recordings:
         digest.update(json.dumps([(name, *_stamp(Path(name))) for name in files]).encode())
     return digest.hexdigest()[:16]
@@ -146,49 +185,29 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _decode_all(recordings: list[Files], rate_hz: int, file: BinaryIO) -> list[Entry]:
+def _decode_all(recordings: list[Files], rate_hz: int, file: BinaryIO, map_bytes: int) -> list[Entry]:
     """Write the samples of the recordings consecutively and return their locations."""
     entries = []
     with Progress("decode", len(recordings), "recordings") as progress:
         for files in recordings:
+            start = file.tell()
             try:
-                entries.append(_decode(files, rate_hz, file))
+                entries.append(_decode(files, rate_hz, file, map_bytes))
             except DeepnmfError as error:
+                file.seek(start)
+                file.truncate()
                 entries.append(Entry(error=str(error)))
             progress.update()
     return entries
 
 
-def _decode(files: Files, rate_hz: int, file: BinaryIO) -> Entry:
+def _decode(files: Files, rate_hz: int, file: BinaryIO, map_bytes: int) -> Entry:
     """Append the samples of a recording to the map, if they fit, and return its location."""
-    offset, samples = file.tell() // 2, _samples(files, rate_hz)
-    if 2 * (offset + samples) > MAP_BYTES:
+    offset, samples = file.tell() // 2, count_samples(files, rate_hz)
+    if 2 * (offset + samples) > map_bytes:
         return Entry(samples)
-    signal = _difference([read_mono(Path(name), rate_hz) for name in files])
-    peak = float(np.abs(signal).max()) or 1.0
-    file.write(np.round(signal * (FULL_SCALE / peak)).astype(np.int16).tobytes())
-    return Entry(len(signal), offset, peak)
-
-
-def _samples(files: Files, rate_hz: int) -> int:
-    """Return the length of a recording at `rate_hz`, from the headers of its files."""
-    lengths = [duration_seconds(Path(name)) for name in files]
-    if len(set(lengths)) > 1:
-        raise DeepnmfError(f"{files[0]}: its length differs from that of its clean file {files[1]}")
-    if not lengths[0]:
-        raise DeepnmfError(f"{files[0]}: no samples in it")
-    return int(lengths[0] * rate_hz)
-
-
-def _difference(signals: list[np.ndarray]) -> np.ndarray:
-    length = min(map(len, signals))  # resampled from different rates, they may differ by a sample
-    return signals[0][:length] - signals[1][:length] if len(signals) > 1 else signals[0]
-
-
-def _part(path: Path, start: int, samples: int, rate_hz: int) -> np.ndarray:
-    """Return up to `samples` of a recording from `start` on, mono, all at `rate_hz`, decoding no more than those."""
-    with AudioReader(path) as reader:
-        found_hz = reader.encoding.rate_hz
-        first, count = start * found_hz // rate_hz, -(-samples * found_hz // rate_hz)
-        part = np.concatenate(list(reader.blocks(start=first, stop=first + count)), axis=1)
-    return resample(part.mean(axis=0), found_hz, rate_hz)[:samples]
+    peaks = []
+    for part in decode_parts(files, samples, rate_hz):
+        file.write(part.values.tobytes())
+        peaks.append(part.peak)
+    return Entry(samples, offset, tuple(peaks))

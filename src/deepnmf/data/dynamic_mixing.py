@@ -16,6 +16,7 @@ from ..dsp.level import LevelTracker
 from ..dsp.stft import stft
 from ..errors import DeepnmfError
 from .channels import NOISE_COLOUR_DB, SPEECH_COLOUR_DB, band_limits, clipping, colour, level_jump
+from .decoded import MAP_BYTES
 from .excerpts import ExcerptSampler
 from .manifest import read_manifest
 from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
@@ -69,14 +70,24 @@ class DynamicMixtures:
         The bounds of the SNR.
     frames : int
         N, the frames of a segment.
+    map_bytes : int
+        Most bytes of decoded recordings on disk.
     """
 
-    def __init__(self, manifest: Path, config: FeatureConfig, prepare: PrepareConfig, frames: int) -> None:
+    def __init__(
+        self,
+        manifest: Path,
+        config: FeatureConfig,
+        prepare: PrepareConfig,
+        frames: int,
+        map_bytes: int = MAP_BYTES,
+    ) -> None:
         spec, folder = config.stft, Path(manifest).parent
         self._config, self._prepare = config, prepare
         self._samples = frames * spec.hop - (spec.window - spec.hop)
         self._hertz = np.linspace(0, spec.rate_hz / 2, spec.bins)
-        self._excerpts = ExcerptSampler(read_manifest(manifest, "train"), spec.rate_hz, folder / "decoded")
+        rows = read_manifest(manifest, "train")
+        self._excerpts = ExcerptSampler(rows, spec.rate_hz, folder / "decoded", map_bytes)
         self._noises = NoiseScenes(self._excerpts, self._samples, spec.rate_hz)
         self._rooms = Rooms(folder / "rooms", spec.rate_hz)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DeepnmfError
-from .decoded import DecodedRecordings, Files
+from .decoded import MAP_BYTES, DecodedRecordings
+from .decoding import Files
 from .manifest import MixtureEntry
 from .recordings import without_silence
 
@@ -28,6 +29,8 @@ class ExcerptSampler:
         Sampling rate of the excerpts.
     folder : Path
         Folder of the decoded recordings.
+    map_bytes : int
+        Most bytes that they take there.
 
     Raises
     ------
@@ -35,11 +38,11 @@ class ExcerptSampler:
         If no speech or no noise can be read.
     """
 
-    def __init__(self, rows: list[MixtureEntry], rate_hz: int, folder: Path) -> None:
+    def __init__(self, rows: list[MixtureEntry], rate_hz: int, folder: Path, map_bytes: int = MAP_BYTES) -> None:
         self._rate_hz = rate_hz
         speakers: dict[Files, str] = {(row.speech,): row.speaker or row.speech for row in rows}
         types: dict[Files, str] = {_noise_files(row): row.noise_type for row in rows}
-        self._decoded = DecodedRecordings([*speakers, *types], rate_hz, folder)
+        self._decoded = DecodedRecordings([*speakers, *types], rate_hz, folder, map_bytes)
         self._speech = _Groups(speakers, self._decoded, "speech")
         self._noise = _Groups(types, self._decoded, "noise")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -96,7 +96,9 @@ class DynamicBatches:
     def __init__(
         self, manifest: Path, config: Config, segments: int, processes: Processes = ALONE, accumulate: int = 1
     ) -> None:
-        self._mixtures = DynamicMixtures(manifest, config.features, config.prepare, self.SEGMENT_FRAMES)
+        train: Any = config.train  # of a kind with dynamic mixing
+        how = config.features, config.prepare, self.SEGMENT_FRAMES, int(train.cache_gb * 1e9)
+        self._mixtures = DynamicMixtures(manifest, *how)
         stft, wanted = config.features.stft, config.train.epoch_frames
         seconds = sum(entry.seconds for entry in read_manifest(manifest, "train"))
         corpus = round(seconds * stft.rate_hz / stft.hop)
