@@ -11,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.config import StftSpec
-from deepnmf.networks.cells import GRU, LSTM, CellStack
+from deepnmf.networks.cells import GRU, LSTM
+from deepnmf.networks.recurrence import CellStack, LSTMBank
 from deepnmf.networks.settings import RecurrentDeepNMFConfig
-from deepnmf.networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, PriorStream, RecurrentPrior, neighbourhoods
+from deepnmf.networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior, neighbourhoods
+from deepnmf.networks.unfolded.prior_stream import PriorStream
 from deepnmf.training.modules import PriorModule, cells_to_numpy
 
 SPEC = StftSpec()
 BANDS = 20
 
 
-def prior_module(bands: int = BANDS, seed: int = 0) -> PriorModule:
-    settings = RecurrentDeepNMFConfig(bands=bands, units=12, recurrent_layers=2, subband_units=6)
+def prior_module(bands: int = BANDS, seed: int = 0, fusion: int = 0) -> PriorModule:
+    settings = RecurrentDeepNMFConfig(bands=bands, units=12, recurrent_layers=2, subband_units=6, fusion_units=fusion)
     return PriorModule(RecurrentPrior.start(settings, SPEC, 9, np.random.default_rng(seed)))
 
 
@@ -30,28 +32,34 @@ def magnitudes(frames: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", [GRU, LSTM])
-@pytest.mark.parametrize("streams", [1, 4])
-def test_cells_are_those_of_torch(kind: type[GRU | LSTM], streams: int) -> None:
+@pytest.mark.parametrize("layers", [1, 2])
+def test_stacked_cells_are_those_of_torch(kind: type[GRU | LSTM], layers: int) -> None:
     torch.manual_seed(0)
-    theirs = getattr(torch.nn, kind.__name__)(7, 5, num_layers=2)
-    x = torch.randn(30, streams, 7)
+    theirs = getattr(torch.nn, kind.__name__)(7, 5, num_layers=layers)
+    x = torch.randn(30, 7)
     with torch.inference_mode():
-        expected = theirs(x)[0].permute(0, 2, 1).numpy()
-    ours = CellStack(cells_to_numpy(theirs, kind), streams)
-    columns = x.permute(0, 2, 1).numpy()
-    found = np.concatenate([ours.push(columns[:11]), ours.push(columns[11:])])
+        expected = theirs(x)[0].numpy()
+    ours, frames = CellStack(cells_to_numpy(theirs, kind)), x.numpy()
+    found = np.concatenate([ours.push(frames[:11]), ours.push(frames[11:12]), ours.push(frames[12:])])
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_stack_without_streams_takes_plain_frames() -> None:
-    cells = cells_to_numpy(torch.nn.LSTM(7, 5), LSTM)
-    x = np.random.default_rng(0).standard_normal((30, 7)).astype(np.float32)
-    np.testing.assert_array_equal(CellStack(cells).push(x), CellStack(cells, 1).push(x[:, :, None])[:, :, 0])
+def test_a_bank_is_one_layer_of_torch_for_each_stream() -> None:
+    theirs = torch.nn.LSTM(7, 5)
+    x = torch.randn(30, 4, 7)
+    with torch.inference_mode():
+        expected = theirs(x)[0].permute(0, 2, 1).numpy()
+    bank = LSTMBank(*cells_to_numpy(theirs, LSTM), streams=4)
+    for frame, outputs in zip(x.numpy(), expected, strict=True):
+        bank.inputs[:] = frame.T
+        bank.step()
+        np.testing.assert_allclose(bank.doubled_outputs / 2, outputs, atol=1e-6)
 
 
 @pytest.mark.parametrize("bands", [2, 3, 21, 64])
-def test_the_stream_is_the_forward_pass_of_training(bands: int) -> None:
-    module, m = prior_module(bands), magnitudes(40)
+@pytest.mark.parametrize("fusion", [0, 7])
+def test_the_stream_is_the_forward_pass_of_training(bands: int, fusion: int) -> None:
+    module, m = prior_module(bands, fusion=fusion), magnitudes(40)
     with torch.inference_mode():
         expected = module(torch.from_numpy(m)[None])[:, 0].T.numpy()
     assert np.std(expected, axis=1).min() > 0

@@ -35,10 +35,10 @@ class LevelTracker:
         >>> LevelTracker(3.0, 0.01).push(np.full((4, 2), 0.5)).tolist()
         [0.5, 0.5]
         """
-        levels = np.empty(magnitudes.shape[1], np.float32)
-        for index, power in enumerate(np.square(magnitudes).mean(axis=0, dtype=np.float64).tolist()):
-            if power > LEVEL_FLOOR**2:
+        levels, bins = [], len(magnitudes)
+        for energy in np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64).tolist():
+            if (power := energy / bins) > LEVEL_FLOOR**2:
                 self._counted += 1
                 self._power += max(1 / self._counted, self._least_weight) * (power - self._power)
-            levels[index] = self._power**0.5
-        return np.maximum(levels, np.float32(LEVEL_FLOOR))
+            levels.append(max(self._power**0.5, LEVEL_FLOOR))
+        return np.array(levels, np.float32)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from ..config import StftSpec
 
@@ -62,7 +61,7 @@ class Analyser:
             return np.zeros((len(buffer), self.spec.bins, 0), np.complex64)
         across, along = buffer.strides
         shape, strides = (len(buffer), frames, self.spec.window), (across, self.spec.hop * along, along)
-        views = as_strided(buffer, shape, strides)  # sliding_window_view would be a tenth of the time of short blocks
+        views: np.ndarray = np.ndarray(shape, np.float32, buffer, strides=strides)  # as_strided, without its overhead
         spectrum = np.fft.rfft(views * self._window, self.spec.fft_size, axis=-1)
         return spectrum.astype(np.complex64, copy=False).swapaxes(1, 2)
 
@@ -73,21 +72,21 @@ class Synthesiser:
     def __init__(self, spec: StftSpec, channels: int = 1) -> None:
         self.spec = spec
         self._window = synthesis_window(spec)
-        self._tail = np.zeros((channels, _segments(spec) - 1, spec.hop), np.float32)
+        hop = spec.hop
+        self._segments = [slice(start, min(start + hop, spec.window)) for start in range(0, spec.window, hop)]
+        self._tail = np.zeros((channels, len(self._segments) - 1, hop), np.float32)
         self._skip = spec.window - spec.hop  # the zeros before the first sample
 
     def push(self, spectrum: np.ndarray) -> np.ndarray:
         """Return the samples that frames ``(channels, F, frames)`` complete, shape ``(channels, n)``, float32."""
         channels, _, count = spectrum.shape
-        segments, hop = _segments(self.spec), self.spec.hop
-        frames = np.zeros((channels, count, segments * hop), np.float32)
         waves = np.fft.irfft(spectrum.swapaxes(1, 2), self.spec.fft_size, axis=-1)[..., : self.spec.window]
-        frames[..., : self.spec.window] = waves * self._window
-        parts = frames.reshape(channels, count, segments, hop)
-        summed = np.zeros((channels, count + segments - 1, hop), np.float32)
-        summed[:, : segments - 1] = self._tail
-        for segment in range(segments):
-            summed[:, segment : segment + count] += parts[:, :, segment]
+        waves *= self._window
+        late = self._tail.shape[1]
+        summed = np.zeros((channels, count + late, self.spec.hop), np.float32)
+        summed[:, :late] = self._tail
+        for delay, segment in enumerate(self._segments):
+            summed[:, delay : delay + count, : segment.stop - segment.start] += waves[..., segment]
         self._tail = summed[:, count:].copy()
         samples = summed[:, :count].reshape(channels, -1)
         skipped = min(self._skip, samples.shape[1])

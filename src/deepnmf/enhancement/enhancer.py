@@ -8,7 +8,8 @@ the top of it. No band is cut off, a mask of ones returns the input at any rate,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +90,7 @@ class Enhancer:
         self.model = model
         self.channels = channels
         self.spec = spec_at_rate(model.features.stft, rate_hz)
-        self._least_gain = 0.0 if max_attenuation_db is None else 10 ** (-max_attenuation_db / 20)
+        self._least_gain = np.float32(0 if max_attenuation_db is None else 10 ** (-max_attenuation_db / 20))
         self._masks = channels if independent else 1
         self._observer = observer
         self._reset()
@@ -153,7 +154,7 @@ class Enhancer:
         """
         block = self._checked(block)
         pieces = [self._piece(piece) for piece in self._pieces(block)]
-        ready = np.concatenate(pieces, axis=1) if pieces else np.zeros((self.channels, 0), np.float32)
+        ready = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
         self._received += block.shape[1]
         self._returned += ready.shape[1]
         return ready
@@ -175,15 +176,18 @@ class Enhancer:
     def _checked(self, block: np.ndarray) -> np.ndarray:
         if block.ndim != 2 or len(block) != self.channels:
             raise DeepnmfError(f"a block must have shape ({self.channels}, samples), not {block.shape}")
-        if not np.issubdtype(block.dtype, np.floating):
+        if block.dtype.kind != "f":
             raise DeepnmfError(f"a block must hold floats of full scale 1, not {block.dtype}")
-        if block.size and not np.abs(block).max() <= LARGEST_SAMPLE:
+        energy = np.vdot(block, block)  # not less than any sample's, and not a number if one is not
+        if not energy <= LARGEST_SAMPLE and not np.abs(block).max() <= LARGEST_SAMPLE:
             raise DeepnmfError(f"a block holds samples that are NaN, infinite or beyond {LARGEST_SAMPLE:.0e}")
         return block.astype(np.float32, copy=False)
 
-    def _pieces(self, block: np.ndarray) -> Iterator[np.ndarray]:
+    def _pieces(self, block: np.ndarray) -> list[np.ndarray]:
         step = max(1, int(CHUNK_SECONDS * self.rate_hz))
-        return (block[:, at : at + step] for at in range(0, block.shape[1], step))
+        if block.shape[1] <= step:
+            return [block]
+        return [block[:, at : at + step] for at in range(0, block.shape[1], step)]
 
     def _piece(self, samples: np.ndarray) -> np.ndarray:
         spectrum = self._analyser.push(samples)
@@ -195,14 +199,18 @@ class Enhancer:
         return self._synthesiser.push(spectrum * gains)
 
     def _gains(self, spectrum: np.ndarray) -> np.ndarray:
-        power = np.square(spectrum.real) + np.square(spectrum.imag)
-        if self._masks == 1:
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        if self._masks < self.channels:
             power = power.mean(axis=0, keepdims=True)
-        magnitudes = np.sqrt(power)
-        gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
-        if not np.isfinite(gains).all():  # before PCM or a maximum turns it into silence
+        magnitudes = np.sqrt(power, out=power)
+        if self._masks == 1:
+            gains = self._tracks[0].push(magnitudes[0])[None]
+        else:
+            gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
+        if not math.isfinite(gains.sum()):  # before PCM or a maximum turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
-        return np.maximum(gains, np.float32(self._least_gain))
+        return np.maximum(gains, self._least_gain) if self._least_gain else gains
 
 
 class _MaskTrack:
@@ -219,7 +227,7 @@ class _MaskTrack:
         """Return the gains ``(F, N)`` of magnitudes ``(F, N)`` at the recording's rate."""
         bins = self._spec.bins
         inside = model_band(magnitudes, self._model_spec, self._spec)
-        inside = inside / self._level.push(inside)
+        inside /= self._level.push(inside)
         mask = self._estimator.push(inside)
         if bins <= len(mask):
             return mask[:bins]

@@ -93,7 +93,7 @@ class RecurrentStep:
         return (wiener_mask(self._weights["output"], h, network.speech_atoms), *following)
 
     def _prior(self, m: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Return h⁰ ``(R, 1)`` and the next states: :class:`deepnmf.networks.unfolded.prior.PriorStream` on tensors."""
+        """Return h⁰ ``(R, 1)`` and the next states, as :mod:`deepnmf.networks.unfolded.prior_stream` does in NumPy."""
         prior, subbands = self._network.prior, self._network.prior.subbands
         bands = (self._weights["pooling"] @ m + FEATURE_FLOOR).log()
         z, following = bands.T, []

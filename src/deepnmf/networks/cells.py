@@ -1,19 +1,18 @@
-"""Recurrent layers in NumPy, for streams: gated recurrent units and long short-term memory, with torch's gates."""
+"""Weights of recurrent layers, gated recurrent units and long short-term memory, with torch's gates and order.
+
+:mod:`deepnmf.networks.recurrence` runs them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from ..artifacts.schema import ArraySpec
-from ..dsp.arrays import sigmoid
-
-State: TypeAlias = tuple[np.ndarray, ...]
-"""State of a layer: vectors of its units for each of B streams, ``(U, B)``; the first is its output."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,6 @@ class Cell:
         ``(G·U,)``.
     """
 
-    STATES: ClassVar[int]
-    """Number of state vectors of the layer."""
     GATES: ClassVar[int]
     """G."""
 
@@ -41,6 +38,11 @@ class Cell:
     input_bias: np.ndarray
     state_weights: np.ndarray
     state_bias: np.ndarray
+
+    @property
+    def inputs(self) -> int:
+        """I."""
+        return self.input_weights.shape[1]
 
     @property
     def units(self) -> int:
@@ -52,84 +54,42 @@ class Cell:
         """Multiply–accumulate operations of a frame."""
         return self.input_weights.size + self.state_weights.size
 
-    def run(self, x: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        """Return the outputs ``(N, U, B)`` for inputs ``(N, I, B)`` from `state`, and the final state."""
-        outputs = np.empty((len(x), self.units, x.shape[2]), np.float32)
-        for t, frame in enumerate(x):
-            state = self._step(frame, state)
-            outputs[t] = state[0]
-        return outputs, state
-
-    def _step(self, x: np.ndarray, state: State) -> State:
-        """Return the state after one frame ``(I, B)``."""
-        raise NotImplementedError
-
 
 class GRU(Cell):
     """Gated recurrent units, with the gates of ``torch.nn.GRU``: reset, update, candidate."""
 
-    STATES: ClassVar[int] = 1
     GATES: ClassVar[int] = 3
-
-    def _step(self, x: np.ndarray, state: State) -> State:
-        U, (output,) = self.units, state
-        from_input = self.input_weights @ x + self.input_bias[:, None]
-        from_state = self.state_weights @ output + self.state_bias[:, None]
-        gates = sigmoid(from_input[: 2 * U] + from_state[: 2 * U])
-        candidate = np.tanh(from_input[2 * U :] + gates[:U] * from_state[2 * U :])
-        return (candidate + gates[U:] * (output - candidate),)
 
 
 class LSTM(Cell):
     """Long short-term memory, with the gates of ``torch.nn.LSTM``: input, forget, cell, output."""
 
-    STATES: ClassVar[int] = 2
     GATES: ClassVar[int] = 4
 
     @functools.cached_property
-    def _joint(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weights ``(4U, I + U)`` and bias ``(4U, 1)`` of a tanh for each gate, as σ(x) = ½ + ½ tanh(x/2)."""
-        weights = np.concatenate([self.input_weights, self.state_weights], axis=1)
-        slopes = np.repeat(SLOPES.ravel(), self.units)[:, None]
-        return slopes * weights, slopes * (self.input_bias + self.state_bias)[:, None]
+    def step_weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bias ``(4U,)`` and weights ``(I, 4U)`` and ``(U, 4U)`` of the arguments of a tanh for each gate.
 
-    def _step(self, x: np.ndarray, state: State) -> State:
-        output, cell = state
-        weights, bias = self._joint
-        gates = weights @ np.concatenate([x, output])
-        gates += bias
-        np.tanh(gates, out=gates)
-        gates = gates.reshape(4, *output.shape)
-        gates *= SLOPES
-        gates += OFFSETS
-        input_gate, forget_gate, candidate, output_gate = gates
-        cell = forget_gate * cell + input_gate * candidate
-        return output_gate * np.tanh(cell), cell
+        As σ(x) = ½ + ½ tanh(x/2), arguments of sigmoids are halved; the weights of the state are for twice the output.
+        The gates are in the order of :attr:`joint_weights`.
+        """
+        joint, first_state = self.joint_weights, 1 + self.inputs
+        columns = joint[:, 0], joint[:, 1:first_state].T, joint[:, first_state:].T
+        bias, from_input, from_state = (np.ascontiguousarray(weights) for weights in columns)
+        return bias, from_input, from_state
 
-
-SLOPES = np.array([0.5, 0.5, 1, 0.5], np.float32)[:, None, None]
-OFFSETS = 1 - SLOPES
-"""Of the gates of LSTM, as a tanh: one call then computes all gates."""
+    @functools.cached_property
+    def joint_weights(self) -> np.ndarray:
+        """The same as one matrix ``(4U, 1 + I + U)``; sigmoids first: input, forget and output gate, then candidate."""
+        bias = (self.input_bias + self.state_bias)[:, None]
+        weights = np.concatenate([bias, self.input_weights, self.state_weights / 2], axis=1)
+        gates = weights.reshape(4, self.units, -1)[SIGMOIDS_FIRST]
+        gates[:3] /= 2
+        return gates.reshape(weights.shape)
 
 
-class CellStack:
-    """Stacked layers, from zero states; with `streams`, that many streams share the weights."""
-
-    def __init__(self, cells: tuple[Cell, ...], streams: int | None = None) -> None:
-        self._cells = cells
-        self._single = streams is None
-        self._states: list[State] = [
-            (np.zeros((cell.units, streams or 1), np.float32),) * cell.STATES for cell in cells
-        ]
-
-    def push(self, x: np.ndarray) -> np.ndarray:
-        """Return the last layer's outputs for the next inputs: ``(N, U)`` for ``(N, I)``, or with B streams last."""
-        if self._single:
-            x = x[:, :, None]
-        for index, cell in enumerate(self._cells):
-            x, self._states[index] = cell.run(x, self._states[index])
-        return x[:, :, 0] if self._single else x
-
+SIGMOIDS_FIRST = [0, 1, 3, 2]
+"""Positions of the gates of LSTM in torch's order."""
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Cell))
 """Attributes of a cell."""

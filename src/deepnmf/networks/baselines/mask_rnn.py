@@ -16,8 +16,9 @@ from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import sigmoid
 from ...dsp.bands import band_pooling
 from ..base import Network
-from ..cells import GRU, LSTM, Cell, CellStack, cell_arrays, cell_specs, cells_from_arrays, random_cells
+from ..cells import GRU, LSTM, Cell, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer
+from ..recurrence import CellStack
 from ..settings import RecurrentConfig, SequenceTraining
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ follow, which sees the full band and all sub-bands at once.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,10 @@ import numpy as np
 
 from ...artifacts.schema import ArraySpec, Shapes
 from ...config import StftSpec
-from ...dsp.arrays import softplus
 from ...dsp.bands import band_pooling
 from ...errors import DeepnmfError
-from ..cells import LSTM, CellStack, cell_arrays, cell_specs, cells_from_arrays, random_cells
-from ..layers import FEATURE_FLOOR, uniform_layer
+from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
+from ..layers import uniform_layer
 from ..settings import RecurrentDeepNMFConfig
 
 SUBBAND_STRIDE = 2
@@ -137,6 +137,37 @@ class RecurrentPrior:
         """Return the hyperparameters stored beside the arrays."""
         return {"recurrent_layers": len(self.cells)}
 
+    @functools.cached_property
+    def stream_weights(self) -> StreamWeights:
+        """The weights as streams read them."""
+        embedding = np.tile(self.subband_embedding_bias, self.subbands)  # (B·S,)
+        fullband_units = self.cells[-1].units
+        embedded = slice(fullband_units, fullband_units + len(embedding))
+
+        def by_feature(weights: np.ndarray) -> np.ndarray:  # columns (U, B·S, D) in the order (U, S·B, D)
+            parts = np.split(weights, [embedded.start, embedded.stop], axis=1)
+            return np.concatenate([parts[0], _features_first(parts[1].T, self.subbands).T, parts[2]], axis=1)
+
+        def bias(weights: np.ndarray, own: np.ndarray) -> np.ndarray:
+            return own + weights[:, embedded] @ embedding
+
+        return StreamWeights(
+            pooling=np.ascontiguousarray(self.pooling.T),
+            fullband_to_subband=_features_first(self.fullband_to_subband, self.subbands).T,
+            fullband_to_subband_bias=_features_first(self.fullband_to_subband_bias[:, None], self.subbands)[:, 0],
+            subband_embedding=self.subband_embedding / 2,  # it reads doubled outputs
+            fusion=tuple(
+                dataclasses.replace(
+                    cell,
+                    input_weights=by_feature(cell.input_weights),
+                    input_bias=bias(cell.input_weights, cell.input_bias),
+                )
+                for cell in self.fusion
+            ),
+            output=by_feature(self.output).T,
+            output_bias=bias(self.output, self.output_bias),
+        )
+
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentPrior:
         """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
@@ -149,6 +180,38 @@ class RecurrentPrior:
             fusion=fusion,
             **{name: arrays[in_file] for name, in_file in NAMES_IN_FILE.items()},
         )
+
+
+@dataclass(frozen=True)
+class StreamWeights:
+    """Weights of a prior in the layout that streams read: transposed, and features before sub-bands.
+
+    Attributes
+    ----------
+    pooling : ndarray
+        ``(F, bands)``.
+    fullband_to_subband, fullband_to_subband_bias : ndarray
+        ``(U, C·B)`` and ``(C·B,)``.
+    subband_embedding : ndarray
+        ``(S, V)``, for doubled outputs.
+    fusion : tuple of LSTM
+        Its bias includes what the bias of the embedding adds.
+    output, output_bias : ndarray
+        ``(U + S·B + D, R)`` and ``(R,)``; the same.
+    """
+
+    pooling: np.ndarray
+    fullband_to_subband: np.ndarray
+    fullband_to_subband_bias: np.ndarray
+    subband_embedding: np.ndarray
+    fusion: tuple[LSTM, ...]
+    output: np.ndarray
+    output_bias: np.ndarray
+
+
+def _features_first(weights: np.ndarray, subbands: int) -> np.ndarray:
+    """Return rows ``(B·C, …)`` in the order ``(C·B, …)``."""
+    return weights.reshape(subbands, -1, weights.shape[1]).swapaxes(0, 1).reshape(weights.shape)
 
 
 NAMES_IN_FILE = {
@@ -167,31 +230,6 @@ FUSION = "fusion.0.state_weights"
 
 def _multiplications(cells: tuple[LSTM, ...]) -> int:
     return sum(cell.multiplications for cell in cells)
-
-
-class PriorStream:
-    """Initial activations of a stream of frames; the states start at zero."""
-
-    def __init__(self, prior: RecurrentPrior) -> None:
-        self._prior = prior
-        self._cells = CellStack(prior.cells)
-        self._subbands = CellStack(prior.subband, prior.subbands)
-        self._fusion = CellStack(prior.fusion)
-
-    def push(self, m: np.ndarray) -> np.ndarray:
-        """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
-        prior, frames = self._prior, m.shape[1]
-        bands = np.log(m.T @ prior.pooling.T + np.float32(FEATURE_FLOOR))  # (N, bands)
-        z = self._cells.push(bands)  # (N, U)
-        from_full_band = np.tanh(z @ prior.fullband_to_subband.T + prior.fullband_to_subband_bias)  # (N, B·C)
-        from_full_band = from_full_band.reshape(frames, prior.subbands, -1).swapaxes(1, 2)  # (N, C, B)
-        local = np.concatenate([neighbourhoods(bands), from_full_band], axis=1)  # (N, SUBBAND_WIDTH + C, B)
-        y = self._subbands.push(local)  # (N, V, B)
-        embedding = prior.subband_embedding @ y + prior.subband_embedding_bias[:, None]  # (N, S, B)
-        known = np.concatenate([z, embedding.swapaxes(1, 2).reshape(frames, -1)], axis=1)  # (N, U + B·S)
-        if prior.fusion:
-            known = np.concatenate([known, self._fusion.push(known)], axis=1)  # (N, U + B·S + D)
-        return softplus(known @ prior.output.T + prior.output_bias).T  # (R, N)
 
 
 def neighbourhoods(bands: np.ndarray) -> np.ndarray:

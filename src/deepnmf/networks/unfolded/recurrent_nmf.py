@@ -8,6 +8,7 @@ activations are unconstrained. This is the NumPy inference; :mod:`deepnmf.traini
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,11 +28,12 @@ from ...artifacts.schema import (
 )
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import epsilon
-from ...nmf.updates import wiener_mask
+from ...nmf.updates import update_activations
 from ..base import Network
 from ..settings import RecurrentDeepNMFConfig, RecurrentDeepNMFTraining
-from .deep_nmf import activations_by_layer, infer
-from .prior import PriorStream, RecurrentPrior
+from .deep_nmf import activations_by_layer
+from .prior import RecurrentPrior
+from .prior_stream import PriorStream
 
 if TYPE_CHECKING:
     from ...nmf.dictionary import Dictionary
@@ -165,6 +167,11 @@ class RecurrentDeepNMF(Network):
             "beta": self.beta,
         }
 
+    @functools.cached_property
+    def update_rates(self) -> list[np.ndarray]:
+        """Reciprocals ``(R,)`` of the denominator of each layer's update with β = 1, where all frames share it."""
+        return [1 / (W.sum(axis=0) + np.float32(self.sparsity + epsilon(W))) for W in self.dictionaries]
+
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentDeepNMF:
         """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
@@ -182,14 +189,34 @@ class RecurrentEstimator:
     """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out."""
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
-        self._network = network
+        self._network, speech = network, network.speech_atoms
         self._prior = PriorStream(network.prior)
+        self._speech, self._noise = network.output[:, :speech], network.output[:, speech:]
+        self._floor = np.float32(epsilon(network.output))
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
         network = self._network
         if not magnitudes.shape[1]:
             return np.zeros_like(magnitudes)
-        h = self._prior.push(magnitudes)  # (R, N)
-        h = infer(magnitudes, network.dictionaries, h, network.sparsity, network.beta)  # (R, N)
-        return wiener_mask(network.output, h, network.speech_atoms)  # (F, N)
+        h = self._prior.push(magnitudes).T  # (N, R)
+        for W, rates in zip(network.dictionaries, network.update_rates, strict=True):
+            h = self._updated(magnitudes, W, rates, h)
+        speech = h[:, : network.speech_atoms] @ self._speech.T  # (N, F); np.dot would copy the slices
+        total = h[:, network.speech_atoms :] @ self._noise.T
+        total += speech
+        total += self._floor
+        speech /= total
+        return speech.T  # (F, N)
+
+    def _updated(self, m: np.ndarray, W: np.ndarray, rates: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """Return the activations ``(N, R)`` after one layer, :func:`update_activations`; with β = 1, in place."""
+        network = self._network
+        if network.beta != 1:
+            return update_activations(m, W, h.T, network.sparsity, network.beta).T
+        model = np.dot(h, W.T)
+        model += self._floor
+        np.divide(m.T, model, out=model)
+        h *= np.dot(model, W)
+        h *= rates
+        return h
