@@ -52,7 +52,7 @@ def test_the_sound_of_a_video_is_enhanced_from_the_command_line(
     save_model(model, small_model())
     colour = ("-f", "lavfi", "-i", "color=size=16x16:duration=1")
     ffmpeg(*colour, "-i", recording, "-c:v", "mpeg4", "-c:a", "aac", "-shortest", video)
-    assert run(monkeypatch, "enhance", video, "--model", model) == 0
+    assert run(monkeypatch, "enhance", video, "--model", model, "-o", tmp_path / "film_enhanced.wav") == 0
     written, rate_hz = soundfile.read(tmp_path / "film_enhanced.wav")
     enhance_file(tmp_path / "x.wav", tmp_path / "y.wav", small_model())
     expected = soundfile.read(tmp_path / "y.wav")[0]

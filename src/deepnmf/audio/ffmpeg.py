@@ -10,11 +10,12 @@ recording cannot refer to another file or address.
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import struct
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from .formats import AudioFormat, Tags, library_reason
 from .inputs import ByteStream
 from .signatures import SIGNATURE_BYTES, signature
 from .sizes import missing_bytes
+from .video import Video
 from .window import Window
 
 _DEMULTIPLEXERS = """
@@ -39,6 +41,9 @@ LOWEST_VERSION = (17, 1)
 """Earlier versions crash the process on containers that declare their tracks late."""
 OPUS_RATE_HZ = 48000
 STALL_SECONDS = 60.0
+GAP_SECONDS = 0.04
+"""Smallest deviation of a time stamp that counts as a gap or an overlap: above rounding and the jitter of recorders,
+below an audible offset from the picture."""
 LARGEST_SECONDS = 200 * 3600.0
 _SPEAKER_NAMES = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR"
 _SPEAKERS = {name: 1 << bit for bit, name in enumerate(_SPEAKER_NAMES.split())}
@@ -48,8 +53,8 @@ _TAGS = {
 }
 
 
-def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
-    """Return a decoder of the first audio track of a file.
+def open_ffmpeg(stream: ByteStream, reason: str, track: int = 1, in_time: bool = False) -> FfmpegDecoder:
+    """Return a decoder of an audio track of a file.
 
     Parameters
     ----------
@@ -57,6 +62,11 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
         A file, at its beginning.
     reason : str
         Error of the previous decoder.
+    track : int
+        Number of the audio track, from 1.
+    in_time : bool
+        Whether gaps between time stamps are filled with silence, and overlaps removed, so that sound stays in time with
+        pictures.
 
     Raises
     ------
@@ -77,7 +87,7 @@ def open_ffmpeg(stream: ByteStream, reason: str) -> FfmpegDecoder:
         raise InputError(f"{stream.name}: PyAV {av.__version__} may crash on it; pip install 'av>=17.1'")
     av.logging.set_level(None)  # its lines lack the file name; the error has it
     try:
-        return FfmpegDecoder(stream)
+        return FfmpegDecoder(stream, track, in_time)
     except InputError:
         raise
     except (av.FFmpegError, ValueError, EOFError) as error:
@@ -95,37 +105,40 @@ def _refusal(error: Exception, stream: ByteStream) -> str:
 
 
 class FfmpegDecoder:
-    """The first audio track of a file, at its own rate, with all its channels."""
+    """An audio track of a file, at its own rate, with all its channels."""
 
-    def __init__(self, stream: ByteStream) -> None:
-        import av
-
-        self._name = stream.name
+    def __init__(self, stream: ByteStream, track: int = 1, in_time: bool = False) -> None:
+        self._name, self._in_time = stream.name, in_time
         missing = missing_bytes(stream)
         self.lost = f"truncated, {missing} bytes are missing" if missing else ""
-        window = Window(stream.file, stream.tell(), stream.size or 0)
-        options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
-        # From 19 on, tags that are not UTF-8 always come with surrogates; earlier versions raise.
-        lenient: dict[str, Any] = (
-            {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
-        )
-        self._container: Any = av.open(window, options=options, **lenient)
+        self._reopen = functools.partial(_demultiplexer, stream.file, stream.tell(), stream.size or 0)
+        self._container: Any = self._reopen()
         tracks = self._container.streams.audio
         if not tracks:
             raise InputError(f"{self._name}: not readable as audio (no audio track, only pictures or text)")
-        self._track = tracks[0]
+        if track > len(tracks):
+            raise InputError(f"{self._name}: has no audio track {track}, only {len(tracks)}; choose another")
+        self._track = tracks[track - 1]
         self.notes: list[str] = []
-        if len(tracks) > 1:
-            self.notes.append(f"{self._name}: only the first of its {len(tracks)} audio tracks was decoded")
+        if len(tracks) > 1 and not in_time:
+            self.notes.append(f"{self._name}: only audio track {track} of {len(tracks)} was decoded")
         self._end_seconds, self._position = 0.0, 0
         frames = self._decoded()
         first = next(frames, None)
         if first is None:
             raise InputError(f"{self._name}: not readable as audio (no samples could be decoded from it)")
         self.encoding = self._encoding_of(first)
+        self.video = Video(
+            self._reopen, self._track.index, first.layout.name, _seconds(first) or 0.0, self._origin_seconds()
+        )
         self.tags = Tags(self._text())
         self._parts = self._trimmed(itertools.chain([first], frames))
         self._waiting: list[np.ndarray] = []
+
+    def _origin_seconds(self) -> float:
+        """Return the time stamp at which presentation starts; broadcast formats start anywhere."""
+        is_broadcast = self._container.format.name in ("mpegts", "mpeg")
+        return (self._container.start_time or 0) / 1e6 if is_broadcast else 0.0
 
     def read(self, count: int) -> np.ndarray:
         """Return up to `count` samples of each channel; none at the end."""
@@ -206,10 +219,23 @@ class FfmpegDecoder:
             held = self._samples(frame)
             if not count:
                 held = held[:, _opus_delay(self._track.codec_context, frame.samples) :]
+            elif self._in_time:
+                held = self._placed(held, _seconds(frame), count)
             count += held.shape[1]
         if held is not None:
             added = count - promised if promised else 0
             yield held[:, : held.shape[1] - added] if 0 < added < held.shape[1] else held
+
+    def _placed(self, samples: np.ndarray, seconds: float | None, position: int) -> np.ndarray:
+        """Return the samples of a frame, with silence before them in a gap, or without their part in an overlap."""
+        rate_hz = self.encoding.rate_hz
+        late = 0.0 if seconds is None else seconds - self.video.start_seconds - position / rate_hz
+        if abs(late) < GAP_SECONDS:
+            return samples
+        if late > LARGEST_SECONDS:
+            raise InputError(f"{self._name}: a gap of {late:.0f} s after {position / rate_hz:.1f} s; repair it")
+        missing = round(late * rate_hz)
+        return np.pad(samples, ((0, 0), (missing, 0))) if missing > 0 else samples[:, -missing:]
 
     def _encoding_of(self, frame: Any) -> AudioFormat:
         mask = sum(_SPEAKERS.get(channel.name, 0) for channel in frame.layout.channels)
@@ -244,6 +270,22 @@ class FfmpegDecoder:
     def _text(self) -> dict[str, str]:
         found = {**self._track.metadata, **self._container.metadata}
         return {_TAGS[name.lower()]: _printable(text) for name, text in found.items() if name.lower() in _TAGS and text}
+
+
+def _demultiplexer(file: BinaryIO, start: int, stop: int) -> Any:
+    """Open a part of a file, which may be open more than once."""
+    import av
+
+    options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
+    # From 19 on, tags that are not UTF-8 always come with surrogates; earlier versions raise.
+    lenient: dict[str, Any] = (
+        {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+    )
+    return av.open(Window(file, start, stop), options=options, **lenient)
+
+
+def _seconds(frame: Any) -> float | None:
+    return None if frame.pts is None else float(frame.pts * frame.time_base)
 
 
 def _printable(text: str) -> str:

@@ -6,24 +6,29 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..errors import DeepnmfError
 from .samples import BYTES, UNBOUNDED, SampleFormat
 
+if TYPE_CHECKING:
+    from .video import Video
+
 EXTENSIONS = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
     *(".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64"),
 )
-"""Suffixes of the files that can be written."""
+"""Suffixes of the audio files that can be written."""
+VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+"""Suffixes of the videos that can be written, with PyAV, from other videos."""
 _OTHER_FORMATS = """
     m4a m4b m4r m4v mp4 mov 3gp 3g2 f4v aac adts amr awb ac3 eac3 dts wma wmv asf webm weba mkv mka avi flv mpg mpeg ts
     m2ts mts mp2 mp1 ape wv tta spx ogv ogx dsf qcp aiffc bwf rf64 sph nist voc sf ircam mpc tak
 """
 DECODED = tuple(f".{name}" for name in _OTHER_FORMATS.split())
-"""Suffixes of further readable formats: phone recordings, videos, old and rare formats. They are not written."""
+"""Suffixes of further readable formats: phone recordings, videos, old and rare formats. Of them, videos are written."""
 READABLE = EXTENSIONS + DECODED
 CONTAINERS = {".aif": "AIFF", ".aifc": "AIFF", ".opus": "OGG", ".oga": "OGG", ".snd": "AU", ".wave": "WAV"}
 """libsndfile's format for suffixes that differ from its name."""
@@ -117,8 +122,17 @@ class AudioSource(Protocol):
     notes: list[str]
     """One line per loss of data; complete after the last block."""
 
+    @property
+    def video(self) -> Video | None:
+        """The container of the recording, if its pictures can be copied."""
+
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield blocks ``(channels, n)``, float32."""
+
+
+def is_video(path: Path | str) -> bool:
+    """Whether the suffix of a name denotes a video that can be written."""
+    return Path(path).suffix.lower() in VIDEO_EXTENSIONS
 
 
 class Sink(Protocol):

@@ -16,11 +16,12 @@ import numpy as np
 
 from ..errors import DeepnmfError, InputError, is_installed
 from . import wav
-from .ffmpeg import open_ffmpeg
+from .ffmpeg import FfmpegDecoder, open_ffmpeg
 from .formats import LARGEST_CHANNELS, AudioFormat, NotOurs, Tags
 from .inputs import ByteStream, open_input
 from .signatures import SIGNATURE_BYTES, signature
 from .sndfile import SndfileDecoder, open_sndfile
+from .video import Video
 
 BLOCK_SECONDS = 2.0
 UNKNOWN_BYTES = 1 << 26
@@ -63,6 +64,10 @@ class AudioReader:
         Format of samples without a header; by default detected from the content.
     salvage : bool
         Whether to use the readable part of a truncated or damaged recording.
+    track : int
+        Number of the audio track, from 1, where the format has several.
+    in_time : bool
+        Whether to fill gaps in the sound of a video, so that it stays in time with the picture.
 
     Attributes
     ----------
@@ -81,18 +86,44 @@ class AudioReader:
         If the source is missing, not audio, empty or, without `salvage`, truncated.
     """
 
-    def __init__(self, source: Path | str, raw: AudioFormat | None = None, salvage: bool = False) -> None:
+    def __init__(
+        self,
+        source: Path | str,
+        raw: AudioFormat | None = None,
+        salvage: bool = False,
+        track: int = 1,
+        in_time: bool = False,
+    ) -> None:
         self.path = str(source)
-        self._raw, self._salvage = raw, salvage
+        self._raw, self._salvage, self._track, self._in_time = raw, salvage, track, in_time
         self._loss_reported, self._position = False, 0
         self._stream = open_input(source)
         try:
             self._origin = self._stream.tell() if self._stream.size is not None else 0
-            self._decoder = _decoder(self._stream, raw)
+            self._decoder = self._open_decoder()
             self._check()
         except BaseException:
             self._stream.close()
             raise
+
+    @property
+    def video(self) -> Video | None:
+        """The container of the recording, if its pictures can be copied."""
+        return self._decoder.video if isinstance(self._decoder, FfmpegDecoder) else None
+
+    def _open_decoder(self) -> Decoder:
+        """Return the decoder of the stream's contents."""
+        stream, raw = self._stream, self._raw
+        if raw is not None:
+            return wav.SampleReader(stream, raw, raw.sample_format, None)
+        decoder = _plain_decoder(stream)
+        if isinstance(decoder, NotOurs):
+            lost = decoder.lost
+            decoder = open_ffmpeg(stream, str(decoder), self._track, self._in_time)
+            decoder.lost = decoder.lost or lost
+        elif self._track > 1:
+            raise InputError(f"{self.path}: has no audio track {self._track}, only 1; choose another")
+        return decoder
 
     def _check(self) -> None:
         self.encoding, self.tags, self.notes = self._decoder.encoding, self._decoder.tags, self._decoder.notes
@@ -148,7 +179,7 @@ class AudioReader:
         if self._stream.size is None:
             raise InputError(f"{self.path}: a stream cannot be read twice; give a file")
         self._stream.seek(self._origin)
-        self._decoder, self._position = _decoder(self._stream, self._raw), 0
+        self._decoder, self._position = self._open_decoder(), 0
 
     def _check_finite(self, block: np.ndarray) -> None:
         if np.isfinite(block).all():
@@ -202,10 +233,8 @@ class AudioReader:
         self._stream.close()
 
 
-def _decoder(stream: ByteStream, raw: AudioFormat | None) -> Decoder:
-    """Return the decoder of a stream's contents."""
-    if raw is not None:
-        return wav.SampleReader(stream, raw, raw.sample_format, None)
+def _plain_decoder(stream: ByteStream) -> Decoder | NotOurs:
+    """Return the decoder of WAV and libsndfile's formats, or why it is neither, at the beginning of the stream."""
     head = stream.peek(12)
     if not head:
         raise InputError(f"{stream.name}: not readable as audio (it is empty); check what wrote it")
@@ -218,6 +247,4 @@ def _decoder(stream: ByteStream, raw: AudioFormat | None) -> Decoder:
         return open_sndfile(stream)
     except NotOurs as reason:
         stream.seek(origin)
-        decoder = open_ffmpeg(stream, str(reason))
-        decoder.lost = decoder.lost or reason.lost
-        return decoder
+        return reason

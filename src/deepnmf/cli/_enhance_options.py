@@ -83,6 +83,12 @@ Salvage = Annotated[
         "--salvage", help="Process the readable part of truncated or damaged recordings.", rich_help_panel=IN_OUT
     ),
 ]
+AudioTrack = Annotated[
+    int,
+    typer.Option(
+        "--audio-track", metavar="N", help="Audio track of a video to enhance, from 1.", min=1, rich_help_panel=IN_OUT
+    ),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,7 @@ from ..errors import DeepnmfError
 from ._console import Console
 from ._enhance_options import (
     Adapt,
+    AudioTrack,
     ChannelMode,
     Channels,
     Debug,
@@ -82,6 +83,7 @@ def enhance(
     output_format: OutputFormat = None,
     output_subtype: OutputSubtype = None,
     salvage: Salvage = False,
+    audio_track: AudioTrack = 1,
     device: Device = "cpu",
     jobs: Jobs = 1,
     files_from: FilesFrom = None,
@@ -107,7 +109,9 @@ def enhance(
 
     subtype = output_subtype.upper() if output_subtype else None
     independent = channels is Channels.INDEPENDENT
-    options = FileOptions(max_attenuation_db, independent, subtype, output_noise, output_mask, plot, salvage)
+    options = FileOptions(
+        max_attenuation_db, independent, subtype, output_noise, output_mask, plot, salvage, audio_track
+    )
     profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
     load = functools.partial(set_up_model, model, profile, device)
     names = _names(inputs or [], files_from)

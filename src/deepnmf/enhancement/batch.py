@@ -130,7 +130,16 @@ class Batch:
         source = (file_digest(job.source) if str(job.source) != STDIN else None) or secrets.token_hex()
         model = self.model.metadata.get("sha256") or secrets.token_hex()
         o = self.options
-        shaping = (__version__, o.max_attenuation_db, o.independent, o.subtype, o.salvage, self.profile, self.label)
+        shaping = (
+            __version__,
+            o.max_attenuation_db,
+            o.independent,
+            o.subtype,
+            o.salvage,
+            o.track,
+            self.profile,
+            self.label,
+        )
         return Origin(source, str(model), repr(shaping))
 
 

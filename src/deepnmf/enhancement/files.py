@@ -11,12 +11,13 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.formats import AudioFormat, AudioSource, Tags
+from ..audio.formats import AudioFormat, AudioSource, is_video
 from ..audio.reader import AudioReader
+from ..audio.video import VideoWriter
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 from ..model import Model
-from .encodings import ResamplingWriter, output_encoding, resampled
+from .encodings import FileWriter, output_encoding, resampled
 from .enhancer import Enhancer, Observer
 from .masks import mask_file
 from .plot import Picture
@@ -55,6 +56,8 @@ class FileOptions:
         Where to write the removed signal (audio), the gains (``.npy``), and the plot (``.png``).
     salvage : bool
         Whether to use the readable part of a truncated recording.
+    track : int
+        Number of the audio track to enhance, from 1.
     """
 
     max_attenuation_db: float | None = None
@@ -64,6 +67,7 @@ class FileOptions:
     mask: Path | None = None
     picture: Path | None = None
     salvage: bool = False
+    track: int = 1
 
 
 def enhance_file(
@@ -81,7 +85,7 @@ def enhance_file(
     Parameters
     ----------
     source, target : Path
-        Audio files; the suffix of `target` gives its format.
+        Audio files or videos; the suffix of `target` gives its format. A video is a copy of `source` but for the sound.
     model : Model
         Estimates the masks.
     options : FileOptions, optional
@@ -103,7 +107,7 @@ def enhance_file(
     """
     options = options or FileOptions()
     refuse_overwriting(source, target, options.noise, options.mask, options.picture)
-    with AudioReader(source, salvage=options.salvage) as reader:
+    with AudioReader(source, None, options.salvage, options.track, in_time=is_video(target)) as reader:
         return enhance_into_file(reader, target, model, options, progress, written)
 
 
@@ -121,7 +125,7 @@ def enhance_into_file(
     with contextlib.ExitStack() as stack:
         enhancer = open_enhancer(stack, source, model, options)
         writers = {
-            path: open_writer(stack, path, encoding, options.subtype, source.tags, written)
+            path: open_writer(stack, path, source, options.subtype, written)
             for path in (target, options.noise)
             if path is not None
         }
@@ -158,16 +162,22 @@ def open_enhancer(stack: contextlib.ExitStack, source: AudioSource, model: Model
 def open_writer(
     stack: contextlib.ExitStack,
     path: Path,
-    like: AudioFormat,
+    source: AudioSource,
     subtype: str | None,
-    tags: Tags,
     written: Written | None = None,
-) -> AudioWriter | ResamplingWriter:
+) -> FileWriter:
     """Return a writer whose file is renamed into place when `stack` exits without an error."""
-    encoding = output_encoding(path, like, subtype)
+    like = source.encoding
+    encoding = None if is_video(path) else output_encoding(path, like, subtype)
+    if encoding is None and subtype is not None:
+        raise DeepnmfError(f"{path}: the sound of a video has no sample format such as {subtype}; leave it out")
     temporary = stack.enter_context(atomic_path(path))
     stack.enter_context(_then(written, temporary, path))
-    writer = stack.enter_context(AudioWriter(temporary, encoding, tags, shown=path))
+    writer: AudioWriter | VideoWriter
+    if encoding is None:
+        writer = stack.enter_context(VideoWriter(temporary, like, source.video, shown=path))
+    else:
+        writer = stack.enter_context(AudioWriter(temporary, encoding, source.tags, shown=path))
     return stack.enter_context(resampled(writer, like.rate_hz))
 
 
@@ -178,7 +188,7 @@ def _then(written: Written | None, temporary: Path, path: Path) -> Iterator[None
         written(temporary, path)
 
 
-def output_notes(path: Path, writer: AudioWriter | ResamplingWriter, source: AudioFormat) -> list[str]:
+def output_notes(path: Path, writer: FileWriter, source: AudioFormat) -> list[str]:
     """Return the warnings on an output: resampling, lost metadata, clipping."""
     lines = [*writer.notes, *clipping_warnings(path, writer)]
     rate_hz = writer.encoding.rate_hz

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..audio.formats import EXTENSIONS, is_video
 from ..errors import DeepnmfError
 from ..shards import WHOLE, Shard
 from .encodings import SUGGESTION, is_writable
@@ -101,7 +102,7 @@ def plan_outputs(
     'clean.flac'
     """
     records = records or Records()
-    if suffix is not None and not is_writable(Path(f"x{suffix}")):
+    if suffix is not None and not _is_output(Path(f"x{suffix}")):
         raise DeepnmfError(f"{suffix} is not a format to write; {SUGGESTION}")
     file = output is not None and is_file_name(str(output))
     folder = None if output is None or file else Path(output)
@@ -141,10 +142,13 @@ def _into_file(inputs: list[Input], output: Path, suffix: str | None) -> list[Jo
     hint = f"for a folder of that name, {output}/"
     if len(inputs) > 1 or any(found.folder is not None for found in inputs):
         raise DeepnmfError(f"{output}: one file, for a folder or several recordings; {hint}")
-    if not is_writable(output):
+    if not _is_output(output):
         raise DeepnmfError(f"{output}: {output.suffix} is not a format to write; {SUGGESTION}; {hint}")
     if suffix is not None and suffix != output.suffix.lower():
         raise DeepnmfError(f"{output}: not {suffix[1:]} by its name; leave out the output format, or change the name")
+    for found in inputs:
+        if is_video(output) and found.path.suffix.lower() in EXTENSIONS:
+            raise DeepnmfError(f"{output}: a video needs the pictures of one, and {found.path} has none; choose .wav")
     return [Job(found.path, output, output.parent) for found in inputs]
 
 
@@ -187,7 +191,11 @@ def _jobs(inputs: list[Input], targets: list[Path], roots: list[Path], suffix: s
 
 
 def _own_suffix(target: Path) -> str:
-    return target.suffix if is_writable(target) else ".wav"
+    return target.suffix if _is_output(target) else ".wav"
+
+
+def _is_output(path: Path) -> bool:
+    return is_writable(path) or is_video(path)
 
 
 def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:

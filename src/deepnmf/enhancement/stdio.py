@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ..audio.formats import AudioFormat, AudioSource
+from ..audio.formats import AudioFormat, AudioSource, is_video
 from ..audio.pipes import PipeWriter, pipe_encoding, stdout_stream
 from ..audio.reader import AudioReader
 from ..audio.samples import RAW_FORMATS
@@ -84,7 +84,7 @@ def enhance_pipe(
             refuse_overwriting(Path(source), *outputs, None if target == "-" else Path(target))
         is_stream = source == "-"
         encoding = raw.encoding() if raw and is_stream else None
-        reader = stack.enter_context(AudioReader(source, encoding, options.salvage))
+        reader = stack.enter_context(AudioReader(source, encoding, options.salvage, options.track, is_video(target)))
         if target == "-":
             return _into_stdout(reader, model, options, raw is not None and is_stream, is_stream)
         return enhance_into_file(reader, Path(target), model, options, progress, written, is_stream)
@@ -95,7 +95,7 @@ def _into_stdout(source: AudioSource, model: Model, options: FileOptions, raw: b
         enhancer = open_enhancer(stack, source, model, options)
         noise = None
         if options.noise is not None:
-            noise = open_writer(stack, options.noise, source.encoding, options.subtype, source.tags)
+            noise = open_writer(stack, options.noise, source, options.subtype)
         writer = PipeWriter(stdout_stream(), pipe_encoding(source.encoding, options.subtype, raw), raw)
         blocks = source.blocks() if is_stream else warmed_up(enhancer, source.blocks())
         enhance_stream(blocks, enhancer, writer, noise)
