@@ -356,7 +356,7 @@ def test_damaged_partial_scores_are_dropped_with_a_line(
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_that_nobody_expected_is_one_line_and_the_others_are_done(jobs: int) -> None:
-    items = {number: Item(name, "x", ()) for number, name in enumerate(("a", "odd\nname", "c"))}
+    items = {number: Item(name, "x") for number, name in enumerate(("a", "odd\nname", "c"))}
     found = dict(score_each(items, None, jobs, score_or_fail, do_nothing))
     assert all(isinstance(found[number], Score) for number in (0, 2))
     assert found[1] == "odd\\nname: unexpected ZeroDivisionError (division by zero)"

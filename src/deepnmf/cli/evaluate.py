@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..errors import DeepnmfError
-from ._completion import complete_model, completion
-from ._help import DEVICE, EVALUATE, IN_OUT, MODEL, SCORES, add
+from ..errors import DeepnmfError, InputError
+from ._evaluate_options import (
+    Baseline,
+    Clean,
+    Enhanced,
+    Jobs,
+    Limit,
+    Manifest,
+    Metrics,
+    Models,
+    Noisy,
+    SaveAudio,
+    ScoresOutput,
+    Split,
+)
+from ._help import EVALUATE, add
 from ._shard import ShardName, chosen_shard
 
 if TYPE_CHECKING:
-    from ..evaluation import Evaluation
-
-METRICS = ("si_sdr", "sdr", "stoi", "estoi", "pesq_wb")
+    from ..evaluation import Comparison, EnhancedFiles, Evaluation, FolderRecordings, ManifestRecordings, System
 
 
 def register(app: typer.Typer) -> None:
@@ -24,106 +35,96 @@ def register(app: typer.Typer) -> None:
         app,
         EVALUATE,
         "deepnmf evaluate --manifest exp/manifest.jsonl --model exp -o scores",
-        "deepnmf evaluate --clean clean --enhanced out --noisy noisy -o scores",
+        "deepnmf evaluate --clean clean --noisy noisy --enhanced out --model exp -o ab",
     )(evaluate)
 
 
 def evaluate(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            help="Folder for scores.csv, summary.json and table.md.",
-            metavar="FOLDER",
-            rich_help_panel=IN_OUT,
-        ),
-    ],
-    manifest: Annotated[
-        Path | None,
-        typer.Option(help="Manifest whose mixtures to enhance and score.", metavar="FILE", rich_help_panel=IN_OUT),
-    ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            help="Split of the manifest: train, dev or test.",
-            metavar="SPLIT",
-            autocompletion=completion(("train", "dev", "test")),
-            rich_help_panel=IN_OUT,
-        ),
-    ] = "test",
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A bundled model, a model file or an experiment.",
-            metavar="MODEL",
-            autocompletion=complete_model,
-            rich_help_panel=MODEL,
-        ),
-    ] = "default",
-    clean: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of clean files, the reference for --enhanced.", metavar="FOLDER", rich_help_panel=IN_OUT
-        ),
-    ] = None,
-    enhanced: Annotated[
-        Path | None,
-        typer.Option(help="Folder of files enhanced by any system.", metavar="FOLDER", rich_help_panel=IN_OUT),
-    ] = None,
-    noisy: Annotated[
-        Path | None,
-        typer.Option(help="Folder of noisy files, for the improvement.", metavar="FOLDER", rich_help_panel=IN_OUT),
-    ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "-j",
-            "--jobs",
-            min=1,
-            help="Number of parallel processes, of one thread each.",
-            metavar="N",
-            rich_help_panel=DEVICE,
-        ),
-    ] = 1,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Score only the first N files.", metavar="N", rich_help_panel=SCORES)
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Metric to compute; repeatable: {', '.join(METRICS)}.",
-            metavar="NAME",
-            autocompletion=completion(METRICS),
-            show_default="all",
-            rich_help_panel=SCORES,
-        ),
-    ] = None,
-    save_audio: Annotated[
-        bool, typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.", rich_help_panel=IN_OUT)
-    ] = False,
+    output: ScoresOutput,
+    manifest: Manifest = None,
+    split: Split = "test",
+    clean: Clean = None,
+    noisy: Noisy = None,
+    model: Models = None,
+    enhanced: Enhanced = None,
+    baseline: Baseline = None,
+    jobs: Jobs = 1,
+    limit: Limit = None,
+    metric: Metrics = None,
+    save_audio: SaveAudio = False,
     shard: ShardName = None,
 ) -> None:
-    """Score a model on a manifest, or a folder of enhanced files, by SI-SDR, SDR, STOI, ESTOI and PESQ."""
+    """Score models on a manifest, or folders of enhanced files, by SI-SDR, SDR, STOI, ESTOI and PESQ.
+
+    Several models and folders are compared: recording by recording, with the differences from the first.
+    """
     from .. import evaluation
 
+    recordings = _recordings(manifest, split, clean, noisy, bool(enhanced))
+    if save_audio and enhanced and not model:
+        raise InputError("evaluate: --save-audio keeps what a model enhances; leave it out")
+    systems = _systems(model or ([] if enhanced else ["default"]), enhanced or [])
     how: dict[str, Any] = {"jobs": jobs, "limit": limit, "only": metric or (), "shard": chosen_shard(shard)}
-    if manifest is not None and (clean, enhanced, noisy) == (None, None, None):
-        result = evaluation.evaluate(manifest, output, model=model, split=split, save_audio=save_audio, **how)
-    elif manifest is None and clean is not None and enhanced is not None and not save_audio:
-        result = evaluation.evaluate_folders(clean, enhanced, output, noisy=noisy, **how)
+    how["save_audio"] = save_audio
+    if len(systems) == 1 and baseline is None:
+        scored = evaluation.evaluate(recordings, output, model=systems[0], **how)
+        _print_scores(scored, output)
+        failures = scored.failures
     else:
-        raise DeepnmfError("evaluate: give either --manifest, or --clean and --enhanced (without --save-audio)")
-    _print(result, output)
-    if result.failures:
-        raise DeepnmfError(f"{len(result.failures)} files could not be scored, for the reasons above")
+        compared = evaluation.compare(recordings, output, systems, baseline=baseline, **how)
+        _print_comparison(compared, output)
+        failures = compared.failures
+    if failures:
+        raise DeepnmfError(f"{len(failures)} files could not be scored, for the reasons above")
 
 
-def _print(result: Evaluation, output: Path) -> None:
-    if result.remaining:
-        typer.echo(f"{len(result.rows)} files scored, {result.remaining} left to other shards: {output}")
+def _recordings(
+    manifest: Path | None, split: str, clean: Path | None, noisy: Path | None, are_enhanced: bool
+) -> ManifestRecordings | FolderRecordings:
+    """Return the recordings that the options name."""
+    from .. import evaluation
+
+    if manifest is not None and clean is None and noisy is None:
+        return evaluation.ManifestRecordings(manifest, split)
+    if manifest is None and clean is not None and (are_enhanced or noisy is not None):
+        return evaluation.FolderRecordings(clean, noisy)
+    raise InputError("evaluate: give either --manifest, or --clean with --enhanced or --noisy")
+
+
+def _systems(models: list[str], folders: list[str]) -> list[System | EnhancedFiles]:
+    """Return models and folders as systems."""
+    from .. import evaluation
+
+    systems: list[System | EnhancedFiles] = []
+    for name, value in map(_named, models):
+        systems.append(evaluation.model_system(value, name))
+    for name, value in map(_named, folders):
+        systems.append(evaluation.EnhancedFiles(name or Path(value).resolve().name, Path(value)))
+    return systems
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Return name and value of ``NAME=VALUE``; what exists as it stands has no name."""
+    name, equals, value = text.partition("=")
+    return (name, value) if equals and name and value and not Path(text).exists() else ("", text)
+
+
+def _print_scores(found: Evaluation, output: Path) -> None:
+    if found.remaining:
+        typer.echo(f"{len(found.rows)} files scored, {found.remaining} left to other shards: {output}")
         return
-    typer.echo(result.table)
-    if result.real_time_factor is not None:
-        typer.echo(f"real-time factor {result.real_time_factor:.4f} (seconds of enhancement per second of audio)")
-    typer.echo(f"{len(result.rows)} files scored: {output / 'scores.csv'}")
+    typer.echo(found.table)
+    if found.real_time_factor is not None:
+        typer.echo(f"real-time factor {found.real_time_factor:.4f} (seconds of enhancement per second of audio)")
+    typer.echo(f"{len(found.rows)} files scored: {output / 'scores.csv'}")
+
+
+def _print_comparison(found: Comparison, output: Path) -> None:
+    if found.remaining:
+        typer.echo(f"{len(found.rows)} scores, {found.remaining} left to other shards: {output}")
+        return
+    typer.echo(found.table)
+    factors = [(name, scored.real_time_factor) for name, scored in found.evaluations.items()]
+    if timed := ", ".join(f"{name} {factor:.4f}" for name, factor in factors if factor is not None):
+        typer.echo(f"real-time factors (seconds of enhancement per second of audio): {timed}")
+    typer.echo(f"{len(found.evaluations)} systems compared: {output / 'comparison.csv'}")

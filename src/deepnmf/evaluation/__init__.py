@@ -1,15 +1,26 @@
-"""Evaluation: scores of a model on a manifest, or of any folder of enhanced files, as CSV, JSON and a table."""
+"""Evaluation: scores of models and folders of enhanced files, and their differences, as CSV, JSON and a table."""
 
+from .compare import Comparison, compare
+from .comparison import ComparisonFolder, read_comparison
 from .evaluate import Evaluation, evaluate, evaluate_folders
 from .folder import EvaluationFolder, read_evaluation
-from .systems import Enhance, System
+from .items import FolderRecordings, ManifestRecordings
+from .systems import Enhance, EnhancedFiles, System, model_system
 
 __all__ = [
+    "Comparison",
+    "ComparisonFolder",
     "Enhance",
+    "EnhancedFiles",
     "Evaluation",
     "EvaluationFolder",
+    "FolderRecordings",
+    "ManifestRecordings",
     "System",
+    "compare",
     "evaluate",
     "evaluate_folders",
+    "model_system",
+    "read_comparison",
     "read_evaluation",
 ]

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..artifacts import file_hash
 from ..errors import DeepnmfError, InputError, require
 from ..model import DEFAULT_MODEL
 from ..progress import note
 from ..shards import WHOLE, Shard
 from .folder import read_evaluation, write_evaluation
-from .items import Item, folder_items, manifest_items
+from .items import FolderRecordings, Item, ManifestRecordings, Recordings
 from .metrics import METRICS, available_metrics
 from .partial_scores import partial_paths
 from .scoring import ScoredRun, ScoringConfig, score_all
 from .summary import metric_notes, summarise
-from .systems import System, model_system
+from .systems import EnhancedFiles, System, model_system
 from .tables import table
+
+
+class NothingScored(DeepnmfError):  # noqa: N818 - what has happened, not an error of the program
+    """Not one recording could be scored."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,20 @@ class Evaluation:
 
 
 def evaluate(
-    manifest: Path,
+    recordings: Path | Recordings,
     output: Path,
     *,
-    model: str | Path | System = DEFAULT_MODEL,
+    model: str | Path | System | EnhancedFiles = DEFAULT_MODEL,
     split: str = "test",
     jobs: int = 1,
     limit: int | None = None,
     save_audio: bool = False,
     only: Sequence[str] = (),
     shard: Shard = WHOLE,
+    rate_hz: int | None = None,
+    known: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Evaluation:
-    """Mix, enhance and score one split of a manifest.
+    """Mix, enhance and score recordings, such as one split of a manifest.
 
     Writes ``scores.csv`` (per file), ``summary.json`` and ``table.md`` to `output`: equal bytes for equal inputs,
     however many `jobs`. ``timing.json`` holds what differs from run to run. A run that was killed resumes
@@ -71,42 +77,49 @@ def evaluate(
 
     Parameters
     ----------
-    manifest : Path
-        Written by `deepnmf prepare`.
+    recordings : Path or Recordings
+        A manifest written by `deepnmf prepare`, or a :class:`ManifestRecordings` or :class:`FolderRecordings`.
     output : Path
         Folder for the results.
-    model : str, Path or System
-        Name or path of a model, or any other system.
+    model : str, Path, System or EnhancedFiles
+        Name or path of a model, any other system, or the files that one has enhanced.
     split : str
-        Which rows: train, dev or test.
+        Which rows of a manifest: train, dev or test.
     jobs : int
         Processes; each runs on one thread.
     limit : int, optional
-        Score only this many rows, from the first.
+        Score only this many recordings, from the first.
     save_audio : bool
         Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
     only : sequence of str
         Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by; all that are installed by default.
     shard : Shard
-        Which part of the rows to score. The last shard to finish merges all scores, into the bytes of one run; so does
-        a run without shards, which also scores what is missing.
+        Which part of the recordings to score. The last shard to finish merges all scores, into the bytes of one run; so
+        does a run without shards, which also scores what is missing.
+    rate_hz : int, optional
+        Rate at which manifest rows are mixed and scored: that of the system by default, and of the clean file where
+        there is none.
+    known : mapping of str to mapping, optional
+        Scores of the noisy recordings by id and metric, which are then not computed again.
 
     Raises
     ------
     DeepnmfError
-        If the model or manifest cannot be read, `output` cannot be written, or no row could be scored. Rows that
+        If the model or manifest cannot be read, `output` cannot be written, or no recording could be scored. Those that
         fail while others do not are in ``failures``.
     """
-    system = model if isinstance(model, System) else model_system(model)
-    items = _limited(manifest_items(Path(manifest), split), limit)
-    audio = Path(output) / "audio" if save_audio else None
-    config = ScoringConfig(_metrics(only), system, audio)
-    about = {
-        "manifest_sha256": file_hash(manifest),
-        "split": split,
-        "system": {"name": system.name, "rate_hz": system.rate_hz, "model_sha256": system.sha256},
-    }
-    return _run(items, config, Path(output), jobs, about, [], shard)
+    recordings = recordings_of(recordings, split)
+    system = model if isinstance(model, System | EnhancedFiles) else model_system(model)
+    enhances = system if isinstance(system, System) else None
+    items, problems = recordings.items(system if isinstance(system, EnhancedFiles) else None)
+    for problem in problems if shard.index == 0 else ():
+        note(problem)
+    items = [dataclasses.replace(item, known=(known or {}).get(item.id, {})) for item in _limited(items, limit)]
+    audio = Path(output) / "audio" if save_audio and enhances else None
+    mixed_hz = rate_hz or (enhances.rate_hz if enhances else None)
+    config = ScoringConfig(_metrics(only), enhances, audio, mixed_hz)
+    about = recordings.about() | (_about_system(enhances) if enhances else {})
+    return _run(items, config, Path(output), jobs, about, problems, shard)
 
 
 def evaluate_folders(
@@ -140,10 +153,17 @@ def evaluate_folders(
     DeepnmfError
         If a folder has no audio, nothing pairs, `output` cannot be written, or no file could be scored.
     """
-    items, problems = folder_items(clean, enhanced, noisy)
-    for problem in problems if shard.index == 0 else ():
-        note(problem)
-    return _run(_limited(items, limit), ScoringConfig(_metrics(only)), Path(output), jobs, {}, problems, shard)
+    recordings, files = FolderRecordings(clean, noisy), EnhancedFiles(Path(enhanced).name, Path(enhanced))
+    return evaluate(recordings, output, model=files, jobs=jobs, limit=limit, only=only, shard=shard)
+
+
+def recordings_of(recordings: Path | Recordings, split: str) -> Recordings:
+    """Return a split of a manifest as recordings, and recordings as they are."""
+    return ManifestRecordings(Path(recordings), split) if isinstance(recordings, str | Path) else recordings
+
+
+def _about_system(system: System) -> dict[str, Any]:
+    return {"system": {"name": system.name, "rate_hz": system.rate_hz, "model_sha256": system.sha256}}
 
 
 def _limited(items: list[Item], limit: int | None) -> list[Item]:
@@ -180,7 +200,7 @@ def _run(
     if run.remaining:
         return Evaluation([score.row for score in run.scores], {}, "", failures, None, run.remaining)
     if not run.scores:
-        raise DeepnmfError(f"{output}: none of {len(items)} recordings could be scored, for the reasons above")
+        raise NothingScored(f"{output}: none of {len(items)} recordings could be scored, for the reasons above")
     rows = [score.row for score in run.scores]
     summary = {
         **about,

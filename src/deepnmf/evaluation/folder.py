@@ -71,9 +71,9 @@ def read_evaluation(folder: Path) -> EvaluationFolder:
             f"{folder / SCORES}: not the scores that {SUMMARY} was made of; run `deepnmf evaluate` again"
         )
     try:
-        rows = [_numbers(row) for row in read_csv(folder / SCORES)]
+        rows = [numbers_of(row) for row in read_csv(folder / SCORES)]
         metrics = tuple(name for name in METRICS if name in summary["metrics"])
-        sound = bool(rows) and bool(metrics) and _is_summary(summary, metrics)
+        sound = bool(rows) and bool(metrics) and is_summary(summary, metrics)
     except (AttributeError, KeyError, TypeError, ValueError):
         sound = False
     if not sound:
@@ -92,16 +92,24 @@ def check_table(folder: Path) -> None:
         raise DeepnmfError(f"{path}: not the table of {SUMMARY}; run `deepnmf evaluate` again")
 
 
-def _numbers(row: dict[str, str]) -> dict[str, Any]:
+def numbers_of(row: dict[str, str]) -> dict[str, Any]:
+    """Return a line of ``scores.csv`` with its scores and SNR as numbers, None for an unknown SNR."""
     texts: dict[str, Any] = {name: row[name] for name in TEXT_COLUMNS}
     return texts | {name: float(cell) if cell else None for name, cell in row.items() if name not in texts}
 
 
-def _is_summary(summary: dict[str, Any], metrics: tuple[str, ...]) -> bool:
+def is_summary(summary: dict[str, Any], metrics: tuple[str, ...]) -> bool:
+    """Return whether a table is what :func:`summarise` returns; raise what a missing or odd entry raises."""
     groups = [summary["overall"], *summary["by_snr"].values(), *summary["by_noise_type"].values()]
     scores = [group[name] for group in groups for name in metrics]
     counts = [group["files"] for group in groups] + [score[key] for score in scores for key in ("count", "undefined")]
-    numbers = [number for score in scores for part in PARTS if part in score for number in _estimate(score[part])]
+    numbers = [
+        number
+        for score in scores
+        for part in (*PARTS, "difference")
+        if part in score
+        for number in _estimate(score[part])
+    ]
     labels = all(map(float, summary["by_snr"])) is not None
     return labels and all(type(count) is int for count in counts) and all(map(math.isfinite, numbers))
 

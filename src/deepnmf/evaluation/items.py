@@ -1,20 +1,24 @@
-"""The recordings to score: rows of a manifest, enhanced on the way, or files paired by their relative path."""
+"""The recordings to score: rows of a manifest, or files paired by their relative path, and who enhances them."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..artifacts import file_hash
 from ..audio.files import find_audio, read, read_mono
+from ..audio.reader import AudioReader
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.mixing import load_mixture
 from ..errors import DeepnmfError
-from .systems import System
+from .systems import EnhancedFiles, System
 
 LENGTH_SLACK_SECONDS = 0.05
 """Enhanced files up to this much longer or shorter than the clean one, as from block-wise systems, are cut to fit."""
@@ -50,32 +54,59 @@ class Item:
         Name of the clean recording. Several mixtures of one are not independent; confidence intervals respect that.
     noise_type, snr_db
         Groups of the table; empty and None if unknown.
-    files : tuple of str
-        All files that it is made of.
     row : MixtureEntry or None
-        The manifest row to mix and enhance; None for a pair: `files` are then clean, enhanced and, if given, noisy.
+        The manifest row to mix; None for files.
+    clean, noisy, enhanced : str or None
+        Files; what is enhanced already is not enhanced again.
+    known : mapping of str to float
+        Scores of the noisy signal that need not be computed again.
     """
 
     id: str
     speech: str
-    files: tuple[str, ...]
     noise_type: str = ""
     snr_db: float | None = None
     row: MixtureEntry | None = None
+    clean: str | None = None
+    noisy: str | None = None
+    enhanced: str | None = None
+    known: Mapping[str, float] = field(default_factory=dict, compare=False)
 
-    def signals(self, system: System | None) -> Signals:
-        """Read or make the signals; `system` enhances the mixture of a manifest row."""
-        if self.row is None:
-            return _read_pair(*map(Path, self.files))
+    def signals(self, system: System | None, rate_hz: int | None = None) -> Signals:
+        """Read or make the signals; `system` enhances what is not enhanced yet.
+
+        Manifest rows are mixed at `rate_hz`, by default the rate of the clean file, which is always that of files.
+        """
+        reference, noisy, rate_hz = self._inputs(rate_hz)
+        if self.enhanced is not None:
+            return Signals(reference, _fitted(Path(self.enhanced), reference, rate_hz), noisy, rate_hz)
         assert system is not None
-        mixture = load_mixture(self.row, system.rate_hz)
+        assert noisy is not None
         start = time.perf_counter()
-        enhanced = system(mixture.noisy)
-        return Signals(mixture.speech, enhanced, mixture.noisy, system.rate_hz, time.perf_counter() - start)
+        enhanced = system(noisy, rate_hz)
+        return Signals(reference, enhanced, noisy, rate_hz, time.perf_counter() - start)
+
+    def _inputs(self, rate_hz: int | None) -> tuple[np.ndarray, np.ndarray | None, int]:
+        """Return the clean and the noisy signal, and their rate."""
+        if self.row is not None:
+            mixture = load_mixture(self.row, rate_hz or _rate_of(self.row.speech))
+            return mixture.speech, mixture.noisy, mixture.rate_hz
+        assert self.clean is not None
+        samples, found_hz = read(Path(self.clean))
+        reference = samples.mean(axis=0, dtype=np.float32)
+        return reference, _fitted(Path(self.noisy), reference, found_hz) if self.noisy else None, found_hz
 
     def stamp(self) -> list[object]:
         """Return what changes if the recording does: its description, and size and time of its files."""
-        return [dataclasses.asdict(self), [_size_and_time(file) for file in self.files]]
+        row = self.row
+        files = (row.speech, row.noise, row.noisy) if row else ()
+        described = {name: value for name, value in dataclasses.asdict(self).items() if name != "known"}
+        return [described, [_size_and_time(file) for file in (*files, self.clean, self.noisy, self.enhanced) if file]]
+
+
+def _rate_of(path: str) -> int:
+    with AudioReader(path) as reader:
+        return reader.encoding.rate_hz
 
 
 def _size_and_time(file: str) -> list[int] | None:
@@ -84,6 +115,73 @@ def _size_and_time(file: str) -> list[int] | None:
     except (OSError, ValueError):  # missing, inaccessible or an invalid name: scoring reports it
         return None
     return [found.st_size, found.st_mtime_ns]
+
+
+Items = tuple[list[Item], list[str]]
+"""Recordings in their order, and one line for each file without its partner."""
+
+
+class Recordings(Protocol):
+    """Where recordings come from."""
+
+    def items(self, enhanced: EnhancedFiles | None = None) -> Items:
+        """Return the recordings, with their enhanced files if there are any."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what the summary records of them."""
+
+
+@dataclass(frozen=True)
+class ManifestRecordings:
+    """The rows of one split of a manifest; enhanced files have the rows' ids as relative paths."""
+
+    manifest: Path
+    split: str
+
+    def items(self, enhanced: EnhancedFiles | None = None) -> Items:
+        """Return the rows, in the order of the manifest.
+
+        Raises
+        ------
+        DeepnmfError
+            If the manifest is missing, damaged or has no row of that split, or no enhanced file belongs to a row.
+        """
+        items = manifest_items(self.manifest, self.split)
+        if enhanced is None:
+            return items, []
+        files = _by_name(enhanced.folder)
+        paired = [dataclasses.replace(item, enhanced=str(files[item.id])) for item in items if item.id in files]
+        if not paired:
+            raise DeepnmfError(f"{enhanced.folder}: no file has the id of a row of {self.manifest} as relative path")
+        return paired, [
+            f"{item.id}: no file of this name in {enhanced.folder}" for item in items if item.id not in files
+        ]
+
+    def about(self) -> dict[str, Any]:
+        """Return the hash of the manifest and the split."""
+        return {"manifest_sha256": file_hash(self.manifest), "split": self.split}
+
+
+@dataclass(frozen=True)
+class FolderRecordings:
+    """Files of folders, paired by their relative path."""
+
+    clean: Path
+    noisy: Path | None = None
+
+    def items(self, enhanced: EnhancedFiles | None = None) -> Items:
+        """Return the files, sorted by path.
+
+        Raises
+        ------
+        DeepnmfError
+            If a folder is missing or has no audio, two files of one differ in the suffix only, or nothing pairs.
+        """
+        return folder_items(self.clean, enhanced.folder if enhanced else None, self.noisy)
+
+    def about(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
 
 
 def manifest_items(manifest: Path, split: str) -> list[Item]:
@@ -99,7 +197,6 @@ def manifest_items(manifest: Path, split: str) -> list[Item]:
         Item(
             id=row.id,
             speech=Path(os.path.relpath(row.speech, folder)).as_posix(),
-            files=tuple(f for f in (row.speech, row.noise, row.noisy) if f),
             noise_type=row.noise_type,
             snr_db=row.snr_db,
             row=row,
@@ -108,33 +205,31 @@ def manifest_items(manifest: Path, split: str) -> list[Item]:
     ]
 
 
-def folder_items(clean: Path, enhanced: Path, noisy: Path | None) -> tuple[list[Item], list[str]]:
+def folder_items(clean: Path, enhanced: Path | None, noisy: Path | None) -> Items:
     """Pair the audio files of folders by relative path; the suffix may differ.
-
-    Returns
-    -------
-    items : list of Item
-        Sorted by path.
-    problems : list of str
-        One line for each file without its partner.
 
     Raises
     ------
     DeepnmfError
         If a folder is missing or has no audio, two files of one differ in the suffix only, or nothing pairs.
     """
-    folders = [Path(folder) for folder in (clean, enhanced, noisy) if folder is not None]
-    files = [_by_name(folder) for folder in folders]
-    everywhere = sorted(set.intersection(*(set(found) for found in files)))
+    given = {"clean": clean, "enhanced": enhanced, "noisy": noisy}
+    folders = {kind: Path(folder) for kind, folder in given.items() if folder is not None}
+    files = {kind: _by_name(folder) for kind, folder in folders.items()}
+    everywhere = sorted(set.intersection(*(set(found) for found in files.values())))
     if not everywhere:
-        raise DeepnmfError(f"{enhanced}: no file has the same relative path as one in {clean}")
+        raise DeepnmfError(f"{enhanced or noisy}: no file has the same relative path as one in {clean}")
     problems = [
-        f"{found[name]}: no file of this name in {other_folder}"
-        for found in files
-        for other_folder, other in zip(folders, files, strict=True)
-        for name in sorted(found.keys() - other.keys())
+        f"{found[name]}: no file of this name in {folders[other]}"
+        for found in files.values()
+        for other in folders
+        for name in sorted(found.keys() - files[other].keys())
     ]
-    return [Item(id=name, speech=name, files=tuple(str(f[name]) for f in files)) for name in everywhere], problems
+    paths = [{kind: str(found[name]) for kind, found in files.items()} for name in everywhere]
+    return [
+        Item(name, name, clean=path["clean"], noisy=path.get("noisy"), enhanced=path.get("enhanced"))
+        for name, path in zip(everywhere, paths, strict=True)
+    ], problems
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -145,17 +240,6 @@ def _by_name(folder: Path) -> dict[str, Path]:
             raise DeepnmfError(f"{path}: {found[name].name} beside it has the same name; keep one of the two")
         found[name] = path
     return found
-
-
-def _read_pair(clean: Path, enhanced: Path, noisy: Path | None = None) -> Signals:
-    samples, rate_hz = read(clean)
-    reference = samples.mean(axis=0, dtype=np.float32)
-    return Signals(
-        reference,
-        _fitted(enhanced, reference, rate_hz),
-        _fitted(noisy, reference, rate_hz) if noisy else None,
-        rate_hz,
-    )
 
 
 def _fitted(path: Path, reference: np.ndarray, rate_hz: int) -> np.ndarray:

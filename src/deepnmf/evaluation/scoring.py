@@ -42,20 +42,23 @@ class ScoringConfig:
     metrics : tuple of str
         Keys of :data:`deepnmf.evaluation.metrics.METRICS`.
     system : System or None
-        Enhances manifest rows; None for pairs of files.
+        Enhances the noisy recordings; None if they are enhanced already.
     audio : Path or None
         Folder for the enhanced recordings (float WAV); None keeps none.
+    rate_hz : int or None
+        Rate at which manifest rows are mixed; None for that of the clean file.
     """
 
     metrics: tuple[str, ...]
     system: System | None = None
     audio: Path | None = None
+    rate_hz: int | None = None
 
     def key(self, item: Item) -> str:
         """Return a hash of everything that determines the scores of `item`."""
         variants = {name: METRICS[name].variant for name in self.metrics}
         system = self.system and [self.system.name, self.system.rate_hz, self.system.sha256]
-        return fingerprint([__version__, variants, system, str(self.audio), item.stamp()])
+        return fingerprint([__version__, variants, system, str(self.audio), self.rate_hz, item.stamp()])
 
 
 @dataclass
@@ -141,7 +144,7 @@ def score_item(item: Item, config: ScoringConfig) -> Score:
         If a file cannot be read, the system fails, or a signal is not finite.
     """
     with threadpool_limits(limits=1):
-        signals = item.signals(config.system)
+        signals = item.signals(config.system, config.rate_hz)
         if config.audio is not None:
             write(_audio_path(config.audio, item.id), signals.enhanced[None], signals.rate_hz, "FLOAT")
         row = {
@@ -152,16 +155,16 @@ def score_item(item: Item, config: ScoringConfig) -> Score:
             "seconds": round(len(signals.reference) / signals.rate_hz, DECIMALS),
         }
         for name in config.metrics:
-            row.update(_score_metric(name, signals))
+            row.update(_score_metric(name, signals, item.known.get(name)))
     return Score(row, signals.enhance_seconds)
 
 
-def _score_metric(name: str, signals: Signals) -> dict[str, float]:
+def _score_metric(name: str, signals: Signals, known: float | None) -> dict[str, float]:
     score = METRICS[name].score
     output = round(score(signals.reference, signals.enhanced, signals.rate_hz), DECIMALS)
     if signals.noisy is None:
         return {f"{name}_output": output}
-    before = round(score(signals.reference, signals.noisy, signals.rate_hz), DECIMALS)
+    before = round(score(signals.reference, signals.noisy, signals.rate_hz), DECIMALS) if known is None else known
     values = (before, output, round(output - before, DECIMALS))
     return {f"{name}_{part}": value for part, value in zip(PARTS, values, strict=True)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,32 +14,32 @@ Rows = list[dict[str, Any]]
 """Lines of ``scores.csv``."""
 
 
-def summarise(rows: Rows, metrics: tuple[str, ...]) -> dict[str, Any]:
+def summarise(rows: Rows, metrics: tuple[str, ...], parts: tuple[str, ...] = PARTS) -> dict[str, Any]:
     """Return ``{"overall": group, "by_snr": {snr: group}, "by_noise_type": {type: group}}``.
 
-    A group holds ``files`` and, for each metric, ``count``, ``undefined`` and, for input, output and improvement,
-    ``{"mean": m, "ci95": [low, high]}``. A recording whose score is undefined (NaN) at either end is left out of all
-    three and counted, so that the improvement is the output minus the input. Intervals are bootstrapped over clean
-    recordings, not mixtures, as scores of mixtures of the same speech are correlated; null for fewer than two.
+    A group holds ``files`` and, for each metric, ``count``, ``undefined`` and, for those `parts` that rows have (input,
+    output and improvement), ``{"mean": m, "ci95": [low, high]}``. A recording whose score is undefined (NaN) in any
+    part is left out of all of them and counted, so that the improvement is the output minus the input. Intervals are
+    bootstrapped over clean recordings, not mixtures, as scores of mixtures of the same speech are correlated; null for
+    fewer than two.
     """
     return {
-        "overall": _group(rows, metrics),
-        "by_snr": _groups(rows, metrics, lambda row: row["snr_db"], lambda snr: f"{snr:g}"),
-        "by_noise_type": _groups(rows, metrics, lambda row: row["noise_type"] or None, str),
+        "overall": _group(rows, metrics, parts),
+        "by_snr": {f"{snr:g}": _group(members, metrics, parts) for snr, members in _by(rows, "snr_db")},
+        "by_noise_type": {kind: _group(members, metrics, parts) for kind, members in _by(rows, "noise_type")},
     }
 
 
-def _groups(
-    rows: Rows, metrics: tuple[str, ...], of: Callable[[dict[str, Any]], Any], label: Callable[[Any], str]
-) -> dict[str, Any]:
-    values = sorted({of(row) for row in rows} - {None})
-    return {label(value): _group([row for row in rows if of(row) == value], metrics) for value in values}
+def _by(rows: Rows, column: str) -> list[tuple[Any, Rows]]:
+    """Return the rows of each value of a column, sorted; those without a value are in none."""
+    values = sorted({row[column] for row in rows} - {None, ""})
+    return [(value, [row for row in rows if row[column] == value]) for value in values]
 
 
-def _group(rows: Rows, metrics: tuple[str, ...]) -> dict[str, Any]:
+def _group(rows: Rows, metrics: tuple[str, ...], wanted: tuple[str, ...]) -> dict[str, Any]:
     group: dict[str, Any] = {"files": len(rows)}
     for name in metrics:
-        parts = [part for part in PARTS if f"{name}_{part}" in rows[0]]
+        parts = [part for part in wanted if f"{name}_{part}" in rows[0]]
         table = np.array([[row[f"{name}_{part}"] for part in parts] for row in rows], np.float64)
         defined = np.asarray(np.isfinite(table).all(axis=1))
         clusters = [row["speech"] for row, keep in zip(rows, defined, strict=True) if keep]
@@ -91,3 +90,24 @@ def undefined_total(summary: dict[str, Any], metrics: tuple[str, ...]) -> dict[s
     """Return how many recordings have no score, for the metrics where any has none."""
     counts = {name: summary["overall"][name]["undefined"] for name in metrics}
     return {name: count for name, count in counts.items() if count}
+
+
+def paired_differences(rows: Rows, baseline: Rows, metrics: tuple[str, ...]) -> Rows:
+    """Return the score of each recording minus the baseline's, ``METRIC_difference``, for those that both have.
+
+    Examples
+    --------
+    >>> a, b = ([{"id": "x", "speech": "s", "noise_type": "", "snr_db": 3.0, "sdr_output": y}] for y in (9.0, 7.5))
+    >>> paired_differences(a, b, ("sdr",))[0]["sdr_difference"]
+    1.5
+    """
+    theirs = {row["id"]: row for row in baseline}
+    return [
+        {name: row[name] for name in ("id", "speech", "noise_type", "snr_db")}
+        | {
+            f"{name}_difference": round(row[f"{name}_output"] - theirs[row["id"]][f"{name}_output"], DECIMALS)
+            for name in metrics
+        }
+        for row in rows
+        if row["id"] in theirs
+    ]

@@ -1,4 +1,4 @@
-"""Systems to score: any function from noisy to enhanced samples, such as a model file."""
+"""Systems to score: any function from noisy to enhanced samples, such as a model file, or files enhanced elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..audio.files import resample
 from ..errors import DeepnmfError
 from ..model import DEFAULT_MODEL, Model, load_model
 
@@ -25,30 +26,40 @@ class System:
     name : str
         Shown in the summary.
     rate_hz : int
-        Rate at which files are read, mixed, enhanced and scored.
+        Rate at which files are read, mixed, enhanced and scored; in a comparison that is the highest rate of all.
     enhance : callable
         From ``(samples,)`` float32 and a rate in Hz to the enhanced ``(samples,)``. With more than one job it must be
         picklable: a function of a module, or an instance of a class of one.
     sha256 : str
         Checksum of the model, if there is one. Scores of an interrupted run are used again only for the same name, rate
         and checksum.
+    any_rate : bool
+        Whether it enhances at any rate; otherwise samples are resampled to `rate_hz` and back.
     """
 
     name: str
     rate_hz: int
     enhance: Enhance
     sha256: str = ""
+    any_rate: bool = False
 
-    def __call__(self, noisy: np.ndarray) -> np.ndarray:
-        """Return the enhanced samples.
+    def __call__(self, noisy: np.ndarray, rate_hz: int | None = None) -> np.ndarray:
+        """Return the enhanced samples, at `rate_hz`, by default its own.
 
         Raises
         ------
         DeepnmfError
             If the system fails, or gives another shape or values that are not finite.
         """
+        if rate_hz in (None, self.rate_hz) or self.any_rate:
+            return self._checked(noisy, rate_hz or self.rate_hz)
+        enhanced = self._checked(resample(noisy, rate_hz, self.rate_hz), self.rate_hz)
+        back = resample(enhanced, self.rate_hz, rate_hz)[: len(noisy)]
+        return np.pad(back, (0, len(noisy) - len(back)))
+
+    def _checked(self, noisy: np.ndarray, rate_hz: int) -> np.ndarray:
         try:
-            enhanced = np.asarray(self.enhance(noisy, self.rate_hz))
+            enhanced = np.asarray(self.enhance(noisy, rate_hz))
         except DeepnmfError:
             raise
         except Exception as error:  # of a foreign system: one bad recording must not end the run
@@ -58,6 +69,14 @@ class System:
         if not np.isfinite(enhanced).all():
             raise DeepnmfError(f"{self.name} gave NaN or infinite samples")
         return enhanced
+
+
+@dataclass(frozen=True)
+class EnhancedFiles:
+    """Files that any system has enhanced, as the system of that name; paired with recordings by relative path."""
+
+    name: str
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -77,8 +96,8 @@ def _model(name_or_path: str) -> Model:
     return load_model(name_or_path)
 
 
-def model_system(name_or_path: str | Path = DEFAULT_MODEL) -> System:
-    """Return a model of the package, or a model file, as a system.
+def model_system(name_or_path: str | Path = DEFAULT_MODEL, name: str = "") -> System:
+    """Return a model of the package, or a model file, as a system; its name is made of its path by default.
 
     Raises
     ------
@@ -87,8 +106,10 @@ def model_system(name_or_path: str | Path = DEFAULT_MODEL) -> System:
     """
     model = load_model(name_or_path)
     return System(
-        name="/".join(Path(name_or_path).with_suffix("").parts[-2:]),  # runs/snmf/best: "best" alone is ambiguous
+        # of runs/snmf/best.safetensors "best" alone would be ambiguous
+        name=name or "/".join(Path(name_or_path).with_suffix("").parts[-2:]),
         rate_hz=model.features.stft.rate_hz,
         enhance=_ModelEnhance(str(name_or_path)),
         sha256=str(model.metadata.get("sha256", "")),
+        any_rate=True,
     )

@@ -27,6 +27,51 @@ def table(summary: dict[str, Any], metrics: tuple[str, ...]) -> str:
     return text + "\n".join(notes) + "\n"
 
 
+def comparison_table(summary: dict[str, Any], metrics: tuple[str, ...]) -> str:
+    """Return one table: the noisy input, each system, and each difference from the baseline with its interval."""
+    systems, baseline = summary["systems"], summary["baseline"]
+    first = systems[0]["scores"]["overall"]
+    body = [_means("noisy", first, metrics, "input")] if _has_input(systems[0]["scores"], metrics) else []
+    body += [_means(system["name"], system["scores"]["overall"], metrics, "output") for system in systems]
+    body += [
+        [
+            f"{_escaped(system['name'])} − {_escaped(baseline)}",
+            "",
+            *(_difference(system["differences"]["overall"][name], METRICS[name].decimals) for name in metrics),
+        ]
+        for system in systems
+        if system["name"] != baseline
+    ]
+    text = _markdown(["", "files", *map(_heading, metrics)], body)
+    notes = ["\nDifferences: mean over the recordings, and its 95 % interval.", *_left_out(systems, first["files"])]
+    return text + "\n".join([*notes, *_undefined(systems[0]["scores"], metrics)]) + "\n"
+
+
+def _means(label: str, group: dict[str, Any], metrics: tuple[str, ...], part: str) -> list[str]:
+    means = [group[name][part]["mean"] for name in metrics]
+    cells = [
+        "–" if mean is None else f"{mean:.{METRICS[name].decimals}f}" for name, mean in zip(metrics, means, strict=True)
+    ]
+    return [_escaped(label), str(group["files"]), *cells]
+
+
+def _difference(scores: dict[str, Any], decimals: int) -> str:
+    mean, interval = scores["difference"]["mean"], scores["difference"]["ci95"]
+    if mean is None:
+        return "–"
+    bounds = "" if interval is None else f" [{interval[0]:+.{decimals}f} … {interval[1]:+.{decimals}f}]"
+    return f"{mean:+.{decimals}f}{bounds}"
+
+
+def _left_out(systems: list[dict[str, Any]], files: int) -> list[str]:
+    return [
+        f"{_escaped(system['name'])} has scores of {system['files']} files; "
+        f"means are those of the {files} that every system has scores of."
+        for system in systems
+        if system["files"] != files
+    ]
+
+
 def _snr(group: tuple[str, Any]) -> float:
     return float(group[0])
 

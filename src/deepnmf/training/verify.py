@@ -20,6 +20,7 @@ from ..data.inventory import INVENTORY, read_inventory
 from ..data.manifest import CORPUS, MANIFEST, read_manifest
 from ..data.shards import open_shard
 from ..errors import DeepnmfError, InputError
+from ..evaluation.comparison import COMPARISON, COMPARISON_TABLE, check_comparison_table, read_comparison
 from ..evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
 from ..evaluation.partial_scores import is_partial, read_partial_scores
 from ..model import BEST, load_model
@@ -165,6 +166,11 @@ def _check_table(path: Path) -> None:
         check_table(path.parent)
 
 
+def _check_comparison_table(path: Path) -> None:
+    if (path.parent / COMPARISON).exists():
+        check_comparison_table(path.parent)
+
+
 def _check_partial(path: Path) -> None:
     if damaged := read_partial_scores(path).damaged[path]:
         raise DeepnmfError(f"{path}: {damaged} damaged or unfinished lines; `deepnmf evaluate` scores them again")
@@ -190,5 +196,7 @@ CHECKS: dict[str, Callable[[Path], object]] = {
     SUMMARY: _check_summary,
     TABLE: _check_table,
     TIMING: read_json,
+    COMPARISON: lambda path: read_comparison(path.parent),
+    COMPARISON_TABLE: _check_comparison_table,
 }
 """How artifacts are checked, by name or by suffix."""
