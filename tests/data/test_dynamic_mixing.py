@@ -132,7 +132,7 @@ def test_noise_is_heard_before_late_speech(tiny_manifest: Path, monkeypatch: pyt
     _, speech, noises = draws(tiny_manifest, 30, frames=300).transpose(1, 0, 2, 3)
     begins = np.argmax(speech.any(1), axis=1)
     assert 15 < begins.min() < 60
-    assert 100 < begins.max() < 160
+    assert 100 < begins.max() < 180  # 1.5 s, and the silence at the start of an utterance
     assert all(noise[:, :10].any() for noise in noises)
 
 
@@ -155,15 +155,19 @@ def test_speech_in_little_noise_keeps_the_room_it_has(tiny_manifest: Path, monke
     assert (powers[:, 1] > 900 * powers[:, 2]).all()
 
 
+def _share_at_the_top(magnitudes: np.ndarray) -> float:
+    sums = magnitudes.sum((1, 2))
+    return float(np.median(magnitudes[:, -8:].sum((1, 2))[sums > 0] / sums[sums > 0]))
+
+
 def test_channels_filter_speech_and_noise_alike(tiny_manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain(monkeypatch)
-    before = draws(tiny_manifest, 10)
+    before = draws(tiny_manifest, 30)
     plain(monkeypatch, BAND_LIMIT_SHARE=1.0)
-    mixtures, after = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), []
-    for seed in range(10):
-        after.append(mixtures.draw(np.random.default_rng(seed)))
-    top = np.stack(after)[:, :, -8:].mean()
-    assert top < 1e-2 * before[:, :, -8:].mean()
+    after = draws(tiny_manifest, 30)
+    for source in range(2):  # the mixture, and speech where there is any
+        tops = [_share_at_the_top(found[:, source]) for found in (before, after)]
+        assert tops[1] < 1e-2 * tops[0]
 
 
 def test_a_manifest_of_pairs_works(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.data import noise_scenes
+from deepnmf.data import babble, noise_scenes
+from deepnmf.data.babble import Babble
 from deepnmf.data.excerpts import ExcerptSampler
 from deepnmf.data.manifest import MixtureEntry
-from deepnmf.data.noise_scenes import NoiseScenes, at_some_speed, faded
+from deepnmf.data.noise_scenes import NoiseScenes
+from deepnmf.data.rooms import Rooms
+from deepnmf.data.waveforms import at_some_speed, faded
 
 RATE_HZ = 8000
 SAMPLES = RATE_HZ
@@ -25,7 +28,8 @@ def scenes(folder: Path, noises: dict[str, np.ndarray]) -> NoiseScenes:
         soundfile.write(folder / f"{kind}.wav", samples, RATE_HZ, "FLOAT")
         paths = str(folder / "speech.wav"), str(folder / f"{kind}.wav")
         rows.append(MixtureEntry(kind, "train", *paths, snr_db=0, noise_type=kind))
-    return NoiseScenes(ExcerptSampler(rows, RATE_HZ, folder / "decoded"), SAMPLES, RATE_HZ)
+    excerpts = ExcerptSampler(rows, RATE_HZ, folder / "decoded")
+    return NoiseScenes(excerpts, Babble(excerpts, Rooms(folder / "none", RATE_HZ), SAMPLES, RATE_HZ), SAMPLES, RATE_HZ)
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def drawn(found: NoiseScenes, count: int) -> list[np.ndarray]:
 
 def only(monkeypatch: pytest.MonkeyPatch, **shares: float) -> None:
     """Switch off all that is drawn by a share, but for `shares`."""
-    for name in ("SPEED_SHARE", "SECOND_NOISE_SHARE", "EVENTS_SHARE", "LOOPED_SHARE"):
+    for name in ("SPEED_SHARE", "SECOND_NOISE_SHARE", "EVENTS_SHARE", "BABBLE_SHARE", "LOOPED_SHARE"):
         monkeypatch.setattr(noise_scenes, name, shares.get(name, 0.0))
 
 
@@ -120,3 +124,19 @@ def test_a_recording_at_another_speed_has_another_pitch() -> None:
 @pytest.mark.parametrize("length", [0, 1, 2, 5])
 def test_fading_what_is_shorter_than_the_fades(length: int) -> None:
     assert len(faded(np.ones(length, np.float32), 4)) == length
+
+
+def test_babble_is_of_the_speech_of_many_speakers(
+    hiss: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, BABBLE_SHARE=1.0)
+    found = scenes(tmp_path, {"hiss": hiss})  # of one speaker, whose samples are constant
+    assert min(noise.std() for noise in drawn(found, 5)) > 0.9
+    for name, value in {"LEAST_SPEAKERS": 1, "ROOM_SHARE": 0.0, "SPEED_SHARE": 0.0}.items():
+        monkeypatch.setattr(babble, name, value)
+    np.testing.assert_allclose(drawn(found, 5), 1, rtol=1e-5)
+    monkeypatch.setattr(babble, "ROOM_SHARE", 1.0)
+    for noise in drawn(found, 5):
+        assert noise.shape == (SAMPLES,)
+        assert np.square(noise).mean() == pytest.approx(1, rel=1e-3)
+        assert noise.std() > 0.01

@@ -15,12 +15,14 @@ from ..config import FeatureConfig, PrepareConfig
 from ..dsp.level import LevelTracker
 from ..dsp.stft import stft
 from ..errors import DeepnmfError
+from .babble import Babble
 from .channels import NOISE_COLOUR_DB, SPEECH_COLOUR_DB, band_limits, clipping, colour, level_jump
 from .decoded import MAP_BYTES
 from .excerpts import ExcerptSampler
 from .manifest import read_manifest
-from .noise_scenes import NoiseScenes, at_level, at_some_speed, unit_power
+from .noise_scenes import NoiseScenes
 from .rooms import Rooms, convolved
+from .waveforms import at_level, at_some_speed, unit_power
 
 CLEAN_SHARE, CLEAN_SNR_DB = 0.15, (30.0, 60.0)
 """Share of segments that are nearly clean: clean speech must pass without distortion."""
@@ -88,8 +90,9 @@ class DynamicMixtures:
         self._hertz = np.linspace(0, spec.rate_hz / 2, spec.bins)
         rows = read_manifest(manifest, "train")
         self._excerpts = ExcerptSampler(rows, spec.rate_hz, folder / "decoded", map_bytes)
-        self._noises = NoiseScenes(self._excerpts, self._samples, spec.rate_hz)
         self._rooms = Rooms(folder / "rooms", spec.rate_hz)
+        babble = Babble(self._excerpts, self._rooms, self._samples, spec.rate_hz)
+        self._noises = NoiseScenes(self._excerpts, babble, self._samples, spec.rate_hz)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.

@@ -46,6 +46,11 @@ class ExcerptSampler:
         self._speech = _Groups(speakers, self._decoded, "speech")
         self._noise = _Groups(types, self._decoded, "noise")
 
+    @property
+    def speakers(self) -> int:
+        """Number of speakers; an utterance without a speaker is one by itself."""
+        return len(self._speech)
+
     def speech(self, samples: int, longest_pause: int, rng: np.random.Generator) -> np.ndarray:
         """Return ``(samples,)`` of one speaker: an excerpt of an utterance, or several with pauses between."""
         utterances = self._speech.draw(rng)
@@ -105,6 +110,9 @@ class _Groups:
         self._groups = [_Group(members[name], lengths[name]) for name in lengths]
         roots = np.sqrt([sum(of_group) for of_group in lengths.values()])
         self._odds = roots / roots.sum()
+
+    def __len__(self) -> int:
+        return len(self._groups)
 
     def draw(self, rng: np.random.Generator) -> _Group:
         """Return one of the groups, in proportion to the square root of its length."""

@@ -1,13 +1,12 @@
-"""Noise of a training segment: stationary sounds, several at once, and bursts at their own level."""
+"""Noise of a training segment: stationary sounds, several at once, babble, and bursts at their own level."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from ..audio.files import resample
+from .babble import Babble
 from .excerpts import ExcerptSampler
+from .waveforms import at_level, at_some_speed, faded, unit_power
 
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
 """Share of recordings played at another speed, and the bounds of the factor: varies the size of the source."""
@@ -16,6 +15,8 @@ REVERSED_SHARE = 0.25
 SECOND_NOISE_SHARE, SECOND_NOISE_DB = 0.3, (-12.0, 0.0)
 EVENTS_SHARE, EVENTS_DB = 0.25, (0.0, 20.0)
 """Share of segments with bursts over the noise, and the level of a burst above the noise."""
+BABBLE_SHARE = 0.1
+"""Share of babble among the sounds."""
 LOOPED_SHARE = 0.3
 """Share of the recordings shorter than a segment that are looped; others are bursts over a stationary sound."""
 BED_DB = (-35.0, 0.0)
@@ -41,14 +42,17 @@ class NoiseScenes:
     ----------
     excerpts : ExcerptSampler
         Recordings of noise.
+    babble : Babble
+        Babble of the training speakers.
     samples : int
         Length of a segment.
     rate_hz : int
         Sampling rate.
     """
 
-    def __init__(self, excerpts: ExcerptSampler, samples: int, rate_hz: int) -> None:
+    def __init__(self, excerpts: ExcerptSampler, babble: Babble, samples: int, rate_hz: int) -> None:
         self._excerpts = excerpts
+        self._babble = babble
         self._samples = samples
         self._rate_hz = rate_hz
 
@@ -77,7 +81,9 @@ class NoiseScenes:
         return found[::-1] if rng.random() < REVERSED_SHARE else found
 
     def _sound(self, rng: np.random.Generator) -> np.ndarray:
-        """Return one sound ``(samples,)``: stationary, looped, or bursts over a stationary one."""
+        """Return one sound ``(samples,)``: babble, stationary, looped, or bursts over a stationary one."""
+        if rng.random() < BABBLE_SHARE and self._babble.possible:
+            return self._babble.draw(rng)
         found = self._recording(rng)
         if self._is_steady(found) or rng.random() < LOOPED_SHARE:
             return self._looped(found)
@@ -119,56 +125,3 @@ class NoiseScenes:
         length = max(1, int(rng.uniform(*BURST_SHARE) * self._samples))
         start = rng.integers(len(burst) - length + 1)
         return faded(burst[start : start + length], int(FADE_SECONDS * self._rate_hz))
-
-
-def at_some_speed(
-    read: Callable[[int], np.ndarray],
-    samples: int,
-    rate_hz: int,
-    share: float,
-    bounds: tuple[float, float],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return about `samples` samples from `read`, in a `share` of the draws at another speed.
-
-    Parameters
-    ----------
-    read : callable
-        Takes a number of samples and returns at most as many, ``(samples,)``.
-    samples, rate_hz : int
-        How many to read, at which rate.
-    share : float
-        Of the draws with another speed, which changes pitch and formants too.
-    bounds : tuple of float
-        Of the factor; its logarithm is uniform.
-    rng : Generator
-        Random source.
-    """
-    if rng.random() > share:
-        return read(samples)
-    played_hz = round(rate_hz * float(np.exp(rng.uniform(*np.log(bounds)))))
-    return resample(read(samples * played_hz // rate_hz + 1), played_hz, rate_hz)
-
-
-def faded(samples: np.ndarray, fade: int) -> np.ndarray:
-    """Return ``(samples,)`` with `fade` samples at each end, half of them all at most, faded from and to silence.
-
-    Examples
-    --------
-    >>> faded(np.ones(6), 2).tolist()
-    [0.0, 0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    fade = min(fade, len(samples) // 2)
-    gains = np.minimum(1, np.arange(len(samples)) / max(fade, 1))
-    return (samples * gains * gains[::-1]).astype(samples.dtype)
-
-
-def unit_power(samples: np.ndarray) -> np.ndarray:
-    """Return samples at unit power, or silence."""
-    power = float(np.square(samples).mean()) if len(samples) else 0.0
-    return samples / np.float32(np.sqrt(power)) if power > 0 else samples
-
-
-def at_level(samples: np.ndarray, decibels: float) -> np.ndarray:
-    """Return samples amplified by `decibels`."""
-    return samples * np.float32(10 ** (decibels / 20))
