@@ -24,7 +24,8 @@ FAMILIES = {
     "ista": "ISTA",
     "gru": "GRU",
     "lstm": "LSTM",
-    "recurrent": "recurrent deep NMF",
+    "recurrent": "deep NMF with an LSTM prior",
+    "dr": "DR-NMF",
 }
 """Name of a family by the first word of its systems' names."""
 LONG = "-long"

@@ -17,6 +17,8 @@ from ..networks.cells import LSTM
 from ..networks.kinds import kind_of
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import infer
+from ..networks.unfolded.dr_nmf import DRNMF
+from ..networks.unfolded.ista import update
 from ..networks.unfolded.prior import bands_read
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
@@ -57,6 +59,11 @@ def _(network: RecurrentDeepNMF) -> MaskStep:
     return RecurrentStep(network)
 
 
+@_recurrent_step.register
+def _(network: DRNMF) -> MaskStep:
+    return DRNMFStep(network)
+
+
 class FramewiseStep:
     """A network of independent frames; ``context`` holds the earlier frames, if any."""
 
@@ -71,6 +78,23 @@ class FramewiseStep:
         stacked = torch.cat([*states, m])
         mask = cast("Tensor", self._network.mask(stacked))
         return (mask, stacked[self._bins :]) if states else (mask,)
+
+
+class DRNMFStep:
+    """DR-NMF; the state is the last frame's activations."""
+
+    def __init__(self, network: DRNMF) -> None:
+        self._weights = {name: _tensor(W) for name, W in network.arrays().items()}
+        self._speech_atoms = network.speech_atoms
+        self.states: Shapes = {"activations": (network.output.shape[1], 1)}
+
+    def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return mask and states (:class:`MaskStep`)."""
+        weights = self._weights
+        h = weights["transition"] @ states[0]
+        for W, step, threshold in zip(weights["atoms"], weights["steps"], weights["thresholds"], strict=True):
+            h = cast("Tensor", update(h, m, W, step, threshold[:, None]))
+        return wiener_mask(weights["output"], h, self._speech_atoms), h
 
 
 class RecurrentStep:

@@ -34,6 +34,7 @@ MODULES = {
     "belief-propagation": "deepnmf.networks.unfolded.markov:BeliefPropagationNetwork",
     "ista": "deepnmf.networks.unfolded.ista:IstaNetwork",
     "recurrent-deep-nmf": "deepnmf.networks.unfolded.recurrent_nmf:RecurrentDeepNMF",
+    "dr-nmf": "deepnmf.networks.unfolded.dr_nmf:DRNMF",
     "gru": "deepnmf.networks.baselines.mask_rnn:GRUNetwork",
     "lstm": "deepnmf.networks.baselines.mask_rnn:LSTMNetwork",
 }

@@ -70,7 +70,7 @@ class RecurrentConfig(NetworkConfig):
 
 @dataclass(frozen=True)
 class RecurrentDeepNMFConfig(RecurrentConfig):
-    """Recurrent deep NMF: a recurrent prior and K layers of NMF."""
+    """Recurrent deep NMF: an LSTM prior and K layers of NMF; that of Wisdom et al. (2017) is :class:`DRNMFConfig`."""
 
     kind: str = "recurrent-deep-nmf"
     subband_units: int = setting(64, 1, 65_536)
@@ -79,6 +79,15 @@ class RecurrentDeepNMFConfig(RecurrentConfig):
     """Units of the recurrent layer that sees the full band and all sub-bands; 0 leaves it out."""
     layers: int = setting(1, 0, 1000)
     """K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
+
+
+@dataclass(frozen=True)
+class DRNMFConfig(NetworkConfig):
+    """DR-NMF of Wisdom et al. (2017): K steps of sparse coding, from the activations of the previous frame."""
+
+    kind: str = "dr-nmf"
+    layers: int = setting(4, 1, 1000)
+    """K, the steps of soft thresholding of a frame, each with its own dictionary."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +140,14 @@ class DeepNMFTraining(FramewiseTraining):
 
 
 @dataclass(frozen=True)
-class SequenceTraining(TrainConfig):
-    """Training of a recurrent network by Adam, with dynamic mixing."""
+class SegmentTraining(TrainConfig):
+    """Training on segments of consecutive frames, with dynamic mixing."""
 
     batch_segments: int = setting(8, 1, 4096)
     """Segments of 3 s in a mini-batch."""
     cache_gb: float = setting(16.0, 0, 1e6, recorded=False)
     """Gigabytes of decoded recordings on disk, 8.7 hours each at 16 kHz. The rest of a larger corpus is decoded when it
     is drawn. Changes the speed and no result: a run may be resumed with another value."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the recurrent layers. Processors with bfloat16 units (AMX) train 1.6 times as fast with it; others fall back
-    to float32."""
-    weight_learning_rate: float = setting(2e-3, 0, 1)
-    """Peak step size of Adam; step sizes have a linear warm-up and a cosine decay to zero."""
     loss_power: float = setting(0.4, 0.05, 1)
     """Magnitudes are raised to this power before they are compared."""
     loss_phase: float = setting(0.3, 0, 1)
@@ -156,6 +160,30 @@ class SequenceTraining(TrainConfig):
     """Weight of the negative SI-SDR in dB, averaged over the segments."""
     loss_residue: float = setting(0.0, 0, 1000)
     """Weight of the residual noise of segments without speech, in dB, averaged over all segments."""
+
+
+@dataclass(frozen=True)
+class SequenceTraining(SegmentTraining):
+    """Training of a recurrent network by Adam, with dynamic mixing."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the recurrent layers. Processors with bfloat16 units (AMX) train 1.6 times as fast with it; others fall back
+    to float32."""
+    weight_learning_rate: float = setting(2e-3, 0, 1)
+    """Peak step size of Adam; step sizes have a linear warm-up and a cosine decay to zero."""
+
+
+@dataclass(frozen=True)
+class DRNMFTraining(SegmentTraining):
+    """Training of DR-NMF through time: all weights are non-negative, by Adam on their logarithm or multiplicatively."""
+
+    optimiser: Literal["multiplicative", "adam"] = "adam"
+    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
+    """η, the exponent of multiplicative updates."""
+    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
+    """Share of the gradient's parts kept from one batch to the next."""
+    dictionary_learning_rate: float = setting(2e-2, 0, 10, optimiser="adam")
+    """Peak step size of Adam in the logarithm of all weights."""
 
 
 @dataclass(frozen=True)

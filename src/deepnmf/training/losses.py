@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import FeatureConfig, StftSpec, TrainConfig
 from ..dsp.arrays import epsilon
-from ..networks.settings import FramewiseTraining, SequenceTraining
+from ..networks.settings import FramewiseTraining, SegmentTraining
 from .targets import compress_target, in_phase_power, phase_sensitive
 
 
@@ -48,7 +48,7 @@ noise."""
 
 def loss_of(train: TrainConfig, features: FeatureConfig) -> Loss:
     """Return the loss for the settings of the training."""
-    if isinstance(train, SequenceTraining):
+    if isinstance(train, SegmentTraining):
         return functools.partial(sequence_loss, train, features.stft)
     assert isinstance(train, FramewiseTraining)
     return functools.partial(framewise_loss, train)
@@ -72,7 +72,7 @@ def framewise_target(train: FramewiseTraining, mixture: Tensor, speech: Tensor, 
 
 
 def sequence_loss(
-    train: SequenceTraining,
+    train: SegmentTraining,
     spec: StftSpec,
     mask: Tensor,
     mixture: Tensor,

@@ -22,6 +22,7 @@ from ..networks.baselines.mask_rnn import MaskNetwork
 from ..networks.cells import ARRAYS, GRU, LSTM, Cell, CellT
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import infer
+from ..networks.unfolded.dr_nmf import DRNMF
 from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
@@ -204,6 +205,43 @@ class RecurrentModule(MaskModule):
         )
 
 
+class DRNMFModule(MaskModule):
+    """Torch module of :class:`deepnmf.networks.unfolded.dr_nmf.DRNMF`: gradients go back through layers and frames."""
+
+    def __init__(self, network: DRNMF, logarithmic: bool = True) -> None:
+        super().__init__()
+        self._network = network
+        arrays = network.arrays()
+        self.weights = Weights(arrays, list(arrays), network.NONNEGATIVE, logarithmic)
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return the masks ``(S, F, N)`` of magnitudes of that shape; activations start at zero."""
+        present = self.weights.arrays()
+        atoms, steps = unit_norm(present["atoms"]), present["steps"][:, None, None]  # (K, F, R), (K, 1, 1)
+        inhibition = torch.eye(atoms.shape[2]).to(m) - steps * (atoms.mT @ atoms)  # (K, R, R)
+        drives = steps[:, None] * (m.permute(2, 0, 1) @ atoms[:, None]) - present["thresholds"][:, None, None]
+        h, last = m.new_zeros(len(m), atoms.shape[2]), []  # (S, R)
+        for drive in drives.unbind(1):  # (K, S, R), one frame of all segments
+            h = h @ present["transition"].T
+            for layer, d in zip(inhibition.unbind(), drive.unbind(), strict=True):
+                h = torch.addmm(d, h, layer).relu()
+            last.append(h)
+        columns = torch.stack(last, 2).transpose(0, 1).flatten(1)  # (R, S·N)
+        mask = wiener_mask(present["output"], columns, self._network.speech_atoms)  # (F, S·N)
+        return mask.unflatten(1, (len(m), -1)).transpose(0, 1)
+
+    def to_numpy(self) -> DRNMF:
+        """Return the network with the present weights, in NumPy."""
+        arrays = self.weights.to_numpy()
+        arrays["atoms"] = to_numpy(unit_norm(torch.from_numpy(arrays["atoms"])))
+        return DRNMF(**arrays, speech_atoms=self._network.speech_atoms)
+
+
+def unit_norm(atoms: Tensor) -> Tensor:
+    """Return the atoms of dictionaries ``(K, F, R)``, each divided by its norm."""
+    return atoms / (atoms.square().sum(1, keepdim=True) + epsilon(atoms) ** 4).sqrt()
+
+
 class MaskRNNModule(MaskModule):
     """Torch module of :class:`deepnmf.networks.baselines.mask_rnn.MaskNetwork`."""
 
@@ -245,6 +283,11 @@ def _(network: FramewiseNetwork, trained: Collection[str], logarithmic: bool, _:
 @module_of.register
 def _(network: RecurrentDeepNMF, _: Collection[str], logarithmic: bool, precision: torch.dtype) -> MaskModule:
     return RecurrentModule(network, logarithmic, precision)
+
+
+@module_of.register
+def _(network: DRNMF, _: Collection[str], logarithmic: bool, __: torch.dtype) -> MaskModule:
+    return DRNMFModule(network, logarithmic)
 
 
 @module_of.register

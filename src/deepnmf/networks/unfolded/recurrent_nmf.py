@@ -1,9 +1,10 @@
-"""Recurrent deep NMF: a recurrent prior predicts the initial activations (docs/model.md §6).
+"""Deep NMF with an LSTM prior, which predicts the initial activations (docs/model.md §6).
 
 A small causal recurrent network (:mod:`.prior`) predicts the initial activations from the magnitudes of past and
 present frames. K ≥ 0 multiplicative updates on the present frame refine them, and they give the Wiener mask. The
-dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the initial
-activations are unconstrained. This is the NumPy inference; :mod:`deepnmf.training.modules` has the torch counterpart.
+dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the
+initial activations are unconstrained. The deep recurrent NMF of Wisdom et al. (2017) is in :mod:`.dr_nmf`. This is
+the NumPy inference; :mod:`deepnmf.training.modules` has the torch counterpart.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class RecurrentDeepNMF(Network):
 
     def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
         """Return a short description of the kind of network."""
-        return f"recurrent deep NMF, K = {len(self.dictionaries)}"
+        return f"deep NMF with an LSTM prior, K = {len(self.dictionaries)}"
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""

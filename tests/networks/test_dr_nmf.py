@@ -1,0 +1,175 @@
+"""DR-NMF (Wisdom et al. 2017): warm-started sparse coding; streams, gradients through time, non-negative weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.kinds import KINDS, configuration
+from deepnmf.networks.unfolded.dr_nmf import DRNMF
+from deepnmf.networks.unfolded.ista import update
+from deepnmf.nmf.updates import wiener_mask
+from deepnmf.training.batches import Example
+from deepnmf.training.modules import DRNMFModule
+from deepnmf.training.step import TrainingStep
+from helpers.networks import FEATURES, F, untrained
+
+R_S, R_N, SPARSITY = 3, 2, 0.05
+
+
+def network(layers: int = 3, seed: int = 0, dtype: type = np.float64) -> DRNMF:
+    """Return a network whose layers differ; the steps are short enough for descent."""
+    rng, R = np.random.default_rng(seed), R_S + R_N
+    W = rng.random((layers, F, R))
+    W /= np.linalg.norm(W, axis=1, keepdims=True)
+    steps = 0.9 / np.linalg.norm(W, 2, axis=(1, 2)) ** 2
+    arrays = W, steps, SPARSITY * np.tile(steps[:, None], R), 0.2 * rng.random((R, R)), rng.random((F, R))
+    return DRNMF(*(array.astype(dtype) for array in arrays), R_S)
+
+
+def magnitudes(frames: int, dtype: type = np.float64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).exponential(1, (F, frames)).astype(dtype)
+
+
+def test_frames_start_from_the_transition_and_take_a_step_of_ista_in_each_layer() -> None:
+    net, m = network(), magnitudes(12)
+    h, masks = np.zeros((R_S + R_N, 1)), []
+    for t in range(12):
+        h = net.transition @ h
+        for W, step, threshold in zip(net.atoms, net.steps, net.thresholds, strict=True):
+            h = update(h, m[:, t : t + 1], W, step, threshold[:, None])
+        masks.append(wiener_mask(net.output, h, R_S))
+    np.testing.assert_allclose(net.mask(m), np.concatenate(masks, axis=1), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_tied_layers_from_the_last_frame_solve_the_sparse_nmf_of_each_frame(seed: int) -> None:
+    one, m = network(1, seed), magnitudes(6, seed=seed)
+    repeated = {name: np.repeat(getattr(one, name), 3000, axis=0) for name in ("atoms", "steps", "thresholds")}
+    net = dataclasses.replace(one, **repeated, transition=np.eye(R_S + R_N))
+    *_, last = net.layer_activations(m)
+    slope = one.atoms[0].T @ (one.atoms[0] @ last - m) + SPARSITY  # of ½‖m − W h‖² + μ‖h‖₁
+    assert np.abs(slope[last > 0]).max() < 1e-6  # the conditions of Karush, Kuhn and Tucker
+    assert slope[last == 0].min(initial=0) > -1e-6
+    assert (last >= 0).all()
+
+
+def test_a_warm_start_is_nearer_to_the_solution_of_a_steady_sound_than_a_cold_one() -> None:
+    warm, m = dataclasses.replace(network(2), transition=np.eye(R_S + R_N)), np.repeat(magnitudes(1), 40, axis=1)
+    tied = {name: np.repeat(getattr(warm, name)[:1], 2, axis=0) for name in ("atoms", "steps", "thresholds")}
+    warm = dataclasses.replace(warm, **tied)
+    cold = dataclasses.replace(warm, transition=np.zeros((R_S + R_N, R_S + R_N)))
+    objective = []
+    for net in (warm, cold):
+        *_, h = net.layer_activations(m)
+        objective.append(0.5 * np.square(m - net.atoms[0] @ h).sum(axis=0) + SPARSITY * h.sum(axis=0))
+    assert objective[0][0] == pytest.approx(objective[1][0])
+    assert (np.diff(objective[0]) <= 1e-9).all()
+    assert objective[0][-1] < objective[1][-1]
+
+
+@pytest.mark.parametrize("layers", [1, 4])
+def test_inference_is_the_forward_pass_of_training(layers: int) -> None:
+    net, m = network(layers), magnitudes(30)
+    batch = DRNMFModule(net, logarithmic=False)(torch.tensor(np.stack([m, m[:, ::-1].copy()])))
+    for mask, of in zip(batch.detach().numpy(), (m, m[:, ::-1]), strict=True):
+        np.testing.assert_allclose(net.mask(of), mask, atol=1e-10)
+
+
+def test_the_gradient_through_layers_and_frames_is_that_of_finite_differences() -> None:
+    net, m = network(2), torch.tensor(magnitudes(9)[None])
+    module = DRNMFModule(net, logarithmic=True)
+    weights = list(module.weights.nonnegative)
+    rng, directions = np.random.default_rng(0), []
+    module(m).square().sum().backward()
+    for W in weights:
+        directions.append(torch.tensor(rng.normal(size=tuple(W.shape))))
+    expected = sum(float((W.grad * d).sum()) for W, d in zip(weights, directions, strict=True))  # type: ignore[operator]
+    errors, size = [], 1e-6
+    for sign in (1, -1):
+        with torch.no_grad():
+            for W, d in zip(weights, directions, strict=True):
+                W += sign * size * d
+            errors.append(float(module(m).square().sum()))
+            for W, d in zip(weights, directions, strict=True):
+                W -= sign * size * d
+    assert (errors[0] - errors[1]) / (2 * size) == pytest.approx(expected, rel=1e-5)
+    assert all(float(W.grad.abs().max()) > 0 for W in weights)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "multiplicative"])
+def test_training_lowers_the_error_and_keeps_weights_non_negative_and_atoms_at_unit_norm(optimiser: str) -> None:
+    features = {"stft": {"rate_hz": 1000, "window_ms": 10.0, "hop_ms": 4.0, "fft_size": 32}}
+    train: dict[str, Any] = {"optimiser": optimiser}
+    config = configuration({"features": features, "network": {"kind": "dr-nmf", "layers": 2}, "train": train})
+    rng = np.random.default_rng(0)
+    speech, noise = rng.exponential(1, (2, 3, F, 40)).astype(np.float32)
+    speech[:, ::2], noise[:, 1::2] = 0, 0
+    step = TrainingStep(untrained("dr-nmf", layers=2), config, updates=200)
+    errors = [step.step([Example(speech + noise, speech, noise)])[0] for _ in range(150)]
+    assert errors[-1] < 0.8 * errors[0]
+    trained = step.to_numpy()
+    assert isinstance(trained, DRNMF)
+    assert all((W >= 0).all() for W in trained.arrays().values())
+    np.testing.assert_allclose(np.linalg.norm(trained.atoms, axis=1), 1, rtol=1e-5)
+    m = speech[0] + noise[0]
+    np.testing.assert_allclose(step.mask(m), trained.mask(m), atol=1e-4)
+
+
+@given(st.lists(st.integers(0, 17), max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_blocks_of_any_size_give_the_mask_of_the_whole(sizes: list[int]) -> None:
+    net, m = network(dtype=np.float32), magnitudes(sum(sizes) + 3, np.float32)
+    estimator = net.estimator()
+    edges = [0, *np.cumsum(sizes).tolist(), m.shape[1]]
+    parts = [estimator.push(m[:, a:b]) for a, b in itertools.pairwise(edges)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), net.mask(m), atol=1e-5)
+
+
+def test_the_past_matters_and_the_future_does_not() -> None:
+    net, m, other = network(), magnitudes(40), magnitudes(40, seed=1)
+    future, past = m.copy(), m.copy()
+    future[:, 20:], past[:, :10] = other[:, 20:], other[:, :10]
+    mask = net.mask(m)
+    np.testing.assert_allclose(net.mask(future)[:, :20], mask[:, :20], atol=1e-12)
+    assert np.abs(net.mask(past)[:, 10] - mask[:, 10]).max() > 1e-4
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-42, 1e-30, 1.0, 1e6])
+def test_masks_of_any_input_are_between_zero_and_one(value: float) -> None:
+    mask = network(dtype=np.float32).mask(np.full((F, 50), value, np.float32))
+    assert mask.dtype == np.float32
+    assert ((mask >= 0) & (mask <= 1)).all()
+
+
+def test_a_model_file_gives_the_network_back_and_names_it(tmp_path: Path) -> None:
+    net = network(dtype=np.float32)
+    save_model(tmp_path / "a.safetensors", Model(net, FEATURES, {"seed": 0}))
+    loaded = load_model(tmp_path / "a.safetensors")
+    m = magnitudes(9, np.float32)
+    np.testing.assert_array_equal(loaded.estimator().push(m), net.mask(m))
+    assert "Wisdom" in loaded.title()
+    assert "dr-nmf" in KINDS
+    assert net.parameters == sum(W.size for W in net.arrays().values())
+
+
+def test_one_step_of_an_exported_graph_is_one_frame() -> None:
+    from deepnmf.export.steps import mask_step
+
+    net, m = network(dtype=np.float32), magnitudes(8, np.float32)
+    step = mask_step(net)
+    states = [torch.zeros(shape) for shape in step.states.values()]
+    masks = []
+    for t in range(8):
+        mask, *states = step(torch.tensor(m[:, t : t + 1]), *states)
+        masks.append(mask.numpy())
+    np.testing.assert_allclose(np.concatenate(masks, axis=1), net.mask(m), atol=1e-5)
