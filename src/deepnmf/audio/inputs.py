@@ -119,7 +119,7 @@ class ByteStream:
 
 
 def open_input(source: Path | str) -> ByteStream:
-    """Open a file, a FIFO, a process substitution, or stdin (``"-"``).
+    """Open a file, a member of a tar, a FIFO, a process substitution, or stdin (``"-"``).
 
     Raises
     ------
@@ -142,8 +142,10 @@ def open_input(source: Path | str) -> ByteStream:
         return ByteStream(Path(name).open("rb"), name, seekable=True)
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        from .tar_members import open_member
+
+        return open_member(name)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise InputError(f"{name}: cannot read ({getattr(error, 'strerror', None) or error})") from None
 

@@ -40,10 +40,15 @@ ExperimentOutput = Annotated[
 ]
 Speech = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Folder of clean speech, searched recursively.", rich_help_panel=IN_OUT),
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder of clean speech, searched recursively, or tar files: 'speech-{000..099}.tar'.",
+        rich_help_panel=IN_OUT,
+    ),
 ]
 Noise = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Folder of noise, searched recursively.", rich_help_panel=IN_OUT)
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder of noise, searched recursively, or tar files.", rich_help_panel=IN_OUT),
 ]
 Noisy = Annotated[
     Path | None,

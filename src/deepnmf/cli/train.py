@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DeepnmfError, InputError, require
+from ..errors import DeepnmfError, InputError, printable, require
 from ._help import TRAIN, add
 from ._shard import ShardName, chosen_shard
 from ._train_options import (
@@ -233,6 +233,6 @@ def _limit_threads(threads: int) -> None:
 
 def _report_left_out(left_out: list[str]) -> None:
     for line in left_out:
-        typer.echo(f"deepnmf: left out: {line}", err=True)
+        typer.echo(f"deepnmf: left out: {printable(line)}", err=True)
     if left_out:
         raise DeepnmfError(f"{len(left_out)} recordings were left out; the rest is done")

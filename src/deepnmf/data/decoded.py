@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..artifacts import atomic_path, file_hash, read_json, write_json
+from ..audio.tar_members import file_of
 from ..errors import DeepnmfError
 from ..progress import Progress
 from .decoding import PART_SECONDS, Files, Part, count_samples, decode_part, decode_parts, parts_of
@@ -83,6 +84,10 @@ class DecodedRecordings:
     def error(self, recording: Files) -> str:
         """Return why a recording cannot be read, or nothing."""
         return self._entries[recording].error
+
+    def needs_files(self, recording: Files) -> bool:
+        """Return whether excerpts of a recording are decoded from its files."""
+        return self._entries[recording].offset is None
 
     def excerpt(self, recording: Files, start: int, samples: int) -> np.ndarray:
         """Return up to `samples` of a recording from `start` on, ``(samples,)``, float32.
@@ -179,7 +184,7 @@ def _key(recordings: list[Files], rate_hz: int, map_bytes: int) -> str:
 def _stamp(path: Path) -> tuple[int, int]:
     """Return the size and the time of a file, zeros if there is none."""
     try:
-        found = path.stat()
+        found = file_of(path).stat()
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns

@@ -94,14 +94,22 @@ class DynamicMixtures:
         babble = Babble(self._excerpts, self._rooms, self._samples, spec.rate_hz)
         self._noises = NoiseScenes(self._excerpts, babble, self._samples, spec.rate_hz)
 
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, rng: np.random.Generator, segment: int = 0) -> np.ndarray:
         """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.
+
+        Parameters
+        ----------
+        rng : Generator
+            Random source.
+        segment : int
+            Number of the segment, from the start of a training: the place in a corpus of tar files.
 
         Raises
         ------
         DeepnmfError
             If too many drawn recordings are silent or unreadable.
         """
+        self._excerpts.move_to(segment)
         for _ in range(ATTEMPTS):
             try:
                 speech, noise = self._speech(rng), self._noises.draw(rng)

@@ -10,6 +10,7 @@ from ..config import PrepareConfig
 from ..errors import InputError
 from .manifest import MixtureEntry, Split
 from .scan import Clip, ScanReport, absolute, find_recordings, folder_level, read_clips
+from .tars import is_tar_pattern, tar_clips
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 EVALUATION_SNRS_DB = (-6.0, -3.0, 0.0, 3.0, 6.0, 9.0)
@@ -28,8 +29,10 @@ def split_clips(folder: Path, report: ScanReport, seed: int, level: int = 1) -> 
 
     Groups (speakers or noise types) are as :func:`scan_clips` has them, below `folder` or below train, dev and test.
     Training chooses its best epoch on dev, so where
-    train has no dev beside it a share of train becomes dev.
+    train has no dev beside it a share of train becomes dev. A pattern of tar files has no such subfolders.
     """
+    if is_tar_pattern(folder):
+        return split_by_group(tar_clips(folder, report, level), seed, report=report)
     root = absolute(folder)
     paths = find_recordings(root, report)
     if not (root / "train").is_dir():

@@ -12,6 +12,7 @@ from ..artifacts import read_json, write_json
 from ..artifacts.records import is_text
 from ..errors import DeepnmfError
 from .scan import ScanReport, absolute, find_recordings
+from .tars import is_tar_pattern, tar_paths
 
 INVENTORY = "recordings.json"
 """Beside the manifest: the folders, and length and time of every audio file in them."""
@@ -77,7 +78,7 @@ def _files(folders: list[str]) -> dict[str, list[int]]:
     files = {}
     for folder in folders:
         with contextlib.suppress(DeepnmfError):  # missing or empty: no files
-            for path in find_recordings(Path(folder), ScanReport()):
+            for path in tar_paths(folder) if is_tar_pattern(folder) else find_recordings(Path(folder), ScanReport()):
                 stat = path.stat()
                 files[str(path)] = [stat.st_size, stat.st_mtime_ns]
     return files

@@ -15,6 +15,7 @@ import numpy as np
 from ..artifacts import file_hash
 from ..audio.files import find_audio, read, read_mono
 from ..audio.reader import AudioReader
+from ..audio.tar_members import file_of
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.mixing import load_mixture
 from ..errors import DeepnmfError
@@ -111,7 +112,7 @@ def _rate_of(path: str) -> int:
 
 def _size_and_time(file: str) -> list[int] | None:
     try:
-        found = Path(file).stat()
+        found = file_of(file).stat()
     except (OSError, ValueError):  # missing, inaccessible or an invalid name: scoring reports it
         return None
     return [found.st_size, found.st_mtime_ns]

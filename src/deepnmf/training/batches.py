@@ -120,5 +120,9 @@ class DynamicBatches:
 
     def example(self, epoch: int, batch: int, segments: Iterable[int]) -> Example:
         """Return some segments of a batch, by their places in it."""
-        generators = (np.random.default_rng([self._seed, epoch, batch, segment]) for segment in segments)
-        return Example(*np.stack([self._mixtures.draw(rng) for rng in generators], axis=1))
+        first = (max(0, epoch - 1) * self.epoch_batches + batch) * self.batch_frames // self.SEGMENT_FRAMES
+        drawn = [
+            self._mixtures.draw(np.random.default_rng([self._seed, epoch, batch, segment]), first + segment)
+            for segment in segments
+        ]
+        return Example(*np.stack(drawn, axis=1))
