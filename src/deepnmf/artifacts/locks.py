@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import DeepnmfError
+
+LOCK = ".deepnmf-lock"
 
 
 @contextlib.contextmanager
@@ -63,3 +68,44 @@ def _lock_bytes_on_windows(descriptor: int, offset: int, length: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Keep other processes from running the same stage in a folder; a lock whose process has died counts for nothing.
+
+    Raises
+    ------
+    DeepnmfError
+        If another process has the lock, or the folder cannot be written to.
+    """
+    is_new, path = not folder.exists(), folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = _open_lock(path)
+    except OSError as error:
+        raise DeepnmfError(f"{folder}: cannot write ({error.strerror or error})") from None
+    if descriptor is None:
+        raise DeepnmfError(f"{folder}: another run of deepnmf is writing it; wait for it, or choose another folder")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            if is_new:
+                folder.rmdir()  # if nothing was written
+
+
+def _open_lock(path: Path) -> int | None:
+    """Return the locked file, None if another process has it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if not lock_bytes(descriptor, 0):
+            os.close(descriptor)
+            return None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        os.close(descriptor)  # removed by its owner, who has just ended

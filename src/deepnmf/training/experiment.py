@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json, write_json
+from ..artifacts.locks import only_run
 from ..artifacts.records import is_text
 from ..artifacts.schema import shown
 from ..artifacts.tensor_file import about
@@ -92,7 +94,7 @@ def train(
         If `output` holds an experiment of another corpus or configuration, or a stage fails.
     """
     output, config = Path(output), config or Config()
-    with joined(device) as processes:
+    with joined(device) as processes, _locked(output, processes):
         report = processes.only_first(report)
         check_device(processes.device)
         if tensorboard:
@@ -119,13 +121,18 @@ def train_last_stage(
     accumulate: int = 1,
 ) -> Path:
     """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
-    with joined(device) as processes:
+    with joined(device) as processes, _locked(Path(output), processes):
         check_device(processes.device)
         check_inputs(features, config, dictionary)
         from .loop import train_network  # torch takes seconds to import
 
         options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate}
         return train_network(features, output, config, dictionary, device, **options)
+
+
+def _locked(output: Path, processes: Processes) -> contextlib.AbstractContextManager[None]:
+    """Refuse a folder that another run trains into; process 0 has the lock."""
+    return contextlib.nullcontext() if processes.rank else only_run(output)
 
 
 def splits_of(config: Config) -> tuple[str, ...]:
