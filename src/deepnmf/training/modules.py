@@ -27,6 +27,9 @@ from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPr
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
 
+LSTMState = tuple[Tensor, Tensor]
+"""Outputs and cell states of the layers of `torch.nn.LSTM`, each ``(layers, S, U)``."""
+
 
 class MaskModule(torch.nn.Module):
     """A network in training: ``forward`` gives the masks ``(S, F, N)`` of mixtures ``(S, T·F, N)``."""
@@ -141,22 +144,34 @@ class PriorModule(torch.nn.Module):
 
     def forward(self, m: Tensor) -> Tensor:
         """Return h⁰ ``(N, S, R)`` of magnitudes ``(S, F, N)``; states start at zero."""
+        return self.run(m)[0]
+
+    def run(self, m: Tensor, *states: LSTMState) -> tuple[Tensor, list[LSTMState]]:
+        """Return h⁰ and the states after it, of full band, sub-bands and fusion if any; without `states`, from zero."""
         segments, _, frames = m.shape
+        before = iter(states or (None, None, None))
         bands = log_bands(m, self.pooling)  # (N, S, bands)
         with layers_in(self.precision, m):
-            z, _ = self.cells(bands)  # (N, S, U)
+            z, state = self.cells(bands, next(before))  # (N, S, U)
             from_full_band = self.fullband_to_subband(z).tanh()  # (N, S, B·C)
             from_full_band = from_full_band.reshape(frames, segments, self.subbands, -1)  # (N, S, B, C)
-            margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
-            local = functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
-            local = torch.cat([local, from_full_band], 3)  # (N, S, B, SUBBAND_WIDTH + C)
-            y, _ = self.subband(local.reshape(frames, segments * self.subbands, -1))  # (N, S·B, V)
+            local = torch.cat([self.neighbourhoods(bands), from_full_band], 3)  # (N, S, B, SUBBAND_WIDTH + C)
+            local = local.reshape(frames, segments * self.subbands, -1)
+            y, subband_state = self.subband(local, next(before))  # (N, S·B, V)
+            after = [state, subband_state]
             embedding = self.subband_embedding(y).reshape(frames, segments, -1)  # (N, S, B·S')
             known = torch.cat([z, embedding], 2)  # (N, S, U + B·S')
             if self.fusion is not None:
-                known = torch.cat([known, self.fusion(known)[0]], 2)  # (N, S, U + B·S' + D)
+                fused, fusion_state = self.fusion(known, next(before))  # (N, S, D)
+                known = torch.cat([known, fused], 2)  # (N, S, U + B·S' + D)
+                after.append(fusion_state)
             h = self.output(known)  # (N, S, R)
-        return functional.softplus(h.to(m.dtype))
+        return functional.softplus(h.to(m.dtype)), after
+
+    def neighbourhoods(self, bands: Tensor) -> Tensor:
+        """Return the input bands of each sub-band, ``(N, S, B, SUBBAND_WIDTH)``, of bands ``(N, S, bands)``."""
+        margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
+        return functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
 
     def to_numpy(self) -> RecurrentPrior:
         """Return the prior with the present weights, in NumPy."""
