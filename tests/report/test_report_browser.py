@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +9,13 @@ from typing import Any
 import pytest
 
 from deepnmf.report import report
+from helpers.chromium import open_chromium, requests, set_screen, skip_without_chromium
 from helpers.report_experiment import make_experiment
 
 pytestmark = pytest.mark.slow
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install 'deepnmf[test]'")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-if not (CHROMIUM and DRIVER):
-    pytest.skip("needs Debian's packages chromium and chromium-driver", allow_module_level=True)
+skip_without_chromium()
 
-FLAGS = (
-    "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update "
-    "disable-sync"
-)
 STATE = "return players.map((player) => [player.current, player.sound.currentTime, !player.sound.paused])"
 
 
@@ -70,14 +62,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS.split():
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(600)
+    driver = open_chromium(tmp_path_factory.mktemp("profile"))
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": MANUAL_CLOCK})
     yield driver
     driver.quit()
@@ -92,15 +77,7 @@ def browser(chromium: Any, page: Path) -> Iterator[Any]:
     chromium.get(page.as_uri())
     yield chromium
     assert chromium.get_log("browser") == []
-    assert set(_requests(chromium)) <= {page.as_uri(), "data:"}
-
-
-def _requests(browser: Any) -> Iterator[str]:
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            url = message["params"]["request"]["url"]
-            yield "data:" if url.startswith("data:") else url
+    assert set(requests(chromium)) <= {page.as_uri(), "data:"}
 
 
 def find(browser: Any, selector: str, index: int = 0) -> Any:
@@ -188,8 +165,7 @@ def test_one_table_and_one_dictionary_are_shown_at_a_time(browser: Any) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(browser: Any, width: int) -> None:
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    set_screen(browser, width)
     wide = browser.execute_script(
         "return [...document.querySelectorAll('body *')].filter((element) => "
         "element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"

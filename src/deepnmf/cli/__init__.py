@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in ("enhance", "live", "models", "export", "train", "evaluate", "report", "show", "verify"):
+for _module in ("enhance", "live", "serve", "models", "export", "train", "evaluate", "report", "show", "verify"):
     importlib.import_module(f"{__name__}.{_module}").register(app)
 
 

@@ -1,0 +1,190 @@
+// The enhancer of deepnmf.enhancement.enhancer: the transform runs at the recording's own rate, the mask is estimated
+// on the bins shared with the model, and bins above its band get a gain extrapolated from the top of it.
+import { Analyser, Synthesiser, padding, specAtRate } from "./stft.js";
+
+const LARGEST_SAMPLE = 1e6;
+const FRAMES_A_CALL = 100;
+
+/** A fault that the page shows as it is. */
+export class Fault extends Error {}
+
+/**
+ * Enhance a stream of blocks of any size.
+ *
+ * @param {object} model `describe`, its entry in page.json, and `estimator()`, which returns a fresh mask estimator with
+ *   `push(magnitudes, frames)`: magnitudes at unit level (F, N) to masks (F, N), row by row.
+ * @param {object} rules The constants of the Python package, from page.json.
+ */
+export class Enhancer {
+  constructor(model, rules, rateHz, channels, { maxAttenuationDb = null, observer = null } = {}) {
+    const [lowest, highest] = rules.rate_range_hz;
+    if (!(rateHz >= lowest && rateHz <= highest)) {
+      throw new Fault(`A sampling rate of ${rateHz} Hz is outside ${lowest} to ${highest} Hz; resample it first.`);
+    }
+    this.spec = specAtRate(model.describe.stft, rateHz);
+    this.channels = channels;
+    this.leastGain = maxAttenuationDb === null ? 0 : 10 ** (-maxAttenuationDb / 20);
+    this.observer = observer;
+    this.gains = new Gains(model, rules, this.spec);
+    this.analysers = repeated(channels, () => new Analyser(this.spec));
+    this.synthesisers = repeated(channels, () => new Synthesiser(this.spec));
+    this.received = 0;
+    this.returned = 0;
+  }
+
+  /** Let level and states settle on the first seconds of a recording, before the first block. */
+  async warmUp(block) {
+    const analysers = repeated(this.channels, () => new Analyser(this.spec));
+    for (const piece of pieces(checked(block), this.spec.hop * FRAMES_A_CALL)) {
+      const spectra = piece.map((samples, channel) => analysers[channel].push(samples));
+      if (spectra[0].length) await this.gains.push(spectra);
+    }
+  }
+
+  /** Take the next samples, one Float32Array a channel; return those that are ready. */
+  async process(block) {
+    const ready = [];
+    for (const piece of pieces(checked(block), this.spec.hop * FRAMES_A_CALL)) ready.push(await this.#piece(piece));
+    const output = joined(ready, this.channels);
+    this.received += block[0].length;
+    this.returned += output[0].length;
+    return output;
+  }
+
+  /** Return the remaining samples, so that output and input have equal length. */
+  async flush() {
+    const due = this.received - this.returned;
+    const silence = new Float32Array(padding(this.spec, this.received));
+    return (await this.#piece(repeated(this.channels, () => silence))).map((samples) => samples.subarray(0, due));
+  }
+
+  async #piece(block) {
+    const spectra = block.map((samples, channel) => this.analysers[channel].push(samples));
+    if (!spectra[0].length) return repeated(this.channels, () => new Float32Array(0));
+    const gains = await this.gains.push(spectra);
+    for (const gain of gains) {
+      for (let k = 0; k < gain.length; k++) gain[k] = Math.max(gain[k], this.leastGain);
+    }
+    this.observer?.(spectra, gains);
+    return spectra.map((frames, channel) => this.synthesisers[channel].push(apply(gains, frames)));
+  }
+}
+
+function apply(gains, frames) {
+  return frames.map(([re, im], t) => [re.map((value, k) => value * gains[t][k]), im.map((value, k) => value * gains[t][k])]);
+}
+
+/** One gain for all channels, from the mean of their powers. */
+class Gains {
+  constructor(model, rules, spec) {
+    const { stft, level_seconds: seconds } = model.describe;
+    this.spec = spec;
+    this.rules = rules;
+    this.bins = Math.floor(stft.fft_size / 2) + 1;
+    this.scale = Math.fround(specAtRate(stft, stft.rate_hz).window / spec.window); // a longer window sums more samples
+    this.level = new LevelTracker(seconds, spec.hop / spec.rateHz, rules.level_floor);
+    this.estimator = model.estimator();
+    this.top = rules.top_band.map((share) => Math.floor(share * this.bins));
+  }
+
+  /** Return the gains (Float32Array) of frames, given the spectra of every channel. */
+  async push(spectra) {
+    const count = spectra[0].length;
+    const magnitudes = new Float32Array(this.bins * count);
+    const inside = new Float32Array(this.bins);
+    for (let t = 0; t < count; t++) {
+      this.#modelBand(spectra.map((frames) => frames[t]), inside);
+      const level = this.level.push(inside);
+      for (let k = 0; k < this.bins; k++) magnitudes[k * count + t] = inside[k] / level;
+    }
+    const mask = await this.estimator.push(magnitudes, count);
+    return repeated(count, (t) => this.#atRate(mask, magnitudes, t, count));
+  }
+
+  /** Fill `inside` with the magnitudes of a frame at the model's scale; a missing upper band repeats the one below. */
+  #modelBand(frame, inside) {
+    const present = Math.min(this.bins, this.spec.bins);
+    for (let k = 0; k < present; k++) {
+      let power = 0;
+      for (const [re, im] of frame) power += re[k] * re[k] + im[k] * im[k];
+      inside[k] = Math.sqrt(power / frame.length) * this.scale;
+    }
+    const from = Math.floor(present / 2);
+    for (let k = present; k < this.bins; k++) {
+      inside[k] = this.rules.unheard_gain * inside[from + ((k - present) % (present - 1 - from))];
+    }
+  }
+
+  #atRate(mask, magnitudes, t, count) {
+    const gain = new Float32Array(this.spec.bins);
+    const known = this.spec.bins <= this.bins ? this.spec.bins : this.top[1];
+    for (let k = 0; k < known; k++) gain[k] = mask[k * count + t];
+    if (known < this.spec.bins) gain.fill(this.#carried(mask, magnitudes, t, count), known);
+    return gain;
+  }
+
+  /** The mean of the mask at the top of the model's band, weighted by magnitude. */
+  #carried(mask, magnitudes, t, count) {
+    let sum = 0;
+    let weights = 0;
+    for (let k = this.top[0]; k < this.top[1]; k++) {
+      const weight = magnitudes[k * count + t] + 1e-19; // in silence, a plain mean
+      sum += mask[k * count + t] * weight;
+      weights += weight;
+    }
+    return sum / weights;
+  }
+}
+
+/** Root mean square of the magnitudes so far: a plain mean at first, an exponential one afterwards. */
+class LevelTracker {
+  constructor(seconds, frameSeconds, floor) {
+    this.leastWeight = Math.min(1, frameSeconds / seconds);
+    this.floor = floor;
+    this.power = 0;
+    this.counted = 0;
+  }
+
+  push(magnitudes) {
+    let power = 0;
+    for (const magnitude of magnitudes) power += magnitude * magnitude;
+    power /= magnitudes.length;
+    if (power > this.floor ** 2) {
+      this.counted++;
+      this.power += Math.max(1 / this.counted, this.leastWeight) * (power - this.power);
+    }
+    return Math.max(Math.sqrt(this.power), this.floor);
+  }
+}
+
+function checked(block) {
+  for (const samples of block) {
+    for (const sample of samples) {
+      if (!(Math.abs(sample) <= LARGEST_SAMPLE)) {
+        throw new Fault("The recording holds samples that are NaN, infinite or absurdly large; repair it first.");
+      }
+    }
+  }
+  return block;
+}
+
+function* pieces(block, step) {
+  for (let at = 0; at < block[0].length; at += step) yield block.map((samples) => samples.subarray(at, at + step));
+}
+
+function joined(blocks, channels) {
+  const length = blocks.reduce((sum, block) => sum + block[0].length, 0);
+  return repeated(channels, (channel) => {
+    const whole = new Float32Array(length);
+    let at = 0;
+    for (const block of blocks) {
+      whole.set(block[channel], at);
+      at += block[channel].length;
+    }
+    return whole;
+  });
+}
+
+function repeated(count, make) {
+  return Array.from({ length: count }, (_, index) => make(index));
+}

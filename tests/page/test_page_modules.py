@@ -1,0 +1,168 @@
+"""The page's modules of signal processing and file formats, in Node: equal to NumPy, libsndfile and the package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from deepnmf.audio.samples import UNBOUNDED
+from deepnmf.config import StftSpec, to_dict
+from deepnmf.enhancement.enhancer import spec_at_rate
+from deepnmf.page.build import STATIC
+
+NODE = shutil.which("node")
+pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
+
+RATES_HZ = (2000, 8000, 11025, 12345, 16000, 22050, 24000, 32000, 44100, 47999, 48000, 96000, 192000)
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the modules, which Node takes as such."""
+    folder = tmp_path_factory.mktemp("modules")
+    shutil.copytree(STATIC, folder, dirs_exist_ok=True)
+    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    return folder
+
+
+def run(modules: Path, script: str, *arguments: Any) -> Any:
+    """Run a script that sets `result` with `given`, the arguments; return the result."""
+    head = 'import { readFileSync, writeFileSync } from "fs";\nlet result = null;\n'
+    given = f"const given = {json.dumps(arguments, default=str)};\n"
+    (modules / "test.js").write_text(f"{head}{given}{script}\nconsole.log(JSON.stringify(result));", encoding="utf-8")
+    command = [str(NODE), "test.js"]
+    output = subprocess.run(command, cwd=modules, capture_output=True, text=True, timeout=600)
+    assert output.returncode == 0, output.stderr
+    return json.loads(output.stdout)
+
+
+def test_transforms_of_any_size_are_numpy_s_and_can_be_inverted(modules: Path) -> None:
+    sizes = [4, 5, 7, 12, 30, 97, 256, 353, 512, 706, 1411, 1536]
+    script = """
+    import { RealPair } from "./fourier.js";
+    result = given[0].map(([first, second]) => {
+      const pair = new RealPair(first.length);
+      pair.re.set(first);
+      pair.im.set(second);
+      const spectra = pair.forward();
+      pair.inverse(...spectra);
+      const plain = spectra.map(([re, im]) => [[...re], [...im]]);
+      return { spectra: plain, back: [[...pair.re], [...pair.im]] };
+    });
+    """
+    rng = np.random.default_rng(0)
+    signals = [rng.standard_normal((2, size)) for size in sizes]
+    for signal, found in zip(signals, run(modules, script, [signal.tolist() for signal in signals]), strict=True):
+        expected = np.fft.rfft(signal)
+        assert np.abs(np.array(found["spectra"]) - np.stack([expected.real, expected.imag], axis=1)).max() < 1e-10
+        assert np.abs(np.array(found["back"]) - signal).max() < 1e-12
+
+
+def test_the_transform_at_another_rate_is_the_package_s_and_reconstructs(modules: Path) -> None:
+    script = """
+    import { Analyser, Synthesiser, padding, specAtRate } from "./stft.js";
+    result = given[1].map((rate) => {
+      const spec = specAtRate(given[0], rate);
+      const samples = Float32Array.from({ length: 5 * spec.window }, (_, n) => Math.sin(n * n));
+      const analyser = new Analyser(spec);
+      const blocks = [samples.subarray(0, 7), samples.subarray(7), new Float32Array(padding(spec, samples.length))];
+      const synthesiser = new Synthesiser(spec);
+      const output = blocks.flatMap((block) => [...synthesiser.push(analyser.push(block))]);
+      const errors = [...samples].map((x, n) => Math.abs(x - output[n]));
+      return [spec.window, spec.hop, spec.fftSize, spec.bins, Math.max(...errors)];
+    });
+    """
+    found = run(modules, script, to_dict(StftSpec()), RATES_HZ)
+    for rate_hz, (*sizes, error) in zip(RATES_HZ, found, strict=True):
+        spec = spec_at_rate(StftSpec(), rate_hz)
+        assert sizes == [spec.window, spec.hop, spec.fft_size, spec.bins]
+        assert error < 1e-6
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_wav_is_read_and_written_as_by_libsndfile(modules: Path, tmp_path: Path, subtype: str, channels: int) -> None:
+    samples = np.random.default_rng(1).uniform(-1, 1, (1000, channels))
+    container = "WAVEX" if channels > 2 else "WAV"
+    soundfile.write(tmp_path / "in.wav", samples, 12345, subtype=subtype, format=container)
+    script = """
+    import { WavWriter, openWav } from "./wav.js";
+    const wav = await openWav(new Blob([readFileSync(given[0])]));
+    const writer = new WavWriter(wav.format);
+    writer.write(await wav.read(0, 600));
+    writer.write(await wav.read(600, 600));
+    writeFileSync(given[1], Buffer.from(await writer.finish().arrayBuffer()));
+    result = { ...wav.format, frames: wav.frames, samples: (await wav.read(0, 1000)).map((each) => [...each]) };
+    """
+    found = run(modules, script, tmp_path / "in.wav", tmp_path / "out.wav")
+    expected = soundfile.read(tmp_path / "in.wav", always_2d=True, dtype="float32")[0]
+    assert (found["rateHz"], found["channels"], found["frames"]) == (12345, channels, 1000)
+    assert np.abs(np.array(found["samples"]).T - expected).max() < 1e-7
+    info = soundfile.info(tmp_path / "out.wav")
+    assert info.subtype == (subtype if subtype not in ("ULAW", "ALAW") else "PCM_16")
+    written = soundfile.read(tmp_path / "out.wav", always_2d=True, dtype="float32")[0]
+    assert np.abs(written - expected).max() < (1e-7 if subtype in UNBOUNDED else 1e-6)
+
+
+def test_a_wav_header_that_promises_too_much_is_read_to_the_end(modules: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros(1000), 8000)
+    whole = (tmp_path / "in.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[:-1001])
+    (tmp_path / "stream.wav").write_bytes(whole[:40] + b"\xff\xff\xff\xff" + whole[44:])
+    script = """
+    import { openWav } from "./wav.js";
+    result = [];
+    for (const path of given) {
+      const { frames, lost } = await openWav(new Blob([readFileSync(path)]));
+      result.push([frames, lost !== ""]);
+    }
+    """
+    assert run(modules, script, tmp_path / "cut.wav", tmp_path / "stream.wav") == [[499, True], [1000, False]]
+
+
+RATE_OF = """
+import { rateOf } from "./containers.js";
+result = given.map((path) => rateOf(new Uint8Array(readFileSync(path))));
+"""
+
+
+def test_rates_of_compressed_files_are_in_their_headers(modules: Path, tmp_path: Path) -> None:
+    cases = {
+        "a.flac": 22050,
+        "b.ogg": 44100,
+        "c.mp3": 16000,
+        "d.mp3": 44100,
+        "e.mp3": 8000,
+        "f.flac": 96000,
+        "g.ogg": 11025,
+    }
+    for name, rate_hz in cases.items():
+        soundfile.write(tmp_path / name, 0.1 * np.random.default_rng(2).standard_normal(rate_hz), rate_hz)
+    soundfile.write(tmp_path / "h.opus", np.zeros(16000), 16000, format="OGG", subtype="OPUS")
+    (tmp_path / "tagged.mp3").write_bytes(b"ID3\x03\0\0\0\0\x02\x00" + bytes(256) + (tmp_path / "d.mp3").read_bytes())
+    (tmp_path / "notes.txt").write_bytes(b"no sound in here" * 100)
+    names = [*cases, "h.opus", "tagged.mp3", "notes.txt"]
+    found = run(modules, RATE_OF, *(tmp_path / name for name in names))
+    assert found == [*cases.values(), 48000, 44100, None]
+
+
+def test_rates_of_mp4_and_webm_are_in_their_headers(modules: Path, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    cases = {"a.m4a": ("aac", 22050), "b.mp4": ("aac", 48000), "c.webm": ("libopus", 48000), "d.aac": ("aac", 32000)}
+    for name, (codec, rate_hz) in cases.items():
+        with av.open(str(tmp_path / name), "w", format="adts" if name.endswith("aac") else None) as container:
+            stream = container.add_stream(codec, rate=rate_hz, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, rate_hz), np.float32), format="fltp", layout="mono")
+            frame.rate = rate_hz
+            resampler = av.AudioResampler(stream.format, "mono", rate_hz, frame_size=stream.frame_size or 960)
+            for part in [*resampler.resample(frame), None]:
+                container.mux(stream.encode(part))
+    found = run(modules, RATE_OF, *(tmp_path / name for name in cases))
+    assert found == [rate_hz for _, rate_hz in cases.values()]
