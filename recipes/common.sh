@@ -44,7 +44,7 @@ of_grid() {
     [ ! -e "$place/$name" ] || { echo "$place/$name"; return; }
   done
 }
-config=(--config "$(of_grid config.toml "$recipe")")
+config=(--set network.kind=deep-nmf --config "$(of_grid config.toml "$recipe")") # unless a system has another kind
 systems=$(of_grid systems.tsv "$recipe" "$recipe/..")
 results=$(of_grid results.py "$recipe" "$recipe/../open")
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

@@ -19,7 +19,7 @@ from deepnmf.config import (
 )
 from deepnmf.errors import DeepnmfError
 from deepnmf.networks.kinds import KINDS, Config, changed_settings, configuration, load, with_defaults
-from deepnmf.networks.settings import RecurrentConfig, SequenceTraining
+from deepnmf.networks.settings import RecurrentConfig, RecurrentDeepNMFConfig, SequenceTraining
 
 
 def toml(tmp_path: Path, text: str) -> Path:
@@ -29,12 +29,12 @@ def toml(tmp_path: Path, text: str) -> Path:
 
 
 def test_without_a_file_everything_is_default() -> None:
-    assert load(None) == Config()
+    assert load(None) == Config(network=RecurrentDeepNMFConfig())
 
 
 def test_a_file_holds_only_differences(tmp_path: Path) -> None:
     config = load(toml(tmp_path, "[network]\nlayers = 25\n[features.stft]\nhop_ms = 8\n"))
-    expected = Config().to_dict()
+    expected = load(None).to_dict()
     expected["network"]["layers"] = 25
     expected["features"]["stft"]["hop_ms"] = 8.0
     assert config.to_dict() == expected
@@ -57,13 +57,13 @@ def test_overrides_lie_over_the_file_at_any_depth(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("layers = 4", ["unknown key layers", "network"]),
-        ("[network]\ndepth = 4", ["unknown key network.depth", "known: kind, context, layers"]),
+        ("[network]\ndepth = 4", ["unknown key network.depth", "known: kind, bands"]),
         ("[features.stft]\nhop = 1", ["unknown key features.stft.hop", "hop_ms"]),
         ("network = 4", ["network is a table, not 4"]),
         ('[network]\nlayers = "4"', ["network.layers must be int, not '4'"]),
         ("[network]\nlayers = 4.5", ["network.layers must be int, not 4.5"]),
         ("[network]\nlayers = true", ["network.layers must be int, not True"]),
-        ("[network]\ntied = 1", ["network.tied must be bool, not 1"]),
+        ("[network]\nkind = 'ista'\ntied = 1", ["network.tied must be bool, not 1"]),
         ('[network]\nkind = "gru"\nlayers = 3', ["gru has no setting network.layers", "recurrent-deep-nmf have it"]),
         ("[train]\nexponent = 0.1", ["unknown key train.exponent, of version 0.1; it is train.eta now"]),
         ("[recurrent]\nunits = 8", ["unknown key recurrent.units, of version 0.1; it is network.units now"]),

@@ -191,6 +191,8 @@ class TrainConfig(Settings):
     epochs: int = setting(12, 0, 1_000_000)
     epoch_frames: int = setting(200_000, 0, 10**12)
     """Frames of an epoch, drawn again for each epoch; 0 takes as many as the corpus has."""
+    patience: int = setting(0, 0, 1_000_000)
+    """Epochs without a better dev score after which training stops; 0 is without limit."""
     seed: int = setting(0, 0, 2**32 - 1)
     """Seed of all random numbers, including the earlier stages."""
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 VALUES: dict[str, dict[str, Any]] = {
     "prepare": {"mixtures_per_utterance": 1},
     "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 5},
-    "network": {"context": 2, "layers": 2},
+    "network": {"kind": "deep-nmf", "context": 2, "layers": 2},
     "train": {"epochs": 3, "epoch_frames": 300, "batch_frames": 100},
 }
 SMALL = configuration(VALUES)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..data.corpora import NAMES
-from ..networks.kinds import KINDS
-from ._completion import completion
+from ..networks.kinds import DEFAULT_KIND, KINDS
+from ._completion import complete_model, completion
 from ._help import DEVICE, IN_OUT, NETWORK, SETTINGS
 
 FolderOutput = Annotated[
@@ -126,7 +126,7 @@ NetworkKind = Annotated[
         metavar="NAME",
         help=f"Kind of network: {', '.join(KINDS)}.",
         autocompletion=completion(KINDS),
-        show_default="deep-nmf",
+        show_default=DEFAULT_KIND,
         rich_help_panel=NETWORK,
     ),
 ]
@@ -141,7 +141,25 @@ TrainedLayers = Annotated[
     ),
 ]
 Context = Annotated[int | None, typer.Option(metavar="T", help="Number of stacked frames.", rich_help_panel=NETWORK)]
-Epochs = Annotated[int | None, typer.Option(metavar="N", help="Number of epochs.", rich_help_panel=SETTINGS)]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Number of epochs; more than before continue a run.",
+        show_default="from the corpus",
+        rich_help_panel=SETTINGS,
+    ),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        "--init",
+        metavar="MODEL",
+        help="Fine-tune a bundled model, such as default, a model file or an experiment.",
+        autocompletion=complete_model,
+        rich_help_panel=NETWORK,
+    ),
+]
 Optimiser = Annotated[
     str | None,
     typer.Option(

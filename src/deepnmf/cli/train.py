@@ -25,6 +25,7 @@ from ._train_options import (
     ExperimentOutput,
     Features,
     FolderOutput,
+    Init,
     Layers,
     Manifest,
     NetworkKind,
@@ -71,7 +72,7 @@ def register(app: typer.Typer) -> None:
         app,
         TRAIN,
         f"deepnmf train {speech} {exp}",
-        "deepnmf train --manifest exp/manifest.jsonl -o gru --network gru",
+        f"deepnmf train {speech} -o fine --init default",
     )(train)
 
 
@@ -164,6 +165,7 @@ def train(
     config: ConfigFile = None,
     settings: Settings = None,
     network: NetworkKind = None,
+    init: Init = None,
     epochs: Epochs = None,
     layers: Layers = None,
     trained_layers: TrainedLayers = None,
@@ -175,28 +177,36 @@ def train(
     accumulate: Accumulate = 1,
     tensorboard: TensorBoard = False,
 ) -> None:
-    """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one."""
+    """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one.
+
+    Size of the network, length and batch follow from the corpus. Ends with a comparison to the bundled models on dev.
+    """
     _limit_threads(threads)
     require("training", "torch")
     direct = {
         "train": {"epochs": epochs, "optimiser": optimiser},
         "network": {"kind": network, "layers": layers, "trained_layers": trained_layers, "context": context},
     }
+    from ..networks.kinds import load
     from ..training import experiment, processes
+    from ..training.initial import load_initial
 
     with processes.joined(device):  # before anything can fail, so that one process prints the error
-        loaded = _load(config, settings, seed, direct)
+        given = _given(config, settings, seed, direct)
+        if init is None:
+            load(config, given)  # the message of a mistake names the file
         options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "accumulate": accumulate}
+        options["initial"] = load_initial(init) if init else None
         if features:
             _alone("--features", speech, noise, noisy, clean, manifest, corpus)
-            typer.echo(f"{experiment.train_last_stage(features, output, loaded, dictionary, **options)}")
+            typer.echo(f"{experiment.train_last_stage(features, output, given, dictionary, **options)}")
             return
         if dictionary:
             raise InputError("--dictionary goes with --features")
         if corpus:
             _alone("--corpus", speech, noise, noisy, clean, manifest)
         source = experiment.DataSource(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
-        left_out = experiment.train(output, source, loaded, report=typer.echo, **options)
+        left_out = experiment.train(output, source, given, report=typer.echo, **options)
         typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
         _report_left_out(left_out)
 
@@ -206,13 +216,20 @@ def _alone(option: str, *others: Path | str | None) -> None:
         raise InputError(f"{option} is instead of --speech, --noise and the like; leave them out")
 
 
-def _load(
-    path: Path | None, settings: list[str] | None, seed: int | None = None, direct: dict[str, Any] | None = None
-) -> Config:
-    from ..config import parse_setting
+def _load(path: Path | None, settings: list[str] | None, seed: int | None = None) -> Config:
     from ..networks.kinds import load
 
-    overrides: dict[str, Any] = {section: dict(values) for section, values in (direct or {}).items()}
+    return load(path, _given(None, settings, seed, {}))
+
+
+def _given(
+    path: Path | None, settings: list[str] | None, seed: int | None, direct: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the settings of a TOML file, of options and of ``--set``, nested; the later ones count."""
+    from ..config import parse_setting
+    from ..networks.kinds import given_settings
+
+    overrides: dict[str, Any] = {section: dict(values) for section, values in direct.items()}
     overrides.setdefault("train", {})["seed"] = seed
     for setting in settings or []:
         *tables, key, value = parse_setting(setting)
@@ -220,7 +237,7 @@ def _load(
         for name in tables:
             table = table.setdefault(name, {})
         table[key] = value
-    return load(path, overrides)
+    return given_settings(path, overrides)
 
 
 def _limit_threads(threads: int) -> None:

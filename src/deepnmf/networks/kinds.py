@@ -184,10 +184,24 @@ def _check_keys(kind: str, values: dict[str, Any]) -> None:
             raise ConfigError(f"unknown key {section}; known tables: {', '.join(SECTIONS)}")
 
 
+DEFAULT_KIND = "recurrent-deep-nmf"
+"""The kind that is trained if none is given: the strongest, that of the package's default model."""
+
+
+def given_settings(path: Path | None, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the settings of a TOML file with `overrides` (nested, ``None`` left out)."""
+    return overlaid(read_toml(path) if path is not None else {}, overrides or {})
+
+
+def with_default_kind(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with the kind of network, `DEFAULT_KIND` unless they have one."""
+    return overlaid({"network": {"kind": DEFAULT_KIND}}, dict(values))
+
+
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """Read a TOML file of non-default settings and apply `overrides` (nested, ``None`` left out)."""
-    values = read_toml(path) if path is not None else {}
-    return configuration(overlaid(values, overrides or {}), str(path) if path else "config")
+    """Return the configuration of :func:`given_settings`, with the default kind of network and defaults of the rest."""
+    values = with_default_kind(given_settings(path, overrides))
+    return configuration(values, str(path) if path else "config")
 
 
 def with_defaults(values: dict[str, Any], where: str) -> dict[str, Any]:

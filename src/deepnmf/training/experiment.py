@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..artifacts import read_json, write_json
 from ..artifacts.locks import only_run
@@ -20,16 +20,23 @@ from ..data.manifest import read_manifest
 from ..data.prepare import MANIFEST, describe, prepare, prepare_corpus, read_left_out
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
-from ..networks.kinds import Config, with_defaults
+from ..networks.kinds import Config, with_default_kind, with_defaults
 from ..shards import Shard
+from .corpus_settings import settings_from_corpus
 from .curves import check_tensorboard
-from .inputs import check_inputs
+from .dev_table import compare_on_dev
+from .initial import Initial
+from .inputs import check_inputs, without_length
 from .pretrain import pretrain
 from .processes import Processes, joined
 
 BEST = "best.safetensors"
 DICTIONARY = "dictionary.safetensors"
 EXPERIMENT = "experiment.json"
+COMPARISON = "dev"
+"""Folder of an experiment with the scores on dev of its model and of models of the package."""
+Given: TypeAlias = Config | Mapping[str, Any] | None
+"""Settings of a run: all, or nested dictionaries of some; the others follow from the corpus."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +64,27 @@ class DataSource:
 def train(
     output: Path,
     source: DataSource,
-    config: Config | None = None,
+    settings: Given = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
     tensorboard: bool = False,
     accumulate: int = 1,
+    initial: Initial | None = None,
 ) -> list[str]:
     """Run every stage that the kind of network needs and that is not yet done: prepare, features, pretrain, train.
+
+    Ends with a table of scores on dev: input, new model, and the models ``default`` and ``snmf`` of the package.
 
     Parameters
     ----------
     output : Path
         Folder of the experiment: ``manifest.jsonl``, ``features/``, ``dictionary.safetensors``, ``best.safetensors``,
-        ``last.safetensors`` and ``checkpoint.safetensors``.
+        ``last.safetensors``, ``checkpoint.safetensors`` and ``dev/``.
     source : DataSource
         The recordings.
-    config : Config, optional
-        Settings of all stages.
+    settings : Config or dict, optional
+        Settings of all stages; nested dictionaries of some leave the others to the corpus
+        (:func:`deepnmf.training.corpus_settings.settings_from_corpus`).
     device : str
         A torch device for the last stage.
     report : callable
@@ -82,6 +93,8 @@ def train(
         Whether to write the training curves for TensorBoard, too.
     accumulate : int
         Number of parts of a batch that are processed one after the other (:func:`deepnmf.training.loop.train_network`).
+    initial : Initial, optional
+        A trained model to start from, whose network, features and dictionaries are taken over.
 
     Returns
     -------
@@ -93,46 +106,52 @@ def train(
     DeepnmfError
         If `output` holds an experiment of another corpus or configuration, or a stage fails.
     """
-    output, config = Path(output), config or Config()
+    output, given = Path(output), _with_initial(settings, initial)
+    config = settings_from_corpus(given, None)
     with joined(device) as processes, _locked(output, processes):
         report = processes.only_first(report)
         check_device(processes.device)
         if tensorboard:
             check_tensorboard()
-        manifest, left_out = processes.from_first(lambda: _prepared(output, source, config, report))
+        manifest, left_out = processes.from_first(lambda: _prepared(output, source, given, initial, report))
+        config = settings_from_corpus(given, manifest)
         report(f"features: {output / 'features'}")
         left_out += _features(manifest, output / "features", config, processes)
-        dictionary = _dictionary(output, config, report, processes)
+        dictionary = None if initial else _dictionary(output, config, report, processes)
         report(f"train: {output / BEST}")
         from .loop import train_network  # torch takes seconds to import
 
-        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate}
+        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "initial": initial}
         train_network(output / "features", output, config, dictionary, device, **options)
+        processes.from_first(lambda: compare_on_dev(manifest, output / BEST, output / COMPARISON, report))
         return left_out
 
 
 def train_last_stage(
     features: Path,
     output: Path,
-    config: Config,
+    settings: Given = None,
     dictionary: Path | None = None,
     device: str = "cpu",
     tensorboard: bool = False,
     accumulate: int = 1,
+    initial: Initial | None = None,
 ) -> Path:
     """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
+    config = settings_from_corpus(_with_initial(settings, initial), None)  # its dictionary is made already
     with joined(device) as processes, _locked(Path(output), processes):
         check_device(processes.device)
-        check_inputs(features, config, dictionary)
+        check_inputs(features, config, dictionary, initial)
         from .loop import train_network  # torch takes seconds to import
 
-        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate}
+        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "initial": initial}
         return train_network(features, output, config, dictionary, device, **options)
 
 
-def _locked(output: Path, processes: Processes) -> contextlib.AbstractContextManager[None]:
-    """Refuse a folder that another run trains into; process 0 has the lock."""
-    return contextlib.nullcontext() if processes.rank else only_run(output)
+def _with_initial(settings: Given, initial: Initial | None) -> Given:
+    if isinstance(settings, Config):
+        return settings
+    return initial.settings(settings or {}) if initial else with_default_kind(settings or {})
 
 
 def splits_of(config: Config) -> tuple[str, ...]:
@@ -141,12 +160,12 @@ def splits_of(config: Config) -> tuple[str, ...]:
 
 
 def _prepared(
-    output: Path, source: DataSource, config: Config, report: Callable[[str], None]
+    output: Path, source: DataSource, given: Given, initial: Initial | None, report: Callable[[str], None]
 ) -> tuple[Path, list[str]]:
     """Return the manifest and what was left out of it, once the experiment has been recorded."""
-    is_new = _check_or_record_run(output, source, config)
+    is_new = _check_or_record_run(output, source, given, initial)
     try:
-        return _manifest(output, source, config, report)
+        return _manifest(output, source, settings_from_corpus(given, None), report)
     except DeepnmfError:
         if is_new:  # a mistyped folder must not block the right one
             (output / EXPERIMENT).unlink()
@@ -173,17 +192,25 @@ def _dictionary(output: Path, config: Config, report: Callable[[str], None], pro
     return path
 
 
-def _check_or_record_run(output: Path, source: DataSource, config: Config) -> bool:
-    """Record the experiment, or refuse a folder that holds another; return whether it is new."""
+def _check_or_record_run(output: Path, source: DataSource, given: Given, initial: Initial | None) -> bool:
+    """Record the experiment, or refuse a folder that holds another; return whether it is new.
+
+    The length of the training may differ: a run with more epochs goes on.
+    """
     path = output / EXPERIMENT
-    record = {"corpus": source.to_dict(), "config": config.to_dict()}
+    config = given.to_dict() if isinstance(given, Config) else dict(given or {})
+    record = {"corpus": source.to_dict(), "config": config, **({"initial": initial.sha256} if initial else {})}
     if not path.exists():
         write_json(path, record)
         return True
     recorded = read_experiment(path)
-    if found := difference(record, {**recorded, "config": with_defaults(recorded["config"], str(path))}):
+    if found := difference(_comparable(path, record), _comparable(path, recorded)):
         raise InputError(f"{output}: holds another experiment ({found}); choose another folder")
     return False
+
+
+def _comparable(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, "config": without_length(with_defaults(record["config"], str(path)))}
 
 
 def read_experiment(path: Path) -> dict[str, Any]:

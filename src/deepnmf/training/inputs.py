@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,12 +14,24 @@ from ..data.features import read_record
 from ..errors import ConfigError, InputError
 from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
+from .initial import Initial
 
 Run: TypeAlias = dict[str, Any]
 """What identifies a run: configuration, seed, hashes of its inputs."""
 
 
-def check_inputs(features: Path, config: Config, dictionary: Path | None) -> tuple[Config, Dictionary | None, Run]:
+LENGTH = ("epochs", "patience")
+"""Training settings that a run may change when it goes on."""
+
+
+def without_length(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration less the length of its training."""
+    return {**config, "train": {name: value for name, value in config["train"].items() if name not in LENGTH}}
+
+
+def check_inputs(
+    features: Path, config: Config, dictionary: Path | None, initial: Initial | None = None
+) -> tuple[Config, Dictionary | None, Run]:
     """Check that the inputs of a run belong together.
 
     Returns
@@ -37,7 +50,9 @@ def check_inputs(features: Path, config: Config, dictionary: Path | None) -> tup
     """
     record = read_record(features)
     config = dataclasses.replace(config, features=read_features(record["features"]))
-    source = _dictionary(features, config, dictionary)
+    source = None if initial else _dictionary(features, config, dictionary)
+    if initial:
+        _check_initial(initial, features, config, dictionary)
     if source is not None:
         config = dataclasses.replace(config, snmf=source.snmf)
     run = {
@@ -46,8 +61,16 @@ def check_inputs(features: Path, config: Config, dictionary: Path | None) -> tup
         "dictionary": source.metadata["sha256"] if source else None,
         "manifest": record["manifest"],
         "deepnmf": __version__,
+        **({"initial": initial.sha256} if initial else {}),
     }
     return config, source, run
+
+
+def _check_initial(initial: Initial, features: Path, config: Config, dictionary: Path | None) -> None:
+    if dictionary is not None:
+        raise InputError(f"{dictionary}: {initial.name} has dictionaries already; leave it out")
+    if found := difference(to_dict(initial.model.features), to_dict(config.features)):
+        raise InputError(f"{features}: not the features of {initial.name} ({found}); make them with its settings")
 
 
 def _dictionary(features: Path, config: Config, dictionary: Path | None) -> Dictionary | None:

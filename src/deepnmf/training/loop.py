@@ -25,8 +25,10 @@ from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
 from .batches import Batches, DynamicBatches, StoredBatches
 from .curves import Curves, EpochCurves
+from .duration import TimeLeft, has_stalled
 from .experiment import BEST
-from .inputs import Run, check_inputs
+from .initial import Initial
+from .inputs import Run, check_inputs, without_length
 from .processes import ALONE, Processes, joined
 from .step import Diverged, State, TrainingStep
 from .targets import in_phase_power
@@ -51,6 +53,7 @@ def train_network(
     report: Callable[[str], None] = on_stderr,
     tensorboard: bool = False,
     accumulate: int = 1,
+    initial: Initial | None = None,
 ) -> Path:
     """Train a network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
 
@@ -78,6 +81,8 @@ def train_network(
     accumulate : int
         Number of parts of a batch, or of this process's share of it, that are processed one after the other: the same
         update in less memory.
+    initial : Initial, optional
+        A trained model to start from, instead of an untrained network.
 
     Returns
     -------
@@ -93,25 +98,30 @@ def train_network(
     output = Path(output)
     with joined(device) as processes:
         report = processes.only_first(report)
-        config, source, run = check_inputs(Path(features), config or Config(), dictionary)
+        config, source, run = check_inputs(Path(features), config or Config(), dictionary, initial)
         inputs = Path(features), config, processes, accumulate
         batches = processes.first_alone(lambda: batches_of(*inputs))  # it may decode the recordings
         rng = np.random.default_rng(config.train.seed)
-        start = config.kind.start(config.network, config.features, source, rng)
+        start = initial.model.network if initial else config.kind.start(config.network, config.features, source, rng)
         step = TrainingStep(start, config, _updates(config, batches), processes.device, processes)
         run = run | _precision(step, config, report)
         dev = FeatureSet(features, "dev", config.context)
         epochs = config.train.epochs if start.trained_arrays(config.network) else 0
         history, state = processes.from_first(lambda: _resume(output, run, step, report))
         step.load_state_dict(state)
+        clock = TimeLeft()
         with contextlib.closing(Curves(output, history, tensorboard and not processes.rank)) as curves:
 
             def keep(updates: EpochCurves) -> None:
                 curves.add(history[-1]["dev_sdr_db"], updates)
                 _save(output, run, step, config, history)
-                report(_line(len(history) - 1, epochs, **history[-1]))
+                done = len(history) - 1
+                report(_line(done, epochs, **history[-1]) + (clock.after_epoch(epochs - done) if done else ""))
 
             for epoch in range(len(history), epochs + 1):
+                if has_stalled(history, config.train.patience):
+                    report(f"stopped early: the dev score has not risen for {config.train.patience} epochs")
+                    break
                 updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
                 history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
                 processes.from_first(functools.partial(keep, updates))
@@ -153,7 +163,8 @@ def _resume(output: Path, run: Run, step: TrainingStep, report: Callable[[str], 
         check_run(file.metadata)
     recorded = file.metadata["run"]
     recorded = {**recorded, "config": with_defaults(recorded["config"], str(path))}
-    if found := difference(run, recorded):
+    expected, present = ({**each, "config": without_length(each["config"])} for each in (run, recorded))
+    if found := difference(expected, present):
         raise InputError(f"{output}: holds a run of another configuration ({found}); choose another folder")
     with about(path, "delete it and train again"):
         _check_state(file.arrays, step)

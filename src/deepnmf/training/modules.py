@@ -94,7 +94,7 @@ class Weights(torch.nn.Module):
 
 
 def _log(W: Tensor) -> Tensor:
-    return (W + epsilon(W)).log()
+    return W.where(W > 0, epsilon(W)).log()  # a zero could not be trained; other weights are kept, for fine-tuning
 
 
 def to_numpy(weight: Tensor) -> np.ndarray:

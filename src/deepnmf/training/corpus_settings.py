@@ -1,0 +1,86 @@
+"""Settings that follow from the corpus: size of the network, length of the training, and batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import overlaid
+from ..data.manifest import read_manifest
+from ..networks.kinds import Config, configuration, with_default_kind
+
+PASSES = 40
+"""Epochs, each as long as the speech of the corpus: dynamic mixing makes other mixtures of it each time."""
+FRAMES_A_SECOND = 100
+LONGEST_EPOCH = 625_000
+"""Frames; with more than 1.7 hours of speech an epoch is a part of it, and 25 million frames are seen in all."""
+LEAST_UPDATES = 3000
+"""Wanted number of updates: smaller corpora are trained in smaller batches."""
+SMALLEST_BATCH, SEGMENT_FRAMES = 4, 300
+PATIENCE = 10
+UNITS, SUBBAND_UNITS, ATOMS = (48, 176), (24, 64), (30, 100)
+"""Least number, for a few minutes of speech, and the most, from two hours on."""
+UNITS_A_ROOT_MINUTE, SUBBAND_UNITS_A_ROOT_MINUTE, ATOMS_A_ROOT_MINUTE = 16.0, 6.0, 9.0
+"""Sizes grow with the root of the minutes, so that the weights, which grow with the square of the units, grow with the
+minutes: a larger network overfits."""
+
+
+def settings_from_corpus(given: Config | Mapping[str, Any] | None, manifest: Path | None) -> Config:
+    """Return the settings of a run: those that are given, and for the others what suits the corpus.
+
+    Parameters
+    ----------
+    given : Config or dict or None
+        Complete settings, which are returned, or nested dictionaries of some.
+    manifest : Path, optional
+        The corpus; without it, settings that are not given have their defaults. Only kinds of network that are trained
+        with dynamic mixing depend on it.
+
+    Raises
+    ------
+    DeepnmfError
+        If a setting is not valid.
+    """
+    if isinstance(given, Config):
+        return given
+    values = with_default_kind(given or {})
+    config = configuration(values)
+    if manifest is None or not config.kind.DYNAMIC_MIXING:
+        return config
+    suited = _suited(speech_seconds(manifest))
+    known = {name: vars(getattr(config, name)) for name in suited}
+    suited = {name: {k: v for k, v in part.items() if k in known[name]} for name, part in suited.items()}
+    if not config.kind.FROM_DICTIONARY:
+        suited.pop("snmf")
+    return configuration(overlaid(suited, values))
+
+
+def _suited(seconds: float) -> dict[str, dict[str, Any]]:
+    """Return the settings for so many seconds of training speech."""
+    root, frames = math.sqrt(seconds / 60), round(seconds * FRAMES_A_SECOND)
+    batch = min(8, max(SMALLEST_BATCH, PASSES * frames // (SEGMENT_FRAMES * LEAST_UPDATES)))
+    atoms = _within(ATOMS, ATOMS_A_ROOT_MINUTE * root)
+    return {
+        "snmf": {"speech_atoms": atoms, "noise_atoms": atoms},
+        "network": {
+            "units": _within(UNITS, UNITS_A_ROOT_MINUTE * root),
+            "subband_units": _within(SUBBAND_UNITS, SUBBAND_UNITS_A_ROOT_MINUTE * root),
+        },
+        "train": {
+            "epochs": PASSES,
+            "epoch_frames": min(LONGEST_EPOCH, max(batch * SEGMENT_FRAMES, frames)),
+            "batch_segments": batch,
+            "patience": PATIENCE,
+        },
+    }
+
+
+def _within(bounds: tuple[int, int], wanted: float) -> int:
+    return min(bounds[1], max(bounds[0], round(wanted)))
+
+
+def speech_seconds(manifest: Path) -> float:
+    """Return the seconds of training speech in a manifest, each recording counted once."""
+    return sum({entry.speech: entry.seconds for entry in read_manifest(manifest, "train")}.values())
