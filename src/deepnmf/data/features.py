@@ -236,7 +236,8 @@ class FeatureSet:
         self.context = context
         if split not in record["shards"]:
             raise DeepnmfError(
-                f"{folder}: no {split} features: the manifest has no {split} rows, or they were made for a kind of network that needs none; run `deepnmf features` with `network.kind`"
+                f"{folder}: no {split} features: the manifest has no {split} rows, or they were made for a kind of "
+                "network that needs none; run `deepnmf features` with `network.kind`"
             )
         paths = {Path(folder) / name: sha256 for name, sha256 in record["shards"][split].items()}
         checked = [open_shard(path, self.config.stft.bins, sha256).metadata for path, sha256 in paths.items()]
