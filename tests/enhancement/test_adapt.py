@@ -10,7 +10,8 @@ import pytest
 
 import deepnmf
 from deepnmf.audio import files as audio
-from deepnmf.enhancement.adapt import Profile, adapt_to_noise
+from deepnmf.enhancement.adapt import adapt_to_noise
+from deepnmf.enhancement.profile import Profile
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import run
@@ -141,7 +142,7 @@ def test_profiles_on_the_command_line(
 
 def test_a_long_recording_is_heard_in_parts_from_all_over_it(tmp_path: Path) -> None:
     from deepnmf.audio.reader import AudioReader
-    from deepnmf.enhancement.adapt import SAMPLED_SECONDS
+    from deepnmf.enhancement.profile import SAMPLED_SECONDS
 
     rate_hz = 2000
     ramp = np.linspace(0.1, 1, 200 * rate_hz, dtype=np.float32)[None]

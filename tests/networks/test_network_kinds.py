@@ -176,7 +176,7 @@ def test_frame_wise_kinds_run_on_a_device_and_as_onnx(
         (["--network", "ista", "--set", "train.split_at=none"], ["ista has no setting train.split_at", "deep-nmf"]),
         (["--optimiser", "adam", "--set", "train.eta=0.1"], ["train.eta has no effect with train.optimiser = adam"]),
         (
-            ["--set", "train.split_at=none", "--set", "train.gradient_decay=0.5"],
+            ["--network", "deep-nmf", "--set", "train.split_at=none", "--set", "train.gradient_decay=0.5"],
             ["no effect with"],
         ),
         (["--set", "recurrent.units=5"], ["recurrent.units, of version 0.1; it is network.units now"]),

@@ -26,7 +26,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _module in ("enhance", "live", "serve", "models", "export", "train", "evaluate", "report", "show", "verify"):
+COMMANDS = (
+    "enhance", "profile", "live", "serve", "models", "export", "train", "evaluate", "report", "show", "verify",
+)  # fmt: skip
+for _module in COMMANDS:
     importlib.import_module(f"{__name__}.{_module}").register(app)
 
 

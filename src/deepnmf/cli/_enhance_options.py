@@ -94,7 +94,7 @@ ModelName = Annotated[
     typer.Option(
         metavar="MODEL",
         help="A bundled model (see `deepnmf models`), a model file or an experiment folder.",
-        show_default="default; snmf with --noise-profile or --adapt",
+        show_default="default",
         autocompletion=complete_model,
         rich_help_panel=STRENGTH,
     ),
@@ -120,7 +120,7 @@ NoiseProfile = Annotated[
     str | None,
     typer.Option(
         metavar="PROFILE",
-        help="Noise profile: a FILE, or START:END seconds of each input.",
+        help="Noise profile: a FILE of noise or of `deepnmf profile`, or START:END seconds of each input.",
         rich_help_panel=NOISE,
     ),
 ]
@@ -131,6 +131,14 @@ ProfileUse = Annotated[
 Adapt = Annotated[
     bool,
     typer.Option("--adapt", help="Adapt to the noise in the pauses of each recording.", rich_help_panel=NOISE),
+]
+VoiceProfile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Profile of the wanted voice, 5 to 10 s: a FILE of it alone or of `deepnmf profile`.",
+        rich_help_panel=NOISE,
+    ),
 ]
 Device = Annotated[
     str,

@@ -42,6 +42,7 @@ from ._enhance_options import (
     Salvage,
     SkipExisting,
     Verbose,
+    VoiceProfile,
 )
 from ._help import USE, add
 from ._process import one_thread_per_worker, silence
@@ -77,6 +78,7 @@ def enhance(
     noise_profile: NoiseProfile = None,
     profile_mode: ProfileUse = ProfileMode.ADD,
     adapt: Adapt = False,
+    voice_profile: VoiceProfile = None,
     output_noise: OutputNoise = None,
     output_mask: OutputMask = None,
     plot: Plot = None,
@@ -113,7 +115,7 @@ def enhance(
         max_attenuation_db, independent, subtype, output_noise, output_mask, plot, salvage, audio_track
     )
     profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
-    load = functools.partial(set_up_model, model, profile, device)
+    load = functools.partial(set_up_model, model, profile, device, voice_profile)
     names = _names(inputs or [], files_from)
     console = Console(quiet, verbose, as_json, debug)
     raw = _raw(raw_format, raw_rate_hz, raw_channels)
@@ -125,7 +127,7 @@ def enhance(
             raise DeepnmfError("stdin or stdout carries one recording, which cannot be split; give files")
         if as_json or dry_run or skip_existing:
             raise DeepnmfError("--json, --dry-run and --skip-existing are for outputs that are files; give -o FILE")
-        _enhance_pipe(names[0], load(), options, raw, console)
+        _enhance_pipe(names[0], _loaded(load, console), options, raw, console)
     else:
         suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
         run = _dry_run if dry_run else functools.partial(_run, load, options, raw, jobs, skip_existing)
@@ -143,6 +145,13 @@ def _names(inputs: list[str], files_from: str | None) -> list[str]:
     if not names:
         raise DeepnmfError("nothing to enhance: name files, folders or patterns, or - for stdin; see -h")
     return names
+
+
+def _loaded(load: Callable[[], ModelSetup], console: Console) -> ModelSetup:
+    setup = load()
+    if setup.note:
+        console.warn(setup.note)
+    return setup
 
 
 def _raw(name: str | None, rate_hz: int, channels: int) -> RawFormat | None:
@@ -206,7 +215,7 @@ def _run(
 ) -> None:
     from ..enhancement.batch import Batch
 
-    setup = load()
+    setup = _loaded(load, console)
     batch = Batch(setup.model, options, setup.profile, setup.label, skip_existing, raw)
     with _Bar(plan.jobs, console.quiet) as bar:
         for outcome in batch.run(plan, records, workers, bar.seconds):

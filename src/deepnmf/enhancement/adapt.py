@@ -1,14 +1,15 @@
-"""Adaptation to noise at run time: new noise atoms are learned, the speech atoms are fixed."""
+"""Adaptation at run time to a profile of the noise, or of the wanted voice.
+
+A network with an input for profiles is given the profile. In a sparse NMF, new noise atoms are learned from it, and the
+speech atoms are fixed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ..audio.reader import AudioReader
 from ..config import FeatureConfig
 from ..dsp.arrays import Array
 from ..dsp.level import LevelTracker
@@ -16,6 +17,7 @@ from ..dsp.stft import stack_context, stft
 from ..errors import DeepnmfError
 from ..model import Model
 from ..networks.unfolded.deep_nmf import DeepNMF, uniform_scale
+from ..networks.unfolded.profile_input import NOISE
 from ..nmf.sparse_nmf import SparseNMF
 from .enhancer import model_band, spec_at_rate
 
@@ -24,9 +26,6 @@ RECORDING_ATOMS = 32
 """Noise atoms learned by default; the score on dev noises rises up to this number (benchmarks/adaptation.py)."""
 PAUSE_SHARE = 0.2
 """Share of a recording's frames, those with least speech, from which its noise is learned."""
-SAMPLED_SECONDS = 60.0
-SAMPLE_PARTS = 12
-"""`--adapt` uses a minute of the recording, in equal parts spread over it."""
 ITERATIONS = 50
 
 
@@ -39,32 +38,52 @@ def adapt_to_noise(
     replace: bool = False,
     with_speech: bool = False,
 ) -> Model:
-    """Return the model with noise atoms learned from a few seconds of noise.
+    """Return the model adapted to a few seconds of noise: by its input for profiles, or by noise atoms.
 
     Parameters
     ----------
     model : Model
-        Its speech atoms are fixed.
+        The speech atoms of a sparse NMF are fixed.
     samples : ndarray
         Shape ``(channels, n)``: the noise alone, or with `with_speech` the noisy recording itself.
     rate_hz : int
         Sampling rate of the samples.
     atoms : int, optional
-        Noise atoms to learn; 64 by default, 32 with speech.
+        Noise atoms to learn; 64 by default, 32 with speech. Only of a sparse NMF.
     replace : bool
-        Whether they replace the model's noise atoms instead of being appended to them.
+        Whether they replace the model's noise atoms instead of being appended to them. Only of a sparse NMF.
     with_speech : bool
         Whether to learn only from the frames in which the model estimates the least speech.
 
     Raises
     ------
     DeepnmfError
-        If the samples are silent, hold less than 0.1 s, or the model is not a sparse or discriminative NMF.
+        If the samples are silent, hold less than 0.1 s, or the model has no input for profiles and is not a sparse or
+        discriminative NMF.
     """
+    m = profile_magnitudes(model.features, samples, rate_hz)
+    return adapt_to_magnitudes(model, m, atoms=atoms, replace=replace, with_speech=with_speech)
+
+
+def adapt_to_magnitudes(
+    model: Model,
+    m: np.ndarray,
+    *,
+    kind: str = NOISE,
+    atoms: int | None = None,
+    replace: bool = False,
+    with_speech: bool = False,
+) -> Model:
+    """Return the model adapted to a profile of a kind, ``noise`` or ``voice``, given as magnitudes ``(F, N)``.
+
+    The other parameters, and the errors, are those of :func:`adapt_to_noise`.
+    """
+    if kind in model.network.profile_inputs():
+        frames = m[:, _pauses(model, m)] if with_speech else m
+        return dataclasses.replace(model, network=model.network.with_profiles({kind: frames}))
+    if kind != NOISE:
+        raise DeepnmfError(f"this model has no input for a {kind} profile; use another --model")
     network = model.network.adaptable()
-    if samples.shape[1] < rate_hz / 10:
-        raise DeepnmfError("a noise profile needs at least 0.1 s; 5 s is good")
-    m = _magnitudes(model.features, samples, rate_hz)
     stacked = stack_context(m, network.dictionaries[0].shape[0] // len(m))
     frames = stacked[:, _pauses(model, m)] if with_speech else stacked
     atoms = atoms or (RECORDING_ATOMS if with_speech else PROFILE_ATOMS)
@@ -74,8 +93,18 @@ def adapt_to_noise(
     return dataclasses.replace(model, network=with_noise_atoms(network, snmf.components_.T, frames, replace))
 
 
-def _magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return magnitudes at unit level, as input to the model, ``(F, N)``."""
+def profile_magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Return magnitudes at unit level of samples ``(channels, n)``, as input to the model, ``(F, N)``.
+
+    Raises
+    ------
+    DeepnmfError
+        If the samples are silent or hold less than 0.1 s.
+    """
+    if samples.shape[1] < rate_hz / 10:
+        raise DeepnmfError("a profile needs at least 0.1 s; 5 s is good")
+    if not samples.any():
+        raise DeepnmfError("a profile of digital silence; give one with sound")
     spec = spec_at_rate(features.stft, rate_hz)
     power = np.square(np.abs(stft(samples, spec))).mean(axis=0)
     m = model_band(np.sqrt(power), features.stft, spec)
@@ -122,56 +151,3 @@ def _contribution(W: Array, h: Array, noise: slice) -> np.ndarray:
 
 def _joined(kept: Array, new: Array) -> np.ndarray:
     return np.concatenate([np.asarray(kept), np.asarray(new, kept.dtype)], axis=1)
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Source of the noise to learn.
-
-    Attributes
-    ----------
-    source : Path, (float, float) or None
-        A file of noise alone; the start and end of noise alone in each recording, in seconds; or, if ``None``, each
-        recording as it is.
-    replace : bool
-        Whether the atoms replace the model's noise atoms.
-    salvage : bool
-        Whether to use the readable part of a truncated recording.
-    """
-
-    source: Path | tuple[float, float] | None
-    replace: bool = False
-    salvage: bool = False
-
-    def model_for(self, model: Model, recording: Path | None) -> Model:
-        """Return `model` adapted for a recording, or for any if the profile is a file and `recording` is ``None``."""
-        path = self.source if isinstance(self.source, Path) else recording
-        if path is None:
-            raise DeepnmfError("-: stdin cannot be read twice; give --noise-profile a file")
-        if path == recording and path.exists() and not path.is_file():
-            raise DeepnmfError(f"{path}: a stream cannot be read twice; give --noise-profile a file")
-        with AudioReader(path, salvage=self.salvage) as reader:
-            parts, rate_hz = self._parts(reader), reader.encoding.rate_hz
-        if not parts:
-            raise DeepnmfError(f"{path}: no samples to learn the noise from")
-        samples = np.concatenate(parts, axis=1)
-        try:
-            return adapt_to_noise(model, samples, rate_hz, replace=self.replace, with_speech=self.source is None)
-        except DeepnmfError as error:
-            raise DeepnmfError(f"{path}: {error}") from None
-
-    def _parts(self, reader: AudioReader) -> list[np.ndarray]:
-        rate_hz, frames = reader.encoding.rate_hz, reader.count_frames()
-        if isinstance(self.source, tuple):
-            start, stop = (round(seconds * rate_hz) for seconds in self.source)
-            if not 0 <= start < min(stop, frames):
-                raise DeepnmfError(
-                    f"{reader.path}: no samples from {self.source[0]:g} to {self.source[1]:g} s; "
-                    f"it is {frames / rate_hz:.2f} s long"
-                )
-            return list(reader.blocks(start=start, stop=stop))
-        length = int(SAMPLED_SECONDS * rate_hz)
-        if frames <= length:
-            return list(reader.blocks())
-        starts = np.linspace(0, frames - length // SAMPLE_PARTS, SAMPLE_PARTS).astype(int).tolist()
-        return [b for start in starts for b in reader.blocks(start=start, stop=start + length // SAMPLE_PARTS)]

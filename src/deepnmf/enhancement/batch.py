@@ -14,10 +14,10 @@ from pathlib import Path
 from .._version import __version__
 from ..errors import DeepnmfError
 from ..model import Model
-from .adapt import Profile
 from .files import FileOptions, enhance_file
 from .inputs import STDIN
 from .plan import Job, Plan
+from .profile import Profile
 from .record import Origin, Records, file_digest
 from .stdio import RawFormat, enhance_pipe
 from .stream import Progress

@@ -1,14 +1,14 @@
-"""The model of a run: loaded, adapted to a noise profile, put on a device."""
+"""The model of a run: loaded, adapted to profiles, put on a device."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DeepnmfError
 from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, Model, load_model
-from .adapt import Profile
+from ..networks.unfolded.profile_input import VOICE
+from .profile import Profile, parse_span
 from .record import file_digest
 
 
@@ -19,16 +19,19 @@ class ModelSetup:
     Attributes
     ----------
     model : Model
-        Loaded; adapted to a noise profile from a file.
+        Loaded; adapted to the profiles that are files.
     profile : Profile or None
-        Noise to learn from each recording.
+        Noise to take from each recording.
     label : str
         Identifies the changes to the loaded model; equal labels mean equal models.
+    note : str
+        Why another model than the wanted one is used, or nothing.
     """
 
     model: Model
     profile: Profile | None = None
     label: str = ""
+    note: str = ""
 
 
 def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage: bool = False) -> Profile | None:
@@ -42,44 +45,54 @@ def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage
     Examples
     --------
     >>> parse_profile("0:0.5", adapt=False, replace=True)
-    Profile(source=(0.0, 0.5), replace=True, salvage=False)
+    Profile(source=(0.0, 0.5), replace=True, salvage=False, kind='noise')
     """
     if noise_profile is None:
         return Profile(None, replace, salvage) if adapt else None
     if adapt:
         raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
-    if span := re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", noise_profile):
-        return Profile((float(span[1]), float(span[2])), replace, salvage)
-    return Profile(Path(noise_profile), replace, salvage)
+    return Profile(parse_span(noise_profile) or Path(noise_profile), replace, salvage)
 
 
-def set_up_model(name: str | None = None, profile: Profile | None = None, device: str = "cpu") -> ModelSetup:
+def set_up_model(
+    name: str | None = None, profile: Profile | None = None, device: str = "cpu", voice: Path | None = None
+) -> ModelSetup:
     """Load a model and adapt it as far as possible before the first recording.
 
     Parameters
     ----------
     name : str, optional
-        As for :func:`deepnmf.load_model`; by default the package's default model, or with a profile the one that has
-        noise atoms.
+        As for :func:`deepnmf.load_model`; the package's default model if none is given. If that has no input for a
+        noise profile, a noise profile is used with the sparse NMF model of the package.
     profile : Profile, optional
-        Noise to learn.
+        Profile of the noise.
     device : str
         Where masks are computed.
+    voice : Path, optional
+        Profile of the wanted voice.
 
     Raises
     ------
     DeepnmfError
-        If there is no such model or device, or the model or device cannot learn noise.
+        If there is no such model or device, or the model or device cannot be adapted to a profile.
     """
-    model = load_model(name or (DEFAULT_MODEL if profile is None else ADAPTABLE_MODEL))
+    model, note = load_model(name or DEFAULT_MODEL), ""
+    if profile is not None and name in {None, DEFAULT_MODEL} and not model.network.profile_inputs() and not voice:
+        model = load_model(ADAPTABLE_MODEL)
+        note = (
+            f"`{DEFAULT_MODEL}` has no input for noise profiles; `{ADAPTABLE_MODEL}` is used, which learns noise atoms"
+        )
     label = device
+    for given in (Profile(voice, kind=VOICE) if voice else None, profile):
+        if given is not None and isinstance(given.source, Path):
+            label = f"{label} {given.kind} {file_digest(given.source)} {given.replace}"
+            model = given.model_for(model, None)
     if profile is not None and isinstance(profile.source, Path):
-        label = f"{device} {file_digest(profile.source)} {profile.replace}"
-        model, profile = profile.model_for(model, None), None
+        profile = None
     if device != "cpu":
         from .device import on_device
 
         if profile is not None:
-            raise DeepnmfError("learning from each recording runs on the CPU; leave --device out")
+            raise DeepnmfError("a profile taken from each recording is for the CPU; leave --device out")
         model = on_device(model, device)
-    return ModelSetup(model, profile, label)
+    return ModelSetup(model, profile, label, note)

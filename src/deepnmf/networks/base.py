@@ -162,6 +162,20 @@ class Network(ABC):
         """Return the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)``, if there are some."""
         return None
 
+    def profile_inputs(self) -> frozenset[str]:
+        """Return the kinds of profiles, ``noise`` and ``voice``, that the network has an input for."""
+        return frozenset()
+
+    def with_profiles(self, magnitudes: Mapping[str, np.ndarray]) -> Network:
+        """Return the network for recordings with profiles, magnitudes ``(F, N)`` at unit level by kind.
+
+        Raises
+        ------
+        DeepnmfError
+            If it has no input for one of them.
+        """
+        raise DeepnmfError(f"this model has no input for a profile of the {' and '.join(sorted(magnitudes))}")
+
     def adaptable(self) -> DeepNMF:
         """Return the network if noise atoms can join it.
 

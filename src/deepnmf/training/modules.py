@@ -126,7 +126,10 @@ class FramewiseModule(MaskModule):
 
 
 class PriorModule(torch.nn.Module):
-    """Torch module of :class:`deepnmf.networks.unfolded.prior.RecurrentPrior`, for batches of complete segments."""
+    """Torch module of :class:`deepnmf.networks.unfolded.prior.RecurrentPrior`, for batches of complete segments.
+
+    Inputs for profiles are kept as they are: training is without profiles.
+    """
 
     pooling: Tensor
 
@@ -134,7 +137,7 @@ class PriorModule(torch.nn.Module):
         super().__init__()
         self.precision = precision
         self.register_buffer("pooling", torch.tensor(prior.pooling), persistent=False)
-        self.subbands = prior.subbands
+        self.subbands, self._profiles = prior.subbands, prior.profiles
         self.cells = cells_to_torch(prior.cells)
         self.fullband_to_subband = _linear(prior.fullband_to_subband, prior.fullband_to_subband_bias)
         self.subband = cells_to_torch(prior.subband)
@@ -186,6 +189,7 @@ class PriorModule(torch.nn.Module):
             fusion=cells_to_numpy(self.fusion, LSTM) if self.fusion is not None else (),
             output=to_numpy(self.output.weight),
             output_bias=to_numpy(self.output.bias),
+            profiles=self._profiles,
         )
 
 

@@ -19,6 +19,7 @@ from ..data.features import read_record
 from ..data.inventory import INVENTORY, read_inventory
 from ..data.manifest import CORPUS, MANIFEST, read_manifest
 from ..data.shards import open_shard
+from ..enhancement.profile import load_profile
 from ..errors import DeepnmfError, InputError
 from ..evaluation.comparison import COMPARISON, COMPARISON_TABLE, check_comparison_table, read_comparison
 from ..evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
@@ -179,6 +180,7 @@ def _check_partial(path: Path) -> None:
 LOADERS: dict[str, Callable[[Path], object]] = {
     "model": _check_model,
     "dictionary": load_dictionary,
+    "profile": load_profile,
     "features": _check_shard,
     "checkpoint": _check_checkpoint,
 }

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from ...config import StftSpec
 from ...dsp.bands import band_pooling
 from ...errors import DeepnmfError
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
-from ..layers import uniform_layer
+from ..layers import FEATURE_FLOOR, uniform_layer
 from ..settings import RecurrentDeepNMFConfig
+from .profile_input import PROFILE_KINDS, ProfileInput, name_in_file
 
 SUBBAND_STRIDE = 2
 """Bands from one sub-band to the next."""
@@ -56,6 +58,8 @@ class RecurrentPrior:
         No layer, or one of D units, whose inputs are the U units and the B·S features.
     output, output_bias : ndarray
         ``(R, U + B·S + D)`` and ``(R,)``: from all of this to the activations.
+    profiles : dict of str to ProfileInput
+        The inputs for profiles, by their kind: none, ``noise``, ``voice``, or both.
     """
 
     pooling: np.ndarray
@@ -68,6 +72,7 @@ class RecurrentPrior:
     fusion: tuple[LSTM, ...]
     output: np.ndarray
     output_bias: np.ndarray
+    profiles: Mapping[str, ProfileInput] = field(default_factory=dict)
 
     @classmethod
     def start(
@@ -102,7 +107,11 @@ class RecurrentPrior:
         inputs = SUBBAND_WIDTH + shapes.size("message", 0) // subbands
         said, local = shapes.size("summary", 0), shapes.size("summary", 1)
         known, fused = units + subbands * said, shapes.size("fusion.0.state_weights", 1) if FUSION in shapes else 0
+        sizes = {"bands": bands, "gates": shapes.size("cell.0.input_bias", 0), "atoms": atoms}
+        sizes |= {"features": inputs - SUBBAND_WIDTH, "local": 2 * SUBBAND_WIDTH}
+        profiles = [ProfileInput.array_specs(kind, sizes, shapes) for kind in _profile_kinds(shapes)]
         return {
+            **{name: spec for specs in profiles for name, spec in specs.items()},
             "pooling": ArraySpec((bands, bins), nonnegative=True),
             "message": ArraySpec((shapes.size("message", 0), units)),
             "message_bias": ArraySpec((shapes.size("message", 0),)),
@@ -131,7 +140,26 @@ class RecurrentPrior:
         """Return all arrays by name, as the model file holds them."""
         arrays = {in_file: getattr(self, name) for name, in_file in NAMES_IN_FILE.items()}
         arrays |= cell_arrays(self.cells) | cell_arrays(self.subband, "subband")
-        return arrays | cell_arrays(self.fusion, "fusion")
+        arrays |= cell_arrays(self.fusion, "fusion")
+        for kind, profile in self.profiles.items():
+            arrays |= profile.arrays(kind)
+        return arrays
+
+    def with_profiles(self, magnitudes: Mapping[str, np.ndarray]) -> RecurrentPrior:
+        """Return the prior for recordings with profiles, given as magnitudes ``(F, N)`` at unit level by their kind."""
+        for kind, m in magnitudes.items():
+            first, *deeper = self.cells
+            bands = np.log(m.T @ self.pooling.T + np.float32(FEATURE_FLOOR))  # (N, bands)
+            offsets = self.profiles[kind].offsets(bands, bands_read(len(self.pooling)))
+            first = dataclasses.replace(first, input_bias=first.input_bias + offsets.fullband)
+            self = dataclasses.replace(
+                self,
+                profiles={other: profile for other, profile in self.profiles.items() if other != kind},
+                cells=(first, *deeper),
+                fullband_to_subband_bias=self.fullband_to_subband_bias + offsets.subband.ravel(),
+                output_bias=self.output_bias + offsets.output,
+            )
+        return self
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters stored beside the arrays."""
@@ -178,6 +206,7 @@ class RecurrentPrior:
             cells=cells,
             subband=subband,
             fusion=fusion,
+            profiles={kind: ProfileInput.from_arrays(kind, arrays) for kind in _profile_kinds(arrays)},
             **{name: arrays[in_file] for name, in_file in NAMES_IN_FILE.items()},
         )
 
@@ -226,6 +255,11 @@ NAMES_IN_FILE = {
 """Attributes that are arrays by themselves, and their names in a model file, which are those of version 0.1."""
 FUSION = "fusion.0.state_weights"
 """An array that a model file has if there is a fusion layer."""
+
+
+def _profile_kinds(names: Shapes | Mapping[str, np.ndarray]) -> list[str]:
+    """Return the kinds of profiles that a model file with arrays of these names has an input for."""
+    return [kind for kind in PROFILE_KINDS if name_in_file(kind, "embedding") in names]
 
 
 def _multiplications(cells: tuple[LSTM, ...]) -> int:

@@ -9,8 +9,9 @@ the NumPy inference; :mod:`deepnmf.training.modules` has the torch counterpart.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,6 +109,14 @@ class RecurrentDeepNMF(Network):
             beta=dictionary.snmf.beta,
         )
 
+    def profile_inputs(self) -> frozenset[str]:
+        """Return the kinds of profiles that the network has an input for."""
+        return frozenset(self.prior.profiles)
+
+    def with_profiles(self, magnitudes: Mapping[str, np.ndarray]) -> RecurrentDeepNMF:
+        """Return the network for recordings with profiles, magnitudes ``(F, N)`` at unit level by kind."""
+        return dataclasses.replace(self, prior=self.prior.with_profiles(magnitudes))
+
     def dictionary_indices(self) -> list[int]:
         """Return the index into `dictionaries` of each of the K layers: each has its own."""
         return list(range(len(self.dictionaries)))
@@ -136,6 +145,7 @@ class RecurrentDeepNMF(Network):
                 f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in "
                 f"each of {prior.subbands} sub-bands{fusion}",
             ),
+            *[("profiles", " and ".join(sorted(prior.profiles)))] * bool(prior.profiles),
             ("inference", f"beta {self.beta:g}, sparsity {self.sparsity:g}"),
         ]
 

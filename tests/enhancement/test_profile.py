@@ -1,0 +1,171 @@
+"""Profiles: the input of a network for them, the file that holds one, and the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepnmf.artifacts import save_tensors
+from deepnmf.audio import files as audio
+from deepnmf.enhancement import Enhancer
+from deepnmf.enhancement.adapt import adapt_to_noise
+from deepnmf.enhancement.profile import load_profile, profile
+from deepnmf.errors import DeepnmfError
+from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS, ProfileInput
+from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from deepnmf.training.verify import verify
+from helpers.enhance_cli import run
+from helpers.enhance_models import recurrent_model
+
+RATE = 16000
+
+
+def sound(seconds: float, seed: int = 0) -> np.ndarray:
+    """White noise, ``(1, n)``."""
+    return 0.1 * np.random.default_rng(seed).standard_normal((1, int(seconds * RATE))).astype(np.float32)
+
+
+def hum(seconds: float) -> np.ndarray:
+    """A tone, ``(1, n)``."""
+    return 0.1 * np.sin(2 * np.pi * 500 * np.arange(int(seconds * RATE)) / RATE).astype(np.float32)[None]
+
+
+def profiled_model(kinds: tuple[str, ...] = PROFILE_KINDS) -> Model:
+    """A recurrent model with inputs of random weights for profiles."""
+    model, rng = recurrent_model(fusion=5), np.random.default_rng(1)
+    assert isinstance(model.network, RecurrentDeepNMF)
+    prior = model.network.prior
+    bands, gates, atoms = len(prior.pooling), len(prior.cells[0].input_bias), len(prior.output)
+    shapes = (4, bands), (4,), (3, 2 * bands + 4), (3,), (gates, 3), (10, 16), (atoms, 3)
+    inputs = {kind: ProfileInput(*(rng.standard_normal(s).astype(np.float32) for s in shapes)) for kind in kinds}
+    prior = dataclasses.replace(prior, profiles=inputs)
+    return dataclasses.replace(model, network=dataclasses.replace(model.network, prior=prior))
+
+
+def enhanced(model: Model, samples: np.ndarray, block: int | None = None) -> np.ndarray:
+    enhancer = Enhancer(model, RATE)
+    step = block or samples.shape[1]
+    blocks = [enhancer.process(samples[:, at : at + step]) for at in range(0, samples.shape[1], step)]
+    return np.concatenate([*blocks, enhancer.flush()], axis=1)
+
+
+def test_without_a_profile_the_input_adds_nothing() -> None:
+    np.testing.assert_array_equal(enhanced(profiled_model(), sound(1)), enhanced(recurrent_model(fusion=5), sound(1)))
+
+
+def test_the_profile_counts_its_level_does_not_and_blocks_do_not() -> None:
+    model, noisy = profiled_model(), sound(1)
+    by_noise = enhanced(adapt_to_noise(model, sound(2, 3), RATE), noisy)
+    by_hum = enhanced(adapt_to_noise(model, hum(2), RATE), noisy)
+    assert np.abs(by_noise - by_hum).max() > 1e-3
+    louder = adapt_to_noise(model, 4 * sound(2, 3), RATE)
+    np.testing.assert_allclose(enhanced(louder, noisy, 160), by_noise, atol=1e-4)
+
+
+def test_noise_and_voice_add_up_in_any_order() -> None:
+    network, rng = profiled_model().network, np.random.default_rng(0)
+    noise, voice, m = (rng.random((257, n)).astype(np.float32) for n in (30, 40, 20))
+    at_once = network.with_profiles({"noise": noise, "voice": voice})
+    after = network.with_profiles({"voice": voice}).with_profiles({"noise": noise})
+    assert not at_once.profile_inputs()
+    np.testing.assert_allclose(at_once.estimator().push(m), after.estimator().push(m), atol=1e-5)
+
+
+@pytest.mark.parametrize("kinds", [(), ("noise",), PROFILE_KINDS])
+def test_a_model_file_holds_the_inputs(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    model = profiled_model(kinds)
+    save_model(tmp_path / "m.safetensors", model)
+    network = load_model(tmp_path / "m.safetensors").network
+    assert network.profile_inputs() == set(kinds)
+    assert network.arrays().keys() == model.network.arrays().keys()
+
+
+def test_an_input_of_another_size_is_refused(tmp_path: Path) -> None:
+    model = profiled_model(("noise",))
+    arrays = model.network.arrays() | {"noise_profile.fullband": np.zeros((5, 3), np.float32)}
+    broken = type(model.network).from_arrays(arrays, model.network.hyperparameters())
+    with pytest.raises(DeepnmfError, match="array noise_profile"):
+        save_model(tmp_path / "m.safetensors", dataclasses.replace(model, network=broken))
+
+
+def test_a_profile_file_is_as_good_as_the_recording(tmp_path: Path) -> None:
+    audio.write(tmp_path / "n.wav", np.concatenate([hum(1), sound(2, 3)], axis=1), RATE, "FLOAT")
+    profile(tmp_path / "n.wav", tmp_path / "n.safetensors", span="1:3")
+    assert load_profile(tmp_path / "n.safetensors").shape[0] == 257
+    assert verify(tmp_path / "n.safetensors").problems == []
+    model = profiled_model()
+    direct = adapt_to_noise(model, sound(2, 3), RATE)
+    magnitudes = load_profile(tmp_path / "n.safetensors", model.features)
+    stored = dataclasses.replace(model, network=model.network.with_profiles({"noise": magnitudes}))
+    np.testing.assert_allclose(enhanced(stored, sound(1)), enhanced(direct, sound(1)), atol=1e-3)
+
+
+def test_what_is_no_profile_is_refused_in_one_line(tmp_path: Path) -> None:
+    audio.write(tmp_path / "n.wav", sound(1), RATE)
+    audio.write(tmp_path / "silent.wav", 0 * sound(1), RATE)
+    audio.write(tmp_path / "short.wav", sound(0.05), RATE)
+    out = tmp_path / "o.safetensors"
+    cases = {"silent.wav": "silence", "short.wav": "at least", "none.wav": "none.wav"}
+    for name, words in cases.items():
+        with pytest.raises(DeepnmfError, match=words):
+            profile(tmp_path / name, out)
+    with pytest.raises(DeepnmfError, match="suffix"):
+        profile(tmp_path / "n.wav", tmp_path / "o.wav")
+    for span, words in (("3:5", "no samples"), ("a:b", "START:END")):
+        with pytest.raises(DeepnmfError, match=words):
+            profile(tmp_path / "n.wav", out, span=span)
+    assert not out.exists()
+    save_tensors(out, {"magnitudes": np.full((257, 9), -1, np.float16)}, "profile", {"features": {}})
+    assert verify(out).problems
+    save_model(tmp_path / "m.safetensors", recurrent_model())
+    with pytest.raises(DeepnmfError):
+        load_profile(tmp_path / "m.safetensors")
+
+
+def test_profiles_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_model(Path("m.safetensors"), profiled_model())
+    save_model(Path("plain.safetensors"), recurrent_model())
+    audio.write(Path("x.wav"), np.concatenate([hum(1), sound(1)], axis=1), RATE, "FLOAT")
+    audio.write(Path("hum.wav"), hum(1), RATE, "FLOAT")
+    assert run(monkeypatch, "profile", "hum.wav", "-o", "hum.safetensors") == 0
+    outputs = {}
+    for name, options in {
+        "none": [],
+        "file": ["--noise-profile", "hum.wav"],
+        "stored": ["--noise-profile", "hum.safetensors"],
+        "span": ["--noise-profile", "0:1"],
+        "voice": ["--voice-profile", "hum.safetensors"],
+        "adapt": ["--adapt", "--voice-profile", "hum.wav"],
+    }.items():
+        assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", "--model", "m.safetensors", *options) == 0
+        outputs[name] = audio.read(Path(f"{name}.wav"))[0]
+    assert np.abs(outputs["file"] - outputs["none"]).max() > 1e-4
+    for name in ("stored", "span"):
+        np.testing.assert_allclose(outputs[name], outputs["file"], atol=1e-3)
+    assert np.abs(outputs["voice"] - outputs["file"]).max() > 1e-4
+    capsys.readouterr()
+    bad = ["enhance", "x.wav", "-o", "no.wav", "--model", "plain.safetensors", "--voice-profile", "hum.wav"]
+    assert run(monkeypatch, *bad) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not Path("no.wav").exists()
+
+
+def test_a_default_without_the_input_is_replaced_by_snmf_and_that_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if load_model().network.profile_inputs():
+        pytest.skip("the default has an input for profiles")
+    monkeypatch.chdir(tmp_path)
+    audio.write(Path("x.wav"), sound(1), RATE)
+    for name, options in (("a", ["--model", "default"]), ("b", [])):
+        assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", "--noise-profile", "0:1", *options) == 0
+        assert "snmf" in capsys.readouterr().err
+    assert run(monkeypatch, "enhance", "x.wav", "-o", "c.wav", "--noise-profile", "0:1", "--model", "snmf") == 0
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes() == Path("c.wav").read_bytes()
