@@ -142,7 +142,7 @@ def test_more_epochs_go_on_and_fewer_change_nothing(experiment: Run) -> None:
 def test_the_end_is_a_table_of_input_and_models(experiment: Run) -> None:
     text = "\n".join(experiment.lines)
     assert all(word in text for word in ("SI-SDR", "ESTOI", INPUT, NEW, "default", "snmf"))
-    assert json.loads((experiment.output / "dev" / "new" / "summary.json").read_text())["split"] == "dev"
+    assert json.loads((experiment.output / "dev" / "new_model" / "summary.json").read_text())["split"] == "dev"
 
 
 @pytest.mark.slow

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..artifacts import file_hash
 from ..errors import DeepnmfError
-from ..evaluation import evaluate
+from ..evaluation.compare import compare, folder_name
 from ..evaluation.folder import SUMMARY, read_evaluation
 from ..evaluation.metrics import METRICS
-from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, load_model
+from ..evaluation.systems import System, model_system
+from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL
 
 SCORED = ("si_sdr", "sdr", "stoi", "estoi")
 MOST_RECORDINGS = 60
@@ -24,11 +26,11 @@ Means: TypeAlias = dict[str, dict[str, float | None]]
 def compare_on_dev(manifest: Path, model: Path, output: Path, report: Callable[[str], None]) -> None:
     """Report a table of scores on dev of input, `model`, ``default`` and ``snmf``, and whether the model is worse.
 
-    Scores are written to a folder for each system in `output`; those of the same model and manifest are kept.
+    The comparison is written to `output`, and kept if manifest and models are the same as before.
     """
-    systems = {NEW: str(model), DEFAULT_MODEL: DEFAULT_MODEL, ADAPTABLE_MODEL: ADAPTABLE_MODEL}
+    systems = [dataclasses.replace(model_system(model), name=NEW), *map(model_system, (DEFAULT_MODEL, ADAPTABLE_MODEL))]
     try:
-        summaries = {name: _summary(manifest, system, output / name.split()[0]) for name, system in systems.items()}
+        summaries = _known_summaries(manifest, systems, output) or _compared(manifest, systems, output)
     except DeepnmfError as error:
         report(f"no comparison on dev: {error}")
         return
@@ -39,14 +41,25 @@ def compare_on_dev(manifest: Path, model: Path, output: Path, report: Callable[[
         report(line)
 
 
-def _summary(manifest: Path, model: str, folder: Path) -> dict[str, Any]:
-    """Return the summary of an evaluation, which is made unless the folder has it."""
-    wanted = file_hash(manifest), load_model(model).metadata["sha256"]
-    if (folder / SUMMARY).is_file():
+def _compared(manifest: Path, systems: list[System], output: Path) -> dict[str, Any]:
+    found = compare(manifest, output, systems, split="dev", limit=MOST_RECORDINGS, only=SCORED)
+    if len(found.evaluations) < len(systems):
+        raise DeepnmfError(found.failures[0])
+    return {name: evaluation.summary for name, evaluation in found.evaluations.items()}
+
+
+def _known_summaries(manifest: Path, systems: list[System], output: Path) -> dict[str, Any]:
+    """Return the summaries of an earlier comparison, nothing if it was of another manifest or model."""
+    summaries = {}
+    for system in systems:
+        folder = output / folder_name(system.name)
+        if not (folder / SUMMARY).is_file():
+            return {}
         summary = read_evaluation(folder).summary
-        if (summary.get("manifest_sha256"), summary["system"]["model_sha256"]) == wanted:
-            return summary
-    return evaluate(manifest, folder, model=model, split="dev", limit=MOST_RECORDINGS, only=SCORED).summary
+        if (summary.get("manifest_sha256"), summary["system"]["model_sha256"]) != (file_hash(manifest), system.sha256):
+            return {}
+        summaries[system.name] = summary
+    return summaries
 
 
 def _means(summary: dict[str, Any], part: str) -> dict[str, float | None]:
