@@ -154,6 +154,11 @@ def _with_initial(settings: Given, initial: Initial | None) -> Given:
     return initial.settings(settings or {}) if initial else with_default_kind(settings or {})
 
 
+def _locked(output: Path, processes: Processes) -> contextlib.AbstractContextManager[None]:
+    """Refuse a folder that another run trains into; process 0 has the lock."""
+    return contextlib.nullcontext() if processes.rank else only_run(output)
+
+
 def splits_of(config: Config) -> tuple[str, ...]:
     """Return the splits whose features the kind of network needs: with dynamic mixing only dev's."""
     return ("dev",) if config.kind.DYNAMIC_MIXING else SPLITS
