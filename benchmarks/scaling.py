@@ -1,0 +1,152 @@
+"""Training throughput of one process against several of one thread each, and the bytes that they exchange.
+
+    python benchmarks/scaling.py [--processes 2] [--updates 10] [--repeats 3] [-o benchmarks/scaling.md]
+
+Every update is that of the same batch, made up beforehand, so that neither mixing nor disks are measured. The runs are
+started by torchrun and alternate. Wall time compares throughput as a user gets it, and is meaningful on idle cores
+alone; processor time does not depend on other programs and shows what the exchange costs. The load is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import numpy as np
+
+from deepnmf.networks.kinds import configuration
+from deepnmf.nmf.dictionary import Dictionary
+from deepnmf.training.batches import CHUNK_FRAMES, DynamicBatches, Example, StoredBatches
+from deepnmf.training.processes import Processes, joined
+
+CASES: dict[str, dict[str, dict[str, Any]]] = {
+    "deep NMF, K = 4": {"network": {"kind": "deep-nmf", "layers": 4}},
+    "deep NMF, K = 25, T = 9": {"network": {"kind": "deep-nmf", "layers": 25, "context": 9}},
+    "recurrent deep NMF": {"network": {"kind": "recurrent-deep-nmf"}},
+}
+
+
+def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example]]:
+    """Return the training step of a case, and this process's share of a made-up batch."""
+    import torch
+
+    from deepnmf.training.step import TrainingStep
+
+    torch.set_num_threads(1)
+    config = configuration(CASES[case])
+    bins, context = config.features.stft.bins, getattr(config.network, "context", 1)
+    rng = np.random.default_rng(0)
+    atoms = rng.random((2, bins * context, 100), np.float32)
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    dictionary = Dictionary(*atoms, config.snmf, config.features, {})
+    step = TrainingStep(
+        config.kind.start(config.network, config.features, dictionary, rng), config, 10**6, processes=processes
+    )
+    frames, segments, train = StoredBatches.SEGMENT_FRAMES, 1, config.train
+    if config.kind.DYNAMIC_MIXING:
+        frames, segments = DynamicBatches.SEGMENT_FRAMES, getattr(train, "batch_segments", 1)
+    else:
+        segments = getattr(train, "batch_frames", CHUNK_FRAMES) // frames
+    speech, noise = rng.exponential(1, (2, segments, bins, frames)).astype(np.float32)
+    mixture = np.tile(np.hypot(speech, noise), (1, context, 1))
+    own = list(processes.share(range(segments)))
+    if config.kind.DYNAMIC_MIXING or not own:
+        return step, [Example(mixture[own], speech[own], noise[own])] if own else []
+    return step, [Example(*(np.concatenate(x[own], axis=1)[None] for x in (mixture, speech, noise)))]
+
+
+def work(case: str, updates: int) -> None:
+    """Be one of the processes; process 0 prints what it measured."""
+    with joined() as processes:
+        step, batch = parts_of_batch(case, processes)
+        sent = 0
+        add_up = processes.add_up
+
+        def counted(tensors: Sequence[Any]) -> None:
+            nonlocal sent
+            sent += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+            add_up(tensors)
+
+        processes.add_up = counted  # type: ignore[method-assign]
+        for _ in range(2):
+            step.step(batch)  # warms up
+        processes.wait()
+        sent, wall, processor = 0, time.perf_counter(), time.process_time()
+        frames = sum(step.step(batch)[1] for _ in range(updates))
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        found = {"frames": frames, "wall": wall, "processor": processor, "bytes": sent / updates}
+        if not processes.rank:
+            print(json.dumps(found), flush=True)
+
+
+def run(case: str, processes: int, updates: int) -> dict[str, float]:
+    """Return what process 0 of several measured."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [*launch, __file__, "--worker", case, "--updates", str(updates)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(result.stderr)
+    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def row(case: str, processes: int, updates: int, repeats: int) -> str:
+    """Return the row of a case, with the medians of the repeats."""
+    found: dict[int, list[dict[str, float]]] = {1: [], processes: []}
+    for _ in range(repeats):
+        for count, runs in found.items():
+            runs.append(run(case, count, updates))
+    wall = {n: float(np.median([x["frames"] / x["wall"] for x in runs])) for n, runs in found.items()}
+    processor = {n: float(np.median([x["frames"] / x["processor"] for x in runs])) for n, runs in found.items()}
+    payload = found[processes][0]["bytes"]
+    wire = 2 * (processes - 1) / processes * payload  # of a ring, for each process
+    cells = [
+        f"{wall[1]:,.0f}",
+        f"{wall[processes]:,.0f}",
+        f"{wall[processes] / wall[1]:.2f}",
+        f"{processor[processes] / processor[1]:.2f}",
+        f"{payload / 1e6:.2f}",
+        f"{wire / 1e6:.2f}",
+    ]
+    return f"| {case} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--updates", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--worker", metavar="CASE", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker, options.updates)
+        return
+    n = options.processes
+    lines = [
+        f"| network | frames/s, 1 process | frames/s, {n} processes | ratio, wall time | ratio, processor time "
+        "| sums of an update, MB | sent by each process, MB |",
+        "|---" * 7 + "|",
+    ]
+    for case in CASES:
+        lines.append(row(case, n, options.updates, options.repeats))
+        print(lines[-1], flush=True)
+    lines.append(f"\nLoad {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""`torchrun -m deepnmf train` on a tiny corpus: the files and the weights of one process; killed, and resumed."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepnmf.artifacts import load_tensors
+from deepnmf.config import overlaid
+from deepnmf.networks.kinds import configuration
+from deepnmf.training.batches import DynamicBatches, Example, StoredBatches
+from deepnmf.training.experiment import DataSource, train
+from deepnmf.training.processes import Processes
+from helpers.ranks import start_ranks
+from helpers.signals import TinyCorpus
+
+pytestmark = pytest.mark.slow
+
+COMMON: dict[str, dict[str, Any]] = {
+    "prepare": {"mixtures_per_utterance": 1},
+    "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 11, "max_frames": 700},
+    "train": {"epochs": 2, "epoch_frames": 300},
+}
+STORED = overlaid(COMMON, {"network": {"context": 2, "layers": 2}, "train": {"batch_frames": 300}})
+DYNAMIC = overlaid(
+    COMMON,
+    {
+        "network": {"kind": "recurrent-deep-nmf", "bands": 16, "units": 8, "subband_units": 4},
+        "train": {"batch_segments": 3},
+    },
+)
+MODELS = ("dictionary.safetensors", "last.safetensors")
+
+
+def arguments(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> list[str]:
+    settings = [f"{section}.{key}={value}" for section, own in values.items() for key, value in own.items()]
+    words = [word for setting in settings for word in ("--set", setting)]
+    return [
+        "-m",
+        "deepnmf",
+        "train",
+        "--speech",
+        str(tiny.speech),
+        "--noise",
+        str(tiny.noise),
+        "-o",
+        str(output),
+        *words,
+    ]
+
+
+def alone(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> None:
+    train(output, DataSource(speech=tiny.speech, noise=tiny.noise), configuration(values), report=lambda _: None)
+
+
+def assert_equal_to_rounding(found: Path, expected: Path) -> None:
+    for name in MODELS:
+        kind = "dictionary" if name.startswith("dictionary") else "model"
+        values, others = (load_tensors(folder / name, kind)[0] for folder in (found, expected))
+        for key, W in others.items():
+            np.testing.assert_allclose(values[key], W, rtol=0, atol=1e-5 * np.abs(W).max(), err_msg=key)
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("values", [STORED, DYNAMIC], ids=["stored", "dynamic"])
+def test_torchrun_writes_the_files_and_weights_of_one_process(
+    values: dict[str, Any], tiny_corpus: TinyCorpus, tmp_path: Path
+) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, *arguments(values, tiny_corpus, tmp_path / "two")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    alone(values, tiny_corpus, tmp_path / "one")
+    assert_equal_to_rounding(tmp_path / "two", tmp_path / "one")
+    assert names(tmp_path / "two") == names(tmp_path / "one")
+    for line in ("train:", "Now:"):
+        assert sum(text.startswith(line) for text in result.stdout.splitlines()) == 1
+    assert sum(text.startswith("epoch 2/2") for text in result.stderr.splitlines()) == 1
+
+
+def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(
+    tiny_corpus: TinyCorpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, output = overlaid(STORED, {"train": {"epochs": 40}}), tmp_path / "killed"
+    processes = start_ranks(2, arguments(values, tiny_corpus, output))
+    deadline = time.monotonic() + 300
+    while not (output / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    processes[1].send_signal(signal.SIGKILL)
+    (_, stderr), _ = (process.communicate(timeout=300) for process in processes)
+    assert [line for line in stderr.splitlines() if "rank 1" in line and "resume" in line]
+    assert len(load_tensors(output / "checkpoint.safetensors", "checkpoint")[1]["history"]) < 41
+    alone(values, tiny_corpus, output)
+    assert "2 before" in next(line for line in capsys.readouterr().err.splitlines() if line.startswith("resume:"))
+    alone(values, tiny_corpus, tmp_path / "one")
+    assert_equal_to_rounding(output, tmp_path / "one")
+    assert names(output) == names(tmp_path / "one")
+
+
+def frames_of(examples: list[Example]) -> list[bytes]:
+    """Return the frames of a batch, in whatever pieces they come."""
+    return [np.concatenate(frame).tobytes() for example in examples for frame in zip(*_columns(example), strict=True)]
+
+
+def _columns(example: Example) -> list[np.ndarray]:
+    return [np.moveaxis(x, 1, 2).reshape(-1, x.shape[1]) for x in example]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 7])
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_the_ranks_share_the_mixtures_that_one_process_draws(
+    size: int, accumulate: int, tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "shared-batches"
+    if not (folder / "last.safetensors").exists():
+        alone(overlaid(STORED, {"train": {"epochs": 0}}), tiny_corpus, folder)
+    config = configuration(DYNAMIC)
+
+    def sources(*split: Any) -> list[StoredBatches | DynamicBatches]:
+        stored = StoredBatches(folder / "features", 2, 300, 0, 0, *split)
+        return [stored, DynamicBatches(folder / "manifest.jsonl", config, 3, *split)]
+
+    for whole, *parts in zip(
+        sources(), *(sources(Processes(rank, size), accumulate) for rank in range(size)), strict=True
+    ):
+        expected = [frames_of(list(batch)) for batch in whole.epoch(1)]
+        shares = [[frames_of(list(batch)) for batch in part.epoch(1)] for part in parts]
+        assert [list(itertools.chain(*batch)) for batch in zip(*shares, strict=True)] == expected
