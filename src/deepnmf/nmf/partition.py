@@ -39,6 +39,10 @@ class Partition:
         first, stop = (len(items) * rank // self.size for rank in (self.rank, self.rank + 1))
         return items[first:stop]
 
+    def total(self, own: float) -> float:
+        """Return the sum of a number over the processes."""
+        return float(self.sum(np.array(own, np.float64)))
+
     def count(self, own: int) -> int:
         """Return the sum of a count over the processes."""
         return int(self.sum(np.array(own, np.int64)))

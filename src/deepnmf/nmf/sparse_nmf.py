@@ -252,12 +252,12 @@ class SparseNMF(Estimator):
     def _finish(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
         self.components_ = updates.components
         self.objective_.append(self._objective(updates, X, H))
-        sparsity = self.sparsity * self._level * float(self._partition.sum(np.array(H.sum(dtype=np.float64))))
+        sparsity = self.sparsity * self._level * self._partition.total(H.sum(dtype=np.float64))
         self.reconstruction_err_ = float(np.sqrt(2 * max(self.objective_[-1] - sparsity, 0)))
 
     def _objective(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> float:
         own = sum(updates.objective(X[block], H[block]) for block in blocks(X))
-        return float(self._partition.sum(np.array(own))) * self._level**self.beta
+        return self._partition.total(own) * self._level**self.beta
 
     def _revive(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray) -> None:
         """Reinitialise dead atoms with the worst-modelled frames, unless that raises the objective."""
@@ -317,5 +317,5 @@ def joined(parts: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
 
 def _level(X: np.ndarray, partition: Partition = WHOLE) -> float:
     """Return the mean of the data, bounded below so that division by it is safe in the data's precision."""
-    mean = partition.sum(np.array(X.mean(axis=1).sum(dtype=np.float64))) / partition.count(len(X))
-    return max(float(mean), float(np.finfo(X.dtype).tiny))
+    mean = partition.total(X.mean(axis=1).sum(dtype=np.float64)) / partition.count(len(X))
+    return max(mean, float(np.finfo(X.dtype).tiny))
