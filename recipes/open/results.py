@@ -8,12 +8,14 @@ from typing import Any
 
 from deepnmf.model import Model, load_model
 
+PER_SNR = ("sdr", "si_sdr")
+"""Metric of the table per SNR: the first that was scored."""
 METRICS = ("si_sdr", "sdr", "stoi", "estoi", "pesq_wb")
 HEADS = ("SI-SDR", "SDR", "STOI", "ESTOI", "PESQ-WB")
 
 
 def main(experiment: Path, systems: Path) -> None:
-    """Print one row for each system: first the scored ones, then all with their dev score in training."""
+    """Print one row for each system: the scored ones, the same per SNR, then all with their dev score in training."""
     rows = [row for row in csv.reader(systems.open(), delimiter="\t") if not row[0].startswith("#")]
     names = [name for name, *_ in rows]
     folders = {name: experiment / name / (split[0] if split else "test") for name, _, _, _, *split in rows}
@@ -26,11 +28,35 @@ def main(experiment: Path, systems: Path) -> None:
         factor = read(folder / "timing.json")["real_time_factor"]
         parameters = f"{load_model(experiment / name).network.parameters:,}"
         print(row(name, parameters, scores(folder, "output"), f"{factor:.4f}"))
+    if scored:
+        per_snr(experiment, scored)
     print("\n| system | parameters | MACs per second | epochs | minutes | dev SI-SDR of spectra |")
     print("|---|---:|---:|---:|---:|---:|")
     for name in filter(lambda name: (experiment / name / "minutes").exists(), names):
         model, minutes = load_model(experiment / name), float((experiment / name / "minutes").read_text())
         print(row(name, f"{model.network.parameters:,}", learning(model), f"{minutes:.1f}", f"{best(model):.2f}"))
+
+
+def per_snr(experiment: Path, scored: dict[str, Path]) -> None:
+    """Print the paper's table: one row for each system, one column for each SNR, and the mean."""
+    groups = {name: read(folder / "summary.json") for name, folder in scored.items()}
+    first = next(iter(groups.values()))
+    metric = next(metric for metric in PER_SNR if metric in first["overall"])
+    snrs = sorted(first["by_snr"], key=float)
+    print(f"\n{HEADS[METRICS.index(metric)]}, dB, at each input SNR:\n")
+    print(f"| system | parameters | {' | '.join(f'{snr} dB' for snr in snrs)} | mean |")
+    print(f"|---|{'---:|' * (len(snrs) + 2)}")
+    print(row("noisy input", "", *means(first, snrs, metric, "input")))
+    for name, summary in groups.items():
+        parameters = f"{load_model(experiment / name).network.parameters:,}"
+        print(row(name, parameters, *means(summary, snrs, metric, "output")))
+
+
+def means(summary: dict[str, Any], snrs: list[str], metric: str, part: str) -> list[str]:
+    """Return the mean of a metric at each SNR and over all recordings, with two decimals."""
+    groups = [*(summary["by_snr"].get(snr, {}) for snr in snrs), summary["overall"]]
+    values = [group.get(metric, {}).get(part, {}).get("mean") for group in groups]
+    return ["–" if value is None else f"{value:.2f}" for value in values]
 
 
 def read(path: Path) -> dict[str, Any]:

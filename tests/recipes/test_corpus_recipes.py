@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +61,30 @@ def test_all_stages(recipe: str, tmp_path: Path) -> None:
     assert f"\n| {name} | " in result.stdout
     assert len((tmp_path / "exp" / name / "test" / "scores.csv").read_text().splitlines()) in (2, 3)  # WHAM!'s has one
     assert {row.split for row in read_manifest(tmp_path / "exp/manifest.jsonl")} == {"train", "dev", "test"}
+
+
+def test_the_paper_s_grid_runs_with_tiny_networks_and_prints_sdr_per_snr(tmp_path: Path) -> None:
+    tree, grid = corpus_trees.chime2(tmp_path / "tree"), tmp_path / "grid"
+    shutil.copytree(ROOT / "recipes/chime2", grid)
+    small = {"r100": "snmf.speech_atoms=3 snmf.noise_atoms=3 snmf.iterations=3", "-": "-"}
+    rows = [line.split("\t") for line in (grid / "systems.tsv").read_text().splitlines() if line[0] != "#"]
+    chosen = [row for row in rows if re.match(r"dnn-1x256|deep-r100-k4-(c2|paper-rule)$", row[0])]
+    units = {row[0]: "network.units=8" if row[1] == "-" else "" for row in chosen}
+    lines = ["\t".join([name, key, small[key], f"{own} {units[name]}"]) + "\n" for name, key, _, own in chosen]
+    (grid / "systems.tsv").write_text("".join(lines))
+    settings = ["--set", "train.epochs=1", "--set", "train.epoch_frames=200"]
+    command = [ROOT / "recipes/chime2/run.sh", "--root", tree, "--exp", tmp_path / "exp", "--grid", grid]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(
+        [*command, "--metric", "sdr", "--limit", "2", "--", *settings],
+        capture_output=True, text=True, env=environment, timeout=900,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    table = result.stdout.partition("at each input SNR:")[2].split("\n\n")[1].splitlines()
+    assert table[0].startswith("| system | parameters | ")
+    assert table[0].rstrip().endswith("dB | mean |")
+    assert [line.split(" | ")[0].strip("| ") for line in table[2:]] == ["noisy input", *units]
+    assert len(units) == 3
 
 
 def test_stages_are_chosen_and_options_checked(tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def test_open(open_tree: Path, grid: Path) -> None:
     ]
     for _ in "twice":
         printed = run(open_tree, grid, systems)
-    test_rows, dev_rows = (part.splitlines()[2:] for part in printed.partition("| system")[2].split("\n\n"))
+    parts = printed.partition("| system")[2].split("\n\n")
+    test_rows, snr_rows, dev_rows = (parts[index].splitlines()[2:] for index in (0, 2, 3))
+    assert [row.split(" | ")[0].strip("| ") for row in snr_rows] == ["noisy input", "snmf", "deep"]
     assert [row.split(" | ")[0].strip("| ") for row in test_rows] == ["noisy input", "snmf", "deep"]
     assert [row.split(" | ")[0].strip("| ") for row in dev_rows] == ["snmf", "deep", "adam"]
     parameters = {row.split(" | ")[0].strip("| "): row.split(" | ")[1] for row in dev_rows}

@@ -159,6 +159,27 @@ def test_one_step_trains_every_kind_and_its_state_can_be_taken_up(kind: str, tra
     assert errors[20:25] == errors[25:]
 
 
+def test_25_trained_layers_have_the_gradient_of_the_first_in_single_precision() -> None:
+    """Parts carried backwards through every layer lose it; the default rule takes autograd's."""
+    rng = np.random.default_rng(0)
+    speech, noise = rng.exponential(1, (2, 257, 40))
+    network = deep_nmf(speech, noise, 257, sparsity=3.0, layers=25)
+    config = configuration({"network": {"layers": 25}})
+    m, s = torch.tensor(rng.exponential(1, (257, 200))), torch.tensor(rng.exponential(1, (257, 200)))
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        arrays = {name: torch.tensor(np.asarray(W)).to(dtype) for name, W in network.arrays().items()}
+        single = network.with_arrays({name: W.numpy() for name, W in arrays.items()})
+        module = FramewiseModule(single, list(network.trained_arrays(config.network)), logarithmic=False)
+        torch.autograd.backward(beta_loss(s.to(dtype), module(m.to(dtype)[None])[0] * m.to(dtype), 2.0))
+        gradients.append(
+            next(W.grad for W in module.weights.nonnegative if module.weights.name_of(W) == "dictionary.0")
+        )
+    similarity = torch.nn.functional.cosine_similarity(*(g.double().flatten() for g in gradients), dim=0)  # type: ignore[union-attr]
+    assert similarity > 0.99
+    assert TrainingStep(single, config, updates=10)._paper_rule is None
+
+
 def test_the_papers_rule_stays_stable_in_mini_batches() -> None:
     """Parts kept from other weights would share a factor that every update applies again."""
     network, config = small("deep-nmf", split_at="none", eta=1.0)

@@ -141,9 +141,9 @@ class DeepNMF(FramewiseNetwork):
     def activations(self, m: Array) -> Array:
         """Return the activations of the output's atoms ``(R, N)`` for stacked magnitudes ``(T·F, N)``."""
         h = starting_activations(m, self)
-        return unfold(lambda h, layer: self._layer(m, h, layer), range(len(self.layers)), h)
+        return unfold(lambda h, layer: self.layer(m, h, layer), range(len(self.layers)), h)
 
-    def _layer(self, m: Array, h: Array, k: int) -> Array:
+    def layer(self, m: Array, h: Array, k: int) -> Array:
         """Return the activations that enter the layer after layer k, given those that enter layer k."""
         W, mu = self.dictionaries[self.layers[k]], self.sparsities[k][:, None]
         return update_activations(m, W, h, mu, self.beta) * self.gains[k + 1][:, None]
@@ -182,7 +182,7 @@ class DeepNMF(FramewiseNetwork):
         gains, h = np.asarray(self.gains), np.asarray(starting_activations(m, self))
         yield h * gains[1:].prod(axis=0)[:, None]
         for k in range(len(self.layers)):
-            h = np.asarray(self._layer(m, h, k))
+            h = np.asarray(self.layer(m, h, k))
             yield h * gains[k + 2 :].prod(axis=0)[:, None]
 
     def with_atoms(self) -> DictionaryNetwork:
