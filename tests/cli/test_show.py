@@ -41,7 +41,7 @@ def test_the_card_says_what_the_model_is(model: Path) -> None:
 
 def test_the_card_of_recurrent_deep_nmf_names_its_prior() -> None:
     facts = dict(model_summary(recurrent_model(2, 2)))
-    assert facts["network"] == "deep NMF with an LSTM prior, K = 2"
+    assert facts["network"] == "LSTM-prior deep NMF, K = 2"
     assert facts["prior"] == "LSTM of 12 and 12 units over 20 bands, and of 6 units in each of 10 sub-bands"
     assert facts["atoms"] == "20 speech, 6 noise"
 

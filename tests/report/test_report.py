@@ -208,7 +208,7 @@ def test_a_page_on_recurrent_deep_nmf_shows_its_layers(experiment: Experiment) -
     other = dataclasses.replace(model, network=recurrent_model(2).network)
     scores = load_scores(experiment.scores, model, experiment.folder)
     html = page("other", other, scores, [], [], None, [])
-    assert "deep NMF with an LSTM prior, K = 2" in Page(html).text
+    assert "LSTM-prior deep NMF, K = 2" in Page(html).text
     assert "LSTM of 12 units over 20 bands, and of 6 units in each of 10 sub-bands" in Page(html).text
     assert all(f"20 speech atoms of the {name} dictionary" in html for name in ("output", "layer 1", "layer 2"))
 

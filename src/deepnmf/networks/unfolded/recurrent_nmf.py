@@ -123,7 +123,7 @@ class RecurrentDeepNMF(Network):
 
     def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
         """Return a short description of the kind of network."""
-        return f"deep NMF with an LSTM prior, K = {len(self.dictionaries)}"
+        return f"LSTM-prior deep NMF, K = {len(self.dictionaries)}"
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""
