@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from deepnmf.config import FeatureConfig, PrepareConfig
+from deepnmf.data.babble import Babble
 from deepnmf.data.channels import band_limits, colour
-from deepnmf.data.dynamic_mixing import ATTEMPTS, DynamicMixtures
+from deepnmf.data.dynamic_mixing import ATTEMPTS, NOISE_COLOUR_DB, SPEECH_COLOUR_DB, DynamicMixtures
 from deepnmf.data.noise_scenes import NoiseScenes, at_level, unit_power
 from deepnmf.dsp.level import LevelTracker
 from deepnmf.dsp.stft import stft
@@ -41,7 +42,9 @@ class ProfileMixtures(DynamicMixtures):
         super().__init__(manifest, FeatureConfig(), PrepareConfig(), SEGMENT_FRAMES)
         spec = self._config.stft
         self._profile = PROFILE_FRAMES * spec.hop - (spec.window - spec.hop)
-        self._scenes = NoiseScenes(self._excerpts, self._samples + self._profile, spec.rate_hz)
+        both = self._samples + self._profile
+        babble = Babble(self._excerpts, self._rooms, both, spec.rate_hz)
+        self._scenes = NoiseScenes(self._excerpts, babble, both, spec.rate_hz)
 
     def segment(self, rng: np.random.Generator) -> Segment:
         """Return a segment of a random kind."""
@@ -76,7 +79,7 @@ class ProfileMixtures(DynamicMixtures):
         """Return the segment of waveforms: profile and source pass the same channel."""
         spec = self._config.stft
         parts = stft(np.stack([speech, noise]).astype(np.float32), spec)
-        colours = np.stack([colour(self._hertz, rng), colour(self._hertz, rng)])
+        colours = np.stack([colour(self._hertz, spread_db, rng) for spread_db in (SPEECH_COLOUR_DB, NOISE_COLOUR_DB)])
         parts = parts * colours
         powers = np.square(np.abs(parts)).mean(axis=(1, 2))
         parts[1] = at_level(parts[1] * np.float32(np.sqrt(powers[0] / powers[1])), -self._snr(kind, rng))

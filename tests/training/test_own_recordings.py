@@ -69,7 +69,7 @@ def test_a_model_to_start_from_determines_the_network_and_lowers_the_rate() -> N
     [
         ("default", {"network": {"layers": 7}}, ["network.layers", "not 7"]),
         ("default", {"network": {"kind": "gru"}}, ["network.kind", "gru"]),
-        ("default", {"network": {"context": 3}}, ["network.context", "without it"]),
+        ("default", {"network": {"context": 3}}, ["network.context", "no setting"]),
         ("small", {"snmf": {"noise_atoms": 9}}, ["snmf.noise_atoms", "not 9"]),
         ("small", {"features": {"stft": {"hop_ms": 8.0}}}, ["features.stft.hop_ms"]),
         ("snmf", {}, ["none of its layers"]),

@@ -97,22 +97,21 @@ def _optimiser(config: Config) -> dict[str, Any]:
 
 def _check_agreement(name: str, own: Config, given: Mapping[str, Any]) -> None:
     """Raise if a given setting of the network or of its input is another than the model's."""
-    values = own.to_dict()
+    values, advice = own.to_dict(), "leave it out, or train from scratch"
     for section in FIXED:
+        known = dict(_leaves(values.get(section, {})))
         for key, wanted in _leaves(given.get(section, {})):
-            found: Any = values.get(section, {})
-            for part in key.split("."):
-                found = found.get(part) if isinstance(found, dict) else None
-            if found != wanted:
-                has = "a model without it" if found is None else f"{found} in this model"
-                raise ConfigError(
-                    f"{name}: {section}.{key} is {has}, not {wanted}; leave it out, or train from scratch"
-                )
+            if wanted is None:
+                continue
+            if key not in known:
+                raise ConfigError(f"{name}: {section}.{key} is no setting of this model; {advice}")
+            if known[key] != wanted:
+                raise ConfigError(f"{name}: {section}.{key} is {known[key]} in this model, not {wanted}; {advice}")
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
-        elif value is not None:
+        else:
             yield f"{prefix}{key}", value

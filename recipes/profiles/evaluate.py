@@ -1,0 +1,112 @@
+"""Score a model with and without profiles: noises of a manifest's split, and two or four voices.
+
+    python recipes/profiles/evaluate.py exp/manifest.jsonl exp/profiles/profile.safetensors --split dev
+
+A noise profile is 5 s of the recording of the noise that the mixture does not use. Voices are the utterances of the
+split: each one with one and with three utterances of other speakers, at -3, 0, 3 and 6 dB in turn; the profile is up to
+10 s of other utterances of its speaker. Prints means of SDR in dB.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from deepnmf import Model, enhance, load_model
+from deepnmf.audio.files import read_mono
+from deepnmf.data.manifest import MixtureEntry, read_manifest
+from deepnmf.data.mixing import load_mixture, mix
+from deepnmf.enhancement.adapt import adapt_to_magnitudes, profile_magnitudes
+from deepnmf.evaluation.metrics import METRICS
+from deepnmf.networks.unfolded.profile_input import NOISE, VOICE
+
+RATE_HZ = 16000
+NOISE_SECONDS, VOICE_SECONDS, GAP_SECONDS = 5, 10, 0.5
+SNRS_DB = (-3.0, 0.0, 3.0, 6.0)
+
+
+class Case(NamedTuple):
+    """A mixture, its clean speech and the profile, each ``(samples,)``, and the group of the table."""
+
+    group: str
+    kind: str
+    noisy: np.ndarray
+    clean: np.ndarray
+    profile: np.ndarray
+
+
+def main() -> None:
+    """Print a table for noises, and one for voices."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--limit", type=int, help="score every so manieth case, as many as this")
+    options = parser.parse_args()
+    model = load_model(options.model)
+    rows = read_manifest(options.manifest, options.split)
+    if options.limit:
+        rows = rows[:: max(1, len(rows) // options.limit)]
+    for cases in (noises(rows), voices(read_manifest(options.manifest, options.split), options.limit)):
+        print_table([(case.group, *scores(case, model)) for case in cases])
+
+
+def scores(case: Case, model: Model) -> tuple[float, float, float]:
+    """Return SDR of the mixture, without and with the profile."""
+    m = profile_magnitudes(model.features, case.profile[None], RATE_HZ)
+    systems = (model, adapt_to_magnitudes(model, m, kind=case.kind))
+    signals = (case.noisy, *(enhance(case.noisy, RATE_HZ, system) for system in systems))
+    noisy, without, with_profile = (METRICS["sdr"].score(case.clean, signal, RATE_HZ) for signal in signals)
+    return noisy, without, with_profile
+
+
+def noises(rows: list[MixtureEntry]) -> Iterator[Case]:
+    """Yield the mixtures of a split, with profiles of their noise."""
+    for row in rows:
+        assert row.noise
+        noise, mixture = read_mono(Path(row.noise), RATE_HZ), load_mixture(row, RATE_HZ)
+        start = int(row.noise_start * len(noise)) + len(mixture.noisy) + int(GAP_SECONDS * RATE_HZ)
+        profile = np.take(noise, np.arange(start, start + NOISE_SECONDS * RATE_HZ), mode="wrap")
+        yield Case(row.noise_type, NOISE, mixture.noisy, mixture.speech, profile)
+
+
+def voices(rows: list[MixtureEntry], limit: int | None) -> Iterator[Case]:
+    """Yield utterances among other voices, with profiles of their speaker."""
+    speakers = {row.speech: row.speaker for row in rows}
+    wanted = [speech for speech, own in speakers.items() if list(speakers.values()).count(own) > 1]
+    rng = np.random.default_rng(0)
+    for number, speech in enumerate(wanted[:: max(1, len(wanted) // limit)] if limit else wanted):
+        own = speakers[speech]
+        target = read_mono(Path(speech), RATE_HZ)
+        rest = [read_mono(Path(other), RATE_HZ) for other in speakers if speakers[other] == own and other != speech]
+        foreign = [other for other in speakers if speakers[other] != own]
+        for count in (1, 3):
+            chosen = [read_mono(Path(foreign[i]), RATE_HZ) for i in rng.choice(len(foreign), count, replace=False)]
+            others = np.sum([unit(np.resize(voice, len(target))) for voice in chosen], axis=0).astype(np.float32)
+            mixture = mix(target, others, SNRS_DB[number % len(SNRS_DB)], RATE_HZ)
+            profile = np.concatenate(rest)[: VOICE_SECONDS * RATE_HZ]
+            yield Case(f"{count + 1} voices", VOICE, mixture.noisy, mixture.speech, profile)
+
+
+def unit(samples: np.ndarray) -> np.ndarray:
+    """Return samples at unit power."""
+    return samples / np.sqrt(np.square(samples).mean())
+
+
+def print_table(rows: list[tuple[str, float, float, float]]) -> None:
+    """Print the means of each group and of all."""
+    print("| | mixtures | input | without profile | with profile | gain |\n|---|---:|---:|---:|---:|---:|")
+    for group in [*sorted({row[0] for row in rows}), "mean"]:
+        own = np.array([row[1:] for row in rows if group in (row[0], "mean")])
+        noisy, without, with_profile = own.mean(axis=0)
+        cells = f"{noisy:.2f} | {without:.2f} | {with_profile:.2f} | {with_profile - without:+.2f}"
+        print(f"| {group} | {len(own)} | {cells} |", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    main()
