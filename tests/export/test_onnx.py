@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from deepnmf import Enhancer
-from deepnmf.dsp.stft import Analyser, Synthesiser
+from deepnmf.audio import files as audio
+from deepnmf.dsp.stft import synthesis_window, window
+from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
-from deepnmf.export.onnx import TOLERANCE, disagreement, export_onnx, fourier_matrices, state_shapes
+from deepnmf.export.onnx import ATTENUATION, TOLERANCE, ExportOptions, disagreement, export_onnx, state_shapes
 from deepnmf.model import load_model
 from helpers import ROOT
 from helpers.enhance_cli import run
@@ -71,22 +73,108 @@ def test_names_and_shapes_are_as_documented(tmp_path: Path) -> None:
     }
     assert inputs == {"samples": (160,), **states}
     assert outputs == {"enhanced": (160,), **{f"{name}_next": shape for name, shape in states.items()}}
-    assert session.get_modelmeta().custom_metadata_map == {"rate_hz": "16000", "delay_samples": "240"}
+    known = {"rate_hz": "16000", "hop_samples": "160", "delay_samples": "240", "latency_samples": "400"}
+    expected = {**known, "warm_up_hops": "300", ATTENUATION: "none"}
+    assert session.get_modelmeta().custom_metadata_map == expected
 
 
-def test_the_matrices_are_the_transforms() -> None:
-    spec = small_model().features.stft
-    analysis, synthesis = fourier_matrices(spec)
+@pytest.mark.parametrize("rate_hz", [16000, 48000, 44100, 8000, 22050])
+def test_transforms_by_small_products_are_the_transforms(rate_hz: int) -> None:
+    import torch
+
+    from deepnmf.export.fourier import Transform
+
+    spec = spec_at_rate(small_model().features.stft, rate_hz)
     frame = np.random.default_rng(0).standard_normal(spec.window).astype(np.float32)
-    padded = np.concatenate([frame, np.zeros(spec.hop * 2 - spec.window % spec.hop, np.float32)])
-    spectrum = Analyser(spec).push(padded[None])
-    index = -(-spec.window // spec.hop) - 1
-    windowed = np.concatenate([np.zeros(spec.window - spec.hop, np.float32), padded])[index * spec.hop :][: spec.window]
-    parts = analysis @ windowed
-    assert np.abs(parts[: spec.bins] + 1j * parts[spec.bins :] - spectrum[0, :, index]).max() < 1e-4
-    inverse = Synthesiser(spec)
-    inverse._skip = 0
-    assert np.abs(inverse.push(spectrum[:, :, index : index + 1])[0] - (synthesis @ parts)[: spec.hop]).max() < 1e-5
+    expected = np.fft.rfft(frame * window(spec), spec.fft_size)
+    transform = Transform(spec)
+    real, imaginary = transform.analyse(torch.from_numpy(frame)).numpy()
+    assert np.abs(real + 1j * imaginary - expected).max() < 1e-4
+    wave = np.fft.irfft(expected, spec.fft_size)[: spec.window] * synthesis_window(spec)
+    parts = torch.from_numpy(np.stack([expected.real, expected.imag]).astype(np.float32))
+    assert np.abs(transform.synthesise(parts).numpy() - wave).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ExportOptions(48000),
+        ExportOptions(48000, attenuation_input=True),
+        ExportOptions(44100, max_attenuation_db=12),
+        ExportOptions(8000, max_attenuation_db=0),
+        ExportOptions(attenuation_input=True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["with context", "recurrent"])
+def test_other_rates_and_limits_agree_with_the_engine(tmp_path: Path, name: str, options: ExportOptions) -> None:
+    export_onnx(MODELS[name], tmp_path / "m.onnx", options)
+    assert disagreement(MODELS[name], tmp_path / "m.onnx", 400, options) <= TOLERANCE
+
+
+def enhanced_by_graph(graph: Path, samples: np.ndarray, warm_up: bool, limit_db: float | None = None) -> np.ndarray:
+    """Run a recording ``(n,)`` through a graph as docs/export.md says."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(graph))
+    known = session.get_modelmeta().custom_metadata_map
+    hop, late = int(known["hop_samples"]), int(known["delay_samples"])
+    states = {entry.name: np.zeros(entry.shape, np.float32) for entry in session.get_inputs()[1:]}
+    limit = {} if limit_db is None else {ATTENUATION: np.full(1, limit_db, np.float32)}
+    states.pop(ATTENUATION, None)
+
+    def run_hops(blocks: np.ndarray) -> list[np.ndarray]:
+        pieces = []
+        for block in blocks:
+            piece, *following = session.run(None, {"samples": block, **limit, **states})
+            states.update(zip(states, following, strict=True))
+            pieces.append(piece)
+        return pieces
+
+    if warm_up:
+        hops = min(int(known["warm_up_hops"]), len(samples) // hop)
+        run_hops(samples[: hops * hop].reshape(hops, hop))
+        for name in ("analysis", "synthesis"):
+            states[name] = np.zeros_like(states[name])
+    padded = np.pad(samples, (0, -(len(samples) + late) % hop + late))
+    return np.concatenate(run_hops(padded.reshape(-1, hop)))[late : late + len(samples)]
+
+
+@pytest.mark.parametrize("limit_db", [None, 9.0])
+@pytest.mark.parametrize("rate_hz", [16000, 48000])
+def test_whole_recordings_and_streams_equal_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate_hz: int, limit_db: float | None
+) -> None:
+    name = "noisy.wav" if rate_hz == 16000 else "noisy_48k_stereo.flac"
+    samples = audio.read(ROOT / "examples" / name)[0][:1, : 4 * rate_hz + 77]
+    audio.write(tmp_path / "in.wav", samples, rate_hz, "FLOAT")
+    limit = () if limit_db is None else ("--max-attenuation-db", str(limit_db))
+    model = ("--model", "small")
+    assert run(monkeypatch, "enhance", tmp_path / "in.wav", "-o", tmp_path / "out.wav", *limit, *model) == 0
+    export = ("export", tmp_path / "m.onnx", "--rate-hz", str(rate_hz), *model)
+    assert run(monkeypatch, *export, *(("--attenuation-input",) if limit else ())) == 0
+    whole = enhanced_by_graph(tmp_path / "m.onnx", samples[0], True, limit_db)
+    assert np.abs(whole - audio.read(tmp_path / "out.wav")[0][0]).max() < 1e-4
+    stream = Enhancer(load_model("small"), rate_hz, max_attenuation_db=limit_db)
+    chunks = [stream.process(samples[:, at : at + 1000]) for at in range(0, samples.shape[1], 1000)]
+    expected = np.concatenate([*chunks, stream.flush()], axis=1)[0]
+    assert np.abs(enhanced_by_graph(tmp_path / "m.onnx", samples[0], False, limit_db) - expected).max() < 1e-4
+    assert np.abs(whole - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--rate-hz", "100"), ("--max-attenuation-db", "3", "--attenuation-input"), ("--rate-hz", "1000000")],
+)
+def test_what_a_graph_cannot_have_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    assert run(monkeypatch, "export", tmp_path / "m.onnx", *arguments) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_exports_the_default_model_and_names_its_states(

@@ -9,12 +9,14 @@ import typer
 
 from ..errors import DeepnmfError
 from ._completion import complete_model
-from ._help import MODEL, USE, add
+from ._help import MODEL, STRENGTH, USE, add
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    add(app, USE, "deepnmf export default.onnx", "deepnmf export mine.onnx --model exp/best.safetensors")(export)
+    add(app, USE, "deepnmf export default.onnx", "deepnmf export studio.onnx --rate-hz 48000 --attenuation-input")(
+        export
+    )
 
 
 def export(
@@ -28,16 +30,41 @@ def export(
             rich_help_panel=MODEL,
         ),
     ] = "default",
+    rate_hz: Annotated[
+        int | None,
+        typer.Option(
+            metavar="HZ",
+            help="Sampling rate of the graph, such as 48000; bands above the model's are kept.",
+            show_default="the model's",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    max_attenuation_db: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB", help="Maximum attenuation.", min=0, show_default="no limit", rich_help_panel=STRENGTH
+        ),
+    ] = None,
+    attenuation_input: Annotated[
+        bool,
+        typer.Option(
+            "--attenuation-input",
+            help="Make the maximum attenuation an input of the graph, for a control.",
+            rich_help_panel=STRENGTH,
+        ),
+    ] = False,
 ) -> None:
     """Export a model as a streaming ONNX graph: one hop of samples in and out, with explicit states."""
     if output.suffix.lower() != ".onnx":
         raise DeepnmfError(f"{output}: models are exported as ONNX; give a name that ends in .onnx")
-    from ..export.onnx import delay, export_onnx, state_shapes
+    from ..export.onnx import ATTENUATION, ExportOptions, delay, export_onnx, state_shapes
     from ..model import load_model
 
-    loaded = load_model(model)
-    export_onnx(loaded, output)
-    spec = loaded.features.stft
+    loaded, options = load_model(model), ExportOptions(rate_hz, max_attenuation_db, attenuation_input)
+    export_onnx(loaded, output, options)
+    spec = options.spec(loaded)
     typer.echo(f"{output}: {spec.hop} samples a call at {spec.rate_hz} Hz, delayed by {delay(spec)}; states that start")
-    shapes = (f"{name} {list(shape)}" for name, shape in state_shapes(loaded).items())
+    shapes = (f"{name} {list(shape)}" for name, shape in state_shapes(loaded, options).items())
     typer.echo(f"as zeros and come back as NAME_next: {', '.join(shapes)}")
+    if attenuation_input:
+        typer.echo(f"input {ATTENUATION} [1]: maximum attenuation, infinity for no limit")

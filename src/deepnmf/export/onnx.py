@@ -1,34 +1,69 @@
 """Export of a model to ONNX: one hop of samples in, one hop out, every state an explicit input and output.
 
-The graph holds everything: analysis, level, mask (:mod:`deepnmf.export.steps`) and synthesis. A host
-application needs no Fourier transform and keeps only the state tensors between calls.
+The graph holds everything: analysis, level, mask, limit of the attenuation, the gain above the model's band and
+synthesis (:mod:`deepnmf.export.chain`), at the model's rate or another one. A host application needs no Fourier
+transform and keeps only the state tensors between calls.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..dsp.level import LEVEL_FLOOR
-from ..dsp.stft import synthesis_window, window
-from ..errors import DeepnmfError, require
+from ..enhancement.enhancer import spec_at_rate
+from ..enhancement.warm_up import WARM_UP_SECONDS
+from ..errors import DeepnmfError, InputError, require
 
 if TYPE_CHECKING:
-    import torch
-
     from ..config import StftSpec
     from ..model import Model
 
 OPSET = 17
 TOLERANCE = 1e-5
 """Largest difference from the engine that an export may have."""
+ATTENUATION = "max_attenuation_db"
+"""Name of the input with the limit; infinity sets none."""
 
 
-def export_onnx(model: Model, path: Path) -> None:
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is fixed in a graph.
+
+    Attributes
+    ----------
+    rate_hz : int or None
+        Sampling rate of its samples, 2 to 768 kHz; the model's own by default. Bands above the model's are carried as
+        :class:`deepnmf.Enhancer` does.
+    max_attenuation_db : float or None
+        Maximum attenuation; no limit by default.
+    attenuation_input : bool
+        Whether the limit is an input of the graph, ``max_attenuation_db`` of shape (1,), instead.
+    """
+
+    rate_hz: int | None = None
+    max_attenuation_db: float | None = None
+    attenuation_input: bool = False
+
+    def __post_init__(self) -> None:
+        limit = self.max_attenuation_db
+        if limit is not None and not limit >= 0:
+            raise InputError(f"max_attenuation_db must be at least 0 dB, not {limit}")
+        if limit is not None and self.attenuation_input:
+            raise InputError("the maximum attenuation is an input of the graph or a value, not both")
+
+    def spec(self, model: Model) -> StftSpec:
+        """Return the transform of the graph."""
+        spec = model.features.stft
+        return spec if self.rate_hz is None else spec_at_rate(spec, self.rate_hz)
+
+
+def export_onnx(model: Model, path: Path, options: ExportOptions | None = None) -> None:
     """Write the model as an ONNX graph and check it against the engine, hop by hop.
 
     Parameters
@@ -37,37 +72,56 @@ def export_onnx(model: Model, path: Path) -> None:
         A deep NMF model, frame-wise or recurrent.
     path : Path
         File to write, ``.onnx``.
+    options : ExportOptions, optional
+        Sampling rate and maximum attenuation.
 
     Raises
     ------
     DeepnmfError
         If the ``onnx`` extra is missing, the model is of another kind, or the graph does not agree with the engine.
     """
+    options = options or ExportOptions()
     require("ONNX export", "torch", "onnx", "onnxruntime")
     import onnx
     import torch
 
-    step = _step_module(model)
-    states = state_shapes(model)
-    inputs = (torch.zeros(model.features.stft.hop), *(torch.zeros(shape) for shape in states.values()))
+    from .chain import chain
+
+    states = state_shapes(model, options)
+    limit = {ATTENUATION: torch.full((1,), math.inf)} if options.attenuation_input else {}
+    named = {"samples": torch.zeros(options.spec(model).hop), **limit}
+    named |= {name: torch.zeros(shape) for name, shape in states.items()}
     with atomic_path(path) as temporary:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer warns about shapes, which are constants here
             torch.onnx.export(
-                step,
-                inputs,
+                chain(model, options),
+                tuple(named.values()),
                 str(temporary),
-                input_names=["samples", *states],
+                input_names=list(named),
                 output_names=["enhanced", *(f"{name}_next" for name in states)],
                 opset_version=OPSET,
                 dynamo=False,
             )
         graph = onnx.load(str(temporary))
-        spec = model.features.stft
-        onnx.helper.set_model_props(graph, {"rate_hz": str(spec.rate_hz), "delay_samples": str(delay(spec))})
+        onnx.helper.set_model_props(graph, properties(model, options))
         onnx.save(graph, str(temporary))
-        if (error_found := disagreement(model, temporary)) > TOLERANCE:
+        if (error_found := disagreement(model, temporary, options=options)) > TOLERANCE:
             raise DeepnmfError(f"{path}: the exported graph differs from the engine by {error_found:.1e}; not written")
+
+
+def properties(model: Model, options: ExportOptions) -> dict[str, str]:
+    """Return the metadata of the graph, what a host has to know."""
+    spec = options.spec(model)
+    limit = "none" if options.max_attenuation_db is None else f"{options.max_attenuation_db:g}"
+    return {
+        "rate_hz": str(spec.rate_hz),
+        "hop_samples": str(spec.hop),
+        "delay_samples": str(delay(spec)),
+        "latency_samples": str(spec.window),
+        "warm_up_hops": str(int(WARM_UP_SECONDS * spec.rate_hz) // spec.hop),
+        ATTENUATION: "input" if options.attenuation_input else limit,
+    }
 
 
 def delay(spec: StftSpec) -> int:
@@ -75,83 +129,43 @@ def delay(spec: StftSpec) -> int:
     return spec.window - spec.hop
 
 
-def state_shapes(model: Model) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name."""
+def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
+
+    ``analysis`` and ``synthesis`` hold samples; the others, level and network, are what a warm-up keeps.
+    """
     from .steps import mask_step
 
-    spec = model.features.stft
+    spec = (options or ExportOptions()).spec(model)
     segments = -(-spec.window // spec.hop)
     states = {"analysis": (spec.window - spec.hop,), "level": (2,), "synthesis": (segments - 1, spec.hop)}
     return {**states, **mask_step(model.network).states}
 
 
-def disagreement(model: Model, path: Path, hops: int = 50) -> float:
+def disagreement(model: Model, path: Path, hops: int = 50, options: ExportOptions | None = None) -> float:
     """Return the largest difference between graph and engine over `hops` hops of intermittent hum and noise."""
     import onnxruntime
 
     from ..enhancement import Enhancer
 
-    spec = model.features.stft
+    options = options or ExportOptions()
+    spec, limit_db = options.spec(model), 12.0 if options.attenuation_input else options.max_attenuation_db
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(model).items()}
-    seconds = np.arange(hops * spec.hop) / spec.rate_hz
-    hum = sum(np.sin(2 * np.pi * pitch_hz * seconds) for pitch_hz in range(150, spec.rate_hz // 4, 150))
-    samples = hum / 20 + np.random.default_rng(0).standard_normal(len(seconds)) / 40
-    samples = (samples * np.sin(20 * seconds) ** 2).astype(np.float32)
+    states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(model, options).items()}
+    limit = {ATTENUATION: np.full(1, limit_db, np.float32)} if options.attenuation_input else {}
     pieces = []
-    for block in samples.reshape(hops, spec.hop):
-        piece, *following = session.run(None, {"samples": block, **states})
+    for block in _hum_and_noise(spec, hops).reshape(hops, spec.hop):
+        piece, *following = session.run(None, {"samples": block, **limit, **states})
         states = dict(zip(states, following, strict=True))
         pieces.append(piece)
     found = np.concatenate(pieces)[delay(spec) :]
-    expected = Enhancer(model, spec.rate_hz).process(samples[None])[0]
+    enhancer = Enhancer(model, spec.rate_hz, max_attenuation_db=limit_db)
+    expected = enhancer.process(_hum_and_noise(spec, hops)[None])[0]
     return float(np.abs(found - expected).max())
 
 
-def fourier_matrices(spec: StftSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Return windowed analysis ``(2F, window)`` and synthesis ``(window, 2F)``, real parts before imaginary ones."""
-    size = spec.fft_size
-    analysis = np.fft.rfft(np.eye(spec.window, size) * window(spec)[:, None], axis=1).T
-    basis = np.eye(spec.bins)
-    inverse = np.concatenate([np.fft.irfft(basis, size, axis=1), np.fft.irfft(1j * basis, size, axis=1)])
-    synthesis = inverse[:, : spec.window].T * synthesis_window(spec)[:, None]
-    return np.concatenate([analysis.real, analysis.imag]).astype(np.float32), synthesis.astype(np.float32)
-
-
-def _step_module(model: Model) -> torch.nn.Module:
-    """Return one hop of enhancement as a torch module without state of its own."""
-    import torch
-    from torch.nn.functional import linear
-
-    from .steps import mask_step
-
-    features, spec = model.features, model.features.stft
-    estimate = mask_step(model.network)
-    analysis, synthesis = (torch.from_numpy(matrix) for matrix in fourier_matrices(spec))
-    least_weight = min(1.0, spec.hop / spec.rate_hz / features.level_seconds)
-    segments = -(-spec.window // spec.hop)
-    missing = segments * spec.hop - spec.window
-
-    class Step(torch.nn.Module):
-        def forward(self, samples: Any, past: Any, level: Any, tail: Any, *memory: Any) -> tuple[Any, ...]:
-            frame = torch.cat([past, samples])
-            spectrum = linear(frame[None], analysis).reshape(2, spec.bins, 1)  # a row: ONNX Runtime is slow at columns
-            magnitudes = spectrum.square().sum(0).sqrt()
-            level = _next_level(level, magnitudes.square().mean(), least_weight)
-            mask, *remembered = estimate(magnitudes / level[0].sqrt().clamp(min=LEVEL_FLOOR), *memory)
-            wave = linear((spectrum * mask).reshape(1, -1), synthesis)
-            added = torch.cat([wave[0], torch.zeros(missing)]).reshape(segments, spec.hop)
-            added = added + torch.cat([tail, torch.zeros(1, spec.hop)])
-            return (added[0], frame[spec.hop :], level, added[1:], *remembered)
-
-    return Step()
-
-
-def _next_level(level: Any, power: Any, least_weight: float) -> Any:
-    """Return ``(power, frames counted)`` after a frame: :class:`deepnmf.dsp.level.LevelTracker` on tensors."""
-    import torch
-
-    heard = (power > LEVEL_FLOOR**2).to(level.dtype)
-    counted = (level[1] + heard).clamp(max=1 / least_weight + 1)  # beyond this the weight is constant
-    weight = torch.clamp(1 / counted.clamp(min=1), min=least_weight) * heard
-    return torch.stack([level[0] + weight * (power - level[0]), counted])
+def _hum_and_noise(spec: StftSpec, hops: int) -> np.ndarray:
+    seconds = np.arange(hops * spec.hop) / spec.rate_hz
+    hum = sum(np.sin(2 * np.pi * pitch_hz * seconds) for pitch_hz in range(150, spec.rate_hz // 4, 150))
+    samples = hum / 20 + np.random.default_rng(0).standard_normal(len(seconds)) / 40
+    return (samples * np.sin(20 * seconds) ** 2).astype(np.float32)
