@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -190,20 +188,3 @@ def test_the_command_exports_the_default_model_and_names_its_states(
 def test_other_networks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DeepnmfError, match="gru cannot be exported"):
         export_onnx(dataclasses.replace(small_model(), network=untrained("gru")), tmp_path / "m.onnx")
-
-
-def test_the_javascript_of_the_documentation(tmp_path: Path) -> None:
-    """Needs node, and the variable NODE_PATH to lead to onnxruntime-web."""
-    node = shutil.which("node")
-    if node is None or subprocess.run([node, "-e", "require('onnxruntime-web')"], capture_output=True).returncode:
-        pytest.skip("node or onnxruntime-web is missing")
-    page = ROOT / "docs/export.md"
-    script = page.read_text(encoding="utf-8").split("```js\n")[1].split("```")[0]
-    (tmp_path / "enhance.js").write_text(script, encoding="utf-8")
-    samples = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
-    samples.tofile(tmp_path / "in.f32")
-    model = MODELS["recurrent"]
-    export_onnx(model, tmp_path / "m.onnx")
-    subprocess.run([node, "enhance.js", "m.onnx", "in.f32", "out.f32"], cwd=tmp_path, check=True, timeout=600)
-    output = np.fromfile(tmp_path / "out.f32", np.float32)[240:]
-    assert np.abs(output - Enhancer(model, 16000).process(samples[None])[0]).max() <= TOLERANCE
