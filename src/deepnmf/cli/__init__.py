@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -15,22 +17,61 @@ from ._help import example_lines
 from ._process import accept_any_name, occupy_closed_descriptors, printable, silence, stop_on_signals
 from ._suggestions import Group
 
-app = typer.Typer(
-    name="deepnmf",
-    help="Speech enhancement with deep unfolded non-negative matrix factorisation.",
-    epilog=example_lines("deepnmf enhance noisy.wav -o clean.wav", "deepnmf models", "deepnmf enhance --help"),
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # errors are plain; `Group` switches rich on for the help
-    cls=Group,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 COMMANDS = (
     "enhance", "profile", "live", "serve", "models", "export", "train", "evaluate", "report", "show", "verify",
 )  # fmt: skip
-for _module in COMMANDS:
-    importlib.import_module(f"{__name__}.{_module}").register(app)
+"""Modules of commands, in the order of the help."""
+TRAINING = ("prepare", "features", "pretrain")
+"""Further commands of the module `train`."""
+COMPLETION = "_DEEPNMF_COMPLETE"
+"""Environment variable by which a shell asks for completions."""
+
+
+def application(modules: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Return the command line with the commands of some modules."""
+    app = typer.Typer(
+        name="deepnmf",
+        help="Speech enhancement with deep unfolded non-negative matrix factorisation.",
+        epilog=example_lines("deepnmf enhance noisy.wav -o clean.wav", "deepnmf models", "deepnmf enhance --help"),
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # errors are plain; `Group` switches rich on for the help
+        cls=Group,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for module in modules:
+        importlib.import_module(f"{__name__}.{module}").register(app)
+    return app
+
+
+def _needed(arguments: list[str]) -> typer.Typer:
+    """Return the part of the command line that the arguments need: typer takes 3 ms to set up a command's options."""
+    if arguments in ([], ["-h"], ["--help"]) and COMPLETION not in os.environ:
+        app = application()
+        for command in app.registered_commands:
+            command.callback = _without_options(command.callback)
+        return app
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    module = "train" if name in TRAINING else name
+    return application([module] if module in COMMANDS else COMMANDS)
+
+
+def _without_options(callback: Callable[..., Any] | None) -> Callable[[], None]:
+    """Return a function of the same name, and so a command of the same name, without options."""
+
+    def listed() -> None:
+        pass
+
+    listed.__name__ = getattr(callback, "__name__", "")
+    return listed
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return the complete command line as `app`, set up when it is asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return application()
 
 
 def _print_version(value: bool) -> None:
@@ -39,7 +80,6 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -65,7 +105,7 @@ def main() -> None:
     stop_on_signals()
     try:
         try:
-            app(prog_name="deepnmf")  # also under `python -m`: completion scripts name the command
+            _needed(sys.argv[1:])(prog_name="deepnmf")  # also under `python -m`: completion scripts name the command
         finally:
             _flush()
     except DeepnmfError as error:
