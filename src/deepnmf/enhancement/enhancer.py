@@ -2,8 +2,9 @@
 
 Every sampling rate is supported without resampling. The transform runs at the recording's own rate with the model's
 window and hop in milliseconds and the model's bin spacing in hertz, so bin f of a 48 kHz transform is bin f of the
-16 kHz model: the mask is estimated on the common bins, and the bins above the model's band get a gain extrapolated from
-the top of it. No band is cut off, a mask of ones returns the input at any rate, and the delay is one window.
+16 kHz model: the mask is estimated on the common bins, and the bins above the model's band get gains extrapolated from
+the top of it (:mod:`deepnmf.dsp.upper_band`). No band is cut off, a mask of ones returns the input at any rate, and the
+delay is one window.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from ..config import StftSpec
 from ..dsp.level import LevelTracker
 from ..dsp.stft import Analyser, Synthesiser, padding
+from ..dsp.upper_band import UpperBand
 from ..errors import DeepnmfError
 
 if TYPE_CHECKING:
@@ -203,43 +205,36 @@ class Enhancer:
         power += np.square(spectrum.imag)
         if self._masks < self.channels:
             power = power.mean(axis=0, keepdims=True)
-        magnitudes = np.sqrt(power, out=power)
         if self._masks == 1:
-            gains = self._tracks[0].push(magnitudes[0])[None]
+            gains = self._tracks[0].push(power[0])[None]
         else:
-            gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
+            gains = np.stack([track.push(p) for track, p in zip(self._tracks, power, strict=True)])
         if not math.isfinite(gains.sum()):  # before PCM or a maximum turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         return np.maximum(gains, self._least_gain) if self._least_gain else gains
 
 
 class _MaskTrack:
-    """Gains of one magnitude stream at the recording's rate: level, the model's mask, and its extrapolation."""
+    """Gains of one stream of power spectra at the recording's rate: level, the model's mask, and the band above."""
 
     def __init__(self, model: Model, spec: StftSpec) -> None:
         features = model.features
         self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
         self._estimator = model.estimator()
         self._model_spec, self._spec = features.stft, spec
-        self._top = slice(*(int(share * features.stft.bins) for share in TOP_BAND))
+        top = slice(*(int(share * features.stft.bins) for share in TOP_BAND))
+        self._known = top.stop
+        self._above = UpperBand(top, spec.bins) if spec.bins > features.stft.bins else None
 
-    def push(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the gains ``(F, N)`` of magnitudes ``(F, N)`` at the recording's rate."""
-        bins = self._spec.bins
-        inside = model_band(magnitudes, self._model_spec, self._spec)
+    def push(self, power: np.ndarray) -> np.ndarray:
+        """Return the gains ``(F, N)`` of power spectra ``(F, N)`` at the recording's rate."""
+        inside = model_band(np.sqrt(power[: self._model_spec.bins]), self._model_spec, self._spec)
         inside /= self._level.push(inside)
         mask = self._estimator.push(inside)
-        if bins <= len(mask):
-            return mask[:bins]
-        above = _carried_gain(mask[self._top], inside[self._top])
-        known = self._top.stop
-        return np.concatenate([mask[:known], np.broadcast_to(above, (bins - known, mask.shape[1]))])
-
-
-def _carried_gain(mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
-    """Return the magnitude-weighted mean of the mask in a band, per frame, shape ``(N,)``."""
-    weights = magnitudes + np.finfo(np.float32).tiny ** 0.5  # in silence, a plain mean
-    return (mask * weights).sum(axis=0) / weights.sum(axis=0)
+        if self._above is None:
+            return mask[: self._spec.bins]
+        above = self._above.push(mask, inside, power[self._known :])
+        return np.concatenate([mask[: self._known], above])
 
 
 def model_band(magnitudes: np.ndarray, model_spec: StftSpec, spec: StftSpec) -> np.ndarray:
