@@ -203,6 +203,15 @@ def test_the_canonical_form_of_single_precision_has_no_denormal_numbers() -> Non
     assert np.abs(canonical.mask(mixtures(dtype=np.float32)) - net.mask(mixtures(dtype=np.float32))).max() < 1e-3
 
 
+def test_the_description_has_the_sparsity_that_acts() -> None:
+    net = network(4, 5)
+    scaled = with_weights(net, [1000 * W for W in net.dictionaries], net.output)
+    described = [dict(one.describe())["inference"] for one in (net, scaled, scaled.canonical())]
+    assert described[1] == described[2]
+    assert described[0] != described[1]
+    assert "e-05" in described[1]
+
+
 def test_sparse_nmf_is_canonical_already() -> None:
     rng = np.random.default_rng(0)
     W = normalised_atoms(rng.random((F, 5))).astype(np.float32)

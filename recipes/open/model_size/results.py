@@ -24,7 +24,7 @@ FAMILIES = {
     "ista": "ISTA",
     "gru": "GRU",
     "lstm": "LSTM",
-    "recurrent": "deep NMF with an LSTM prior",
+    "recurrent": "LSTM-prior deep NMF",
     "dr": "DR-NMF",
 }
 """Name of a family by the first word of its systems' names."""

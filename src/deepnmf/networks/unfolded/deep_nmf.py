@@ -205,8 +205,14 @@ class DeepNMF(FramewiseNetwork):
         own = len(self.dictionaries)
         return [
             ("dictionaries", f"{own} for {len(self.layers)} layers, and the output's"),
-            ("inference", f"beta {self.beta:g}, sparsity {self.sparsity:g}"),
+            ("inference", f"beta {self.beta:g}, sparsity {self._sparsity_range()}"),
         ]
+
+    def _sparsity_range(self) -> str:
+        """Return the medians of the layers' sparsities, which training changes: scaled atoms feel it less or more."""
+        medians = np.median(np.asarray(self.canonical().sparsities), axis=1)
+        low, high = f"{medians.min():.3g}", f"{medians.max():.3g}"
+        return low if low == high else f"{low} to {high} (medians of the layers, for atoms of unit norm)"
 
     def adaptable(self) -> DeepNMF:
         """Return the network if the layers' atoms are still those of a sparse NMF, which have unit norm.
