@@ -34,6 +34,20 @@ LEAST_MAGNITUDE = np.finfo(np.float32).tiny ** 0.5
 """Added to magnitudes that are weights, so that silence has a plain mean."""
 TINY = 1e-30
 """Power below anything audible, so that silence has a gain."""
+RULES = {
+    "band_bins": BAND_BINS,
+    "top_parts": TOP_PARTS,
+    "tilt_weight": TILT_WEIGHT,
+    "steepest": STEEPEST,
+    "noise_weight": NOISE_WEIGHT,
+    "speech_absence": SPEECH_ABSENCE,
+    "past_weight": PAST_WEIGHT,
+    "least_share": LEAST_SHARE,
+    "mask_floor": MASK_FLOOR,
+    "least_magnitude": float(LEAST_MAGNITUDE),
+    "tiny": TINY,
+}
+"""The constants by name, for implementations in other languages."""
 
 
 class UpperBand:

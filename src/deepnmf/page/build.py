@@ -13,6 +13,7 @@ from .._version import __version__
 from ..artifacts import write_text
 from ..config import to_dict
 from ..dsp.level import LEVEL_FLOOR
+from ..dsp.upper_band import RULES as UPPER_BAND_RULES
 from ..enhancement.enhancer import RATE_RANGE_HZ, TOP_BAND, UNHEARD_GAIN
 from ..enhancement.record import file_digest
 from ..enhancement.warm_up import WARM_UP_SECONDS
@@ -81,6 +82,7 @@ def build_page(
             "rate_range_hz": RATE_RANGE_HZ,
             "level_floor": LEVEL_FLOOR,
             "top_band": TOP_BAND,
+            "upper_band": UPPER_BAND_RULES,
             "unheard_gain": UNHEARD_GAIN,
             "warm_up_seconds": WARM_UP_SECONDS,
         },

@@ -1,6 +1,7 @@
 // The enhancer of deepnmf.enhancement.enhancer: the transform runs at the recording's own rate, the mask is estimated
-// on the bins shared with the model, and bins above its band get a gain extrapolated from the top of it.
+// on the bins shared with the model, and bins above its band get gains extrapolated from the top of it.
 import { Analyser, Synthesiser, padding, specAtRate } from "./stft.js";
+import { UpperBand } from "./upper_band.js";
 
 const LARGEST_SAMPLE = 1e6;
 const FRAMES_A_CALL = 100;
@@ -85,6 +86,7 @@ class Gains {
     this.level = new LevelTracker(seconds, spec.hop / spec.rateHz, rules.level_floor);
     this.estimator = model.estimator();
     this.top = rules.top_band.map((share) => Math.floor(share * this.bins));
+    this.above = spec.bins > this.bins ? new UpperBand(rules.upper_band, this.top, spec.bins) : null;
   }
 
   /** Return the gains (Float32Array) of frames, given the spectra of every channel. */
@@ -98,7 +100,7 @@ class Gains {
       for (let k = 0; k < this.bins; k++) magnitudes[k * count + t] = inside[k] / level;
     }
     const mask = await this.estimator.push(magnitudes, count);
-    return repeated(count, (t) => this.#atRate(mask, magnitudes, t, count));
+    return repeated(count, (t) => this.#atRate(mask, magnitudes, t, count, spectra));
   }
 
   /** Fill `inside` with the magnitudes of a frame at the model's scale; a missing upper band repeats the one below. */
@@ -115,25 +117,25 @@ class Gains {
     }
   }
 
-  #atRate(mask, magnitudes, t, count) {
+  #atRate(mask, magnitudes, t, count, spectra) {
     const gain = new Float32Array(this.spec.bins);
-    const known = this.spec.bins <= this.bins ? this.spec.bins : this.top[1];
+    const known = this.above ? this.top[1] : this.spec.bins;
     for (let k = 0; k < known; k++) gain[k] = mask[k * count + t];
-    if (known < this.spec.bins) gain.fill(this.#carried(mask, magnitudes, t, count), known);
+    if (this.above) {
+      const power = meanPower(spectra.map((frames) => frames[t]), known);
+      gain.set(this.above.push((k) => mask[k * count + t], (k) => magnitudes[k * count + t], power), known);
+    }
     return gain;
   }
+}
 
-  /** The mean of the mask at the top of the model's band, weighted by magnitude. */
-  #carried(mask, magnitudes, t, count) {
-    let sum = 0;
-    let weights = 0;
-    for (let k = this.top[0]; k < this.top[1]; k++) {
-      const weight = magnitudes[k * count + t] + 1e-19; // in silence, a plain mean
-      sum += mask[k * count + t] * weight;
-      weights += weight;
-    }
-    return sum / weights;
+/** The power of the bins from `first` on, a mean over channels. */
+function meanPower(frame, first) {
+  const power = new Float64Array(frame[0][0].length - first);
+  for (const [re, im] of frame) {
+    for (let k = 0; k < power.length; k++) power[k] += (re[first + k] ** 2 + im[first + k] ** 2) / frame.length;
   }
+  return power;
 }
 
 /** Root mean square of the magnitudes so far: a plain mean at first, an exponential one afterwards. */
