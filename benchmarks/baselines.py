@@ -1,10 +1,11 @@
 """Score deepnmf and baselines on one split of a manifest, delay-compensated.
 
 Usage: python benchmarks/baselines.py MANIFEST -o DIR [--split test] [--models default small framewise snmf]
-       [--baselines RNNoise WebRTC speexdsp noisereduce]
+       [--baselines RNNoise WebRTC speexdsp noisereduce] [--dnsmos]
 
-Prints a table of means; DIR/NAME holds what `deepnmf evaluate` writes for each. RNNoise and WebRTC shift the phase of
-low frequencies, which SI-SDR penalises and SDR, with its 512-tap filter, does not.
+Prints a table of means, with `--dnsmos` (extra `dnsmos`) those of DNSMOS, too; DIR/NAME holds what `deepnmf evaluate`
+writes for each. RNNoise and WebRTC shift the phase of low frequencies, which SI-SDR penalises and SDR, with its 512-tap
+filter, does not.
 """
 
 import argparse
@@ -25,7 +26,6 @@ Score = Callable[[np.ndarray, np.ndarray, int], float]
 
 RATE_HZ = 16000
 SPEECH = Path(__file__).resolve().parents[1] / "examples" / "clean.wav"
-HEADS = ("system", "SI-SDR", "SDR", "STOI", "ESTOI", "PESQ-WB")
 
 
 def main() -> None:
@@ -36,23 +36,25 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--models", nargs="*", default=["default", "small", "framewise", "snmf"])
     parser.add_argument("--baselines", nargs="*", default=["RNNoise", "WebRTC", "speexdsp", "noisereduce"])
+    parser.add_argument("--dnsmos", action="store_true")
     options = parser.parse_args()
     remember_input_scores()
-    print(f"| {' | '.join(HEADS)} |\n|---|" + "---|" * (len(HEADS) - 1))
+    only = [*metrics.available_metrics(), *(metrics.GROUPS["dnsmos"] if options.dnsmos else ())]
+    heads = ["system", *(metrics.METRICS[name].label for name in only)]
+    print(f"| {' | '.join(heads)} |\n|---|" + "---|" * len(only))
     systems: list[str | System] = [*options.models, *map(peer, options.baselines)]
     for number, system in enumerate(systems):
         name = system if isinstance(system, str) else system.name
-        overall = evaluate(options.manifest, options.output / name, model=system, split=options.split).summary[
-            "overall"
-        ]
+        found = evaluate(options.manifest, options.output / name, model=system, split=options.split, only=only)
+        overall = found.summary["overall"]
         if not number:
-            print(row("noisy", overall, "input"), flush=True)
-        print(row(name, overall, "output"), flush=True)
+            print(row("noisy", overall, "input", only), flush=True)
+        print(row(name, overall, "output", only), flush=True)
 
 
-def row(name: str, overall: dict[str, dict[str, dict[str, float]]], part: str) -> str:
-    """Return a line of the table: means of all metrics."""
-    means = [f"{overall[key][part]['mean']:.{3 if 'toi' in key else 2}f}" for key in metrics.available_metrics()]
+def row(name: str, overall: dict[str, dict[str, dict[str, float]]], part: str, only: list[str]) -> str:
+    """Return a line of the table: means of the metrics."""
+    means = [f"{overall[key][part]['mean']:.{metrics.METRICS[key].decimals}f}" for key in only]
     return f"| {name} | {' | '.join(means)} |"
 
 

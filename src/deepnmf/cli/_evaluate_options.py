@@ -10,7 +10,7 @@ import typer
 from ._completion import complete_model, completion
 from ._help import DEVICE, IN_OUT, MODEL, SCORES
 
-METRICS = ("si_sdr", "sdr", "stoi", "estoi", "pesq_wb")
+METRICS = ("si_sdr", "sdr", "stoi", "estoi", "pesq_wb", "dnsmos")
 
 ScoresOutput = Annotated[
     Path,
@@ -72,6 +72,14 @@ Noisy = Annotated[
         help="Folder of noisy files, for --model and for the improvement.", metavar="FOLDER", rich_help_panel=IN_OUT
     ),
 ]
+NoisyOnly = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of noisy files without clean ones: DNSMOS before and after.",
+        metavar="FOLDER",
+        rich_help_panel=IN_OUT,
+    ),
+]
 Jobs = Annotated[
     int,
     typer.Option(
@@ -92,7 +100,7 @@ Metrics = Annotated[
         help=f"Metric to compute; repeatable: {', '.join(METRICS)}.",
         metavar="NAME",
         autocompletion=completion(METRICS),
-        show_default="all",
+        show_default="all but dnsmos",
         rich_help_panel=SCORES,
     ),
 ]

@@ -18,6 +18,7 @@ from ._evaluate_options import (
     Metrics,
     Models,
     Noisy,
+    NoisyOnly,
     SaveAudio,
     ScoresOutput,
     Split,
@@ -45,6 +46,7 @@ def evaluate(
     split: Split = "test",
     clean: Clean = None,
     noisy: Noisy = None,
+    noisy_only: NoisyOnly = None,
     model: Models = None,
     enhanced: Enhanced = None,
     baseline: Baseline = None,
@@ -56,13 +58,14 @@ def evaluate(
 ) -> None:
     """Score models on a manifest, or folders of enhanced files, by SI-SDR, SDR, STOI, ESTOI and PESQ.
 
-    Several models and folders are compared: recording by recording, with the differences from the first.
+    Several models and folders are compared: recording by recording, with the differences from the first. Recordings
+    without a clean side (--noisy-only, or --enhanced alone) are scored by DNSMOS.
     """
     from .. import evaluation
 
-    recordings = _recordings(manifest, split, clean, noisy, bool(enhanced))
-    if save_audio and enhanced and not model:
-        raise InputError("evaluate: --save-audio keeps what a model enhances; leave it out")
+    recordings = _recordings(manifest, split, clean, noisy, noisy_only, bool(enhanced))
+    if save_audio and (noisy_only is not None or (enhanced and not model)):
+        raise InputError("evaluate: --save-audio keeps what a model enhances of --manifest or --clean; leave it out")
     systems = _systems(model or ([] if enhanced else ["default"]), enhanced or [])
     how: dict[str, Any] = {"jobs": jobs, "limit": limit, "only": metric or (), "shard": chosen_shard(shard)}
     how["save_audio"] = save_audio
@@ -79,16 +82,28 @@ def evaluate(
 
 
 def _recordings(
-    manifest: Path | None, split: str, clean: Path | None, noisy: Path | None, are_enhanced: bool
+    manifest: Path | None,
+    split: str,
+    clean: Path | None,
+    noisy: Path | None,
+    noisy_only: Path | None,
+    are_enhanced: bool,
 ) -> ManifestRecordings | FolderRecordings:
     """Return the recordings that the options name."""
     from .. import evaluation
 
-    if manifest is not None and clean is None and noisy is None:
-        return evaluation.ManifestRecordings(manifest, split)
-    if manifest is None and clean is not None and (are_enhanced or noisy is not None):
+    given = [
+        name for name, path in (("manifest", manifest), ("clean", clean), ("only", noisy_only)) if path is not None
+    ]
+    if given == ["manifest"] and noisy is None:
+        return evaluation.ManifestRecordings(Path(str(manifest)), split)
+    if given == ["clean"] and (are_enhanced or noisy is not None):
         return evaluation.FolderRecordings(clean, noisy)
-    raise InputError("evaluate: give either --manifest, or --clean with --enhanced or --noisy")
+    if noisy is None and (given == ["only"] or (not given and are_enhanced)):
+        return evaluation.FolderRecordings(None, noisy_only)
+    raise InputError(
+        "evaluate: give either --manifest, or --clean with --enhanced or --noisy, or --noisy-only, or --enhanced alone"
+    )
 
 
 def _systems(models: list[str], folders: list[str]) -> list[System | EnhancedFiles]:

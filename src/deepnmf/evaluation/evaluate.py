@@ -15,7 +15,7 @@ from ..progress import note
 from ..shards import WHOLE, Shard
 from .folder import read_evaluation, write_evaluation
 from .items import FolderRecordings, Item, ManifestRecordings, Recordings
-from .metrics import METRICS, available_metrics
+from .metrics import GROUPS, METRICS, available_metrics, metrics_of
 from .partial_scores import partial_paths
 from .scoring import ScoredRun, ScoringConfig, score_all
 from .summary import metric_notes, summarise
@@ -92,7 +92,8 @@ def evaluate(
     save_audio : bool
         Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
     only : sequence of str
-        Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by; all that are installed by default.
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by, or ``"dnsmos"`` for the four of it. By default
+        all that are installed and need a clean reference; DNSMOS for recordings without one.
     shard : Shard
         Which part of the recordings to score. The last shard to finish merges all scores, into the bytes of one run; so
         does a run without shards, which also scores what is missing.
@@ -109,6 +110,9 @@ def evaluate(
         fail while others do not are in ``failures``.
     """
     recordings = recordings_of(recordings, split)
+    metrics = _metrics(only, recordings.has_reference)
+    if save_audio and not recordings.has_reference:
+        raise InputError("only what has a clean reference can be saved while it is scored; enhance it beforehand")
     system = model if isinstance(model, System | EnhancedFiles) else model_system(model)
     enhances = system if isinstance(system, System) else None
     items, problems = recordings.items(system if isinstance(system, EnhancedFiles) else None)
@@ -117,7 +121,7 @@ def evaluate(
     items = [dataclasses.replace(item, known=(known or {}).get(item.id, {})) for item in _limited(items, limit)]
     audio = Path(output) / "audio" if save_audio and enhances else None
     mixed_hz = rate_hz or (enhances.rate_hz if enhances else None)
-    config = ScoringConfig(_metrics(only), enhances, audio, mixed_hz)
+    config = ScoringConfig(metrics, enhances, audio, mixed_hz)
     about = recordings.about() | (_about_system(enhances) if enhances else {})
     return _run(items, config, Path(output), jobs, about, problems, shard)
 
@@ -172,11 +176,21 @@ def _limited(items: list[Item], limit: int | None) -> list[Item]:
     return items[:limit]
 
 
-def _metrics(only: Sequence[str]) -> tuple[str, ...]:
-    if unknown := set(only) - set(METRICS):
-        raise InputError(f"metric {', '.join(sorted(unknown))} is unknown; there are: {', '.join(METRICS)}")
-    names = [name for name in METRICS if name in only or not only]
-    if not only and "pesq_wb" not in available_metrics():
+def _metrics(only: Sequence[str], has_reference: bool) -> tuple[str, ...]:
+    """Return the metrics that are asked for, by default those that the recordings are scored by.
+
+    Raises
+    ------
+    DeepnmfError
+        If there is no such metric, it needs a clean reference that is not there, or a package is missing.
+    """
+    wanted = {name for one in only for name in GROUPS.get(one, (one,))} or set(metrics_of(has_reference))
+    if unknown := wanted - set(METRICS):
+        raise InputError(f"metric {', '.join(sorted(unknown))} is unknown; there are: {', '.join([*METRICS, *GROUPS])}")
+    names = [name for name in METRICS if name in wanted]
+    if lacking := [name for name in names if METRICS[name].needs_reference and not has_reference]:
+        raise InputError(f"{', '.join(lacking)}: needs clean recordings; score by {', '.join(GROUPS)} without them")
+    if not only and has_reference and "pesq_wb" not in available_metrics():
         note("PESQ left out, its package is missing: pip install pesq")
         names.remove("pesq_wb")
     packages = dict.fromkeys(package for name in names for package in METRICS[name].packages)

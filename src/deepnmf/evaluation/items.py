@@ -18,7 +18,7 @@ from ..audio.reader import AudioReader
 from ..audio.tar_members import file_of
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.mixing import load_mixture
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, InputError
 from .systems import EnhancedFiles, System
 
 LENGTH_SLACK_SECONDS = 0.05
@@ -97,6 +97,11 @@ class Item:
         reference = samples.mean(axis=0, dtype=np.float32)
         return reference, _fitted(Path(self.noisy), reference, found_hz) if self.noisy else None, found_hz
 
+    @property
+    def has_reference(self) -> bool:
+        """Whether it has a clean side."""
+        return self.row is not None or self.clean is not None
+
     def stamp(self) -> list[object]:
         """Return what changes if the recording does: its description, and size and time of its files."""
         row = self.row
@@ -125,6 +130,10 @@ Items = tuple[list[Item], list[str]]
 class Recordings(Protocol):
     """Where recordings come from."""
 
+    @property
+    def has_reference(self) -> bool:
+        """Whether there are clean recordings."""
+
     def items(self, enhanced: EnhancedFiles | None = None) -> Items:
         """Return the recordings, with their enhanced files if there are any."""
 
@@ -138,6 +147,8 @@ class ManifestRecordings:
 
     manifest: Path
     split: str
+
+    has_reference = True
 
     def items(self, enhanced: EnhancedFiles | None = None) -> Items:
         """Return the rows, in the order of the manifest.
@@ -165,10 +176,15 @@ class ManifestRecordings:
 
 @dataclass(frozen=True)
 class FolderRecordings:
-    """Files of folders, paired by their relative path."""
+    """Files of folders, paired by their relative path; without a clean folder they can be scored by DNSMOS only."""
 
-    clean: Path
+    clean: Path | None = None
     noisy: Path | None = None
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether there are clean recordings."""
+        return self.clean is not None
 
     def items(self, enhanced: EnhancedFiles | None = None) -> Items:
         """Return the files, sorted by path.
@@ -178,6 +194,8 @@ class FolderRecordings:
         DeepnmfError
             If a folder is missing or has no audio, two files of one differ in the suffix only, or nothing pairs.
         """
+        if enhanced is None and self.noisy is None:
+            raise InputError("there are no noisy recordings to enhance; name their folder")
         return folder_items(self.clean, enhanced.folder if enhanced else None, self.noisy)
 
     def about(self) -> dict[str, Any]:
@@ -206,7 +224,7 @@ def manifest_items(manifest: Path, split: str) -> list[Item]:
     ]
 
 
-def folder_items(clean: Path, enhanced: Path | None, noisy: Path | None) -> Items:
+def folder_items(clean: Path | None, enhanced: Path | None, noisy: Path | None) -> Items:
     """Pair the audio files of folders by relative path; the suffix may differ.
 
     Raises
@@ -219,7 +237,7 @@ def folder_items(clean: Path, enhanced: Path | None, noisy: Path | None) -> Item
     files = {kind: _by_name(folder) for kind, folder in folders.items()}
     everywhere = sorted(set.intersection(*(set(found) for found in files.values())))
     if not everywhere:
-        raise DeepnmfError(f"{enhanced or noisy}: no file has the same relative path as one in {clean}")
+        raise DeepnmfError(f"{enhanced or noisy}: no file has the same relative path as one in {clean or noisy}")
     problems = [
         f"{found[name]}: no file of this name in {folders[other]}"
         for found in files.values()
@@ -228,7 +246,7 @@ def folder_items(clean: Path, enhanced: Path | None, noisy: Path | None) -> Item
     ]
     paths = [{kind: str(found[name]) for kind, found in files.items()} for name in everywhere]
     return [
-        Item(name, name, clean=path["clean"], noisy=path.get("noisy"), enhanced=path.get("enhanced"))
+        Item(name, name, clean=path.get("clean"), noisy=path.get("noisy"), enhanced=path.get("enhanced"))
         for name, path in zip(everywhere, paths, strict=True)
     ], problems
 

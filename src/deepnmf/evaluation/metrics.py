@@ -1,4 +1,4 @@
-"""Objective scores of one estimate against its clean reference, as pure functions of two signals.
+"""Objective scores of one estimate, most of them against its clean reference, as pure functions of two signals.
 
 Silence: a silent reference has no score (NaN, which tables leave out and count); a silent estimate has the
 worst one (`-LIMIT_DB` dB, STOI and ESTOI 0), but no PESQ (NaN).
@@ -20,6 +20,9 @@ import numpy as np
 
 from ..audio.files import resample
 from ..errors import MissingExtra, is_installed
+from .dnsmos import BAK, OVRL, P808, SIG, dnsmos
+from .dnsmos import PACKAGES as DNSMOS_PACKAGES
+from .dnsmos import PARTS as DNSMOS_PARTS
 
 LIMIT_DB = 100.0
 """SI-SDR and SDR stay within ± this: a perfect estimate would be infinite, and values beyond are rounding error."""
@@ -156,6 +159,13 @@ class Metric:
     """Of reference, estimate and rate in Hz."""
     packages: tuple[str, ...] = ()
     """Those that it needs, as they are imported."""
+    needs_reference: bool = True
+    """Whether it compares with the clean recording; others are computed on request, or where there is none."""
+
+
+def _dnsmos_metric(name: str, label: str, recommendation: str) -> Metric:
+    variant = f"DNSMOS {recommendation}: networks of speechmos, 16 kHz, mean of windows of 9.01 s, short files repeated"
+    return Metric(label, "MOS", variant, 2, lambda _, e, rate_hz: dnsmos(e, rate_hz)[name], DNSMOS_PACKAGES, False)
 
 
 METRICS: dict[str, Metric] = {
@@ -170,12 +180,23 @@ METRICS: dict[str, Metric] = {
         "PESQ-WB", "MOS", "ITU-T P.862.2: pesq.pesq, mode wb, 16 kHz, mean of equal parts of at most 20 s", 2, pesq_wb,
         ("pesq",),
     ),
+    SIG: _dnsmos_metric(SIG, "DNSMOS SIG", "P.835"),
+    BAK: _dnsmos_metric(BAK, "DNSMOS BAK", "P.835"),
+    OVRL: _dnsmos_metric(OVRL, "DNSMOS OVRL", "P.835"),
+    P808: _dnsmos_metric(P808, "DNSMOS P.808", "P.808"),
 }  # fmt: skip
+GROUPS = {"dnsmos": DNSMOS_PARTS}
+"""Metrics that have a name together."""
+
+
+def metrics_of(has_reference: bool) -> list[str]:
+    """Return the names of the metrics that recordings with, or without, a clean reference are scored by."""
+    return [name for name, metric in METRICS.items() if metric.needs_reference == has_reference]
 
 
 def available_metrics() -> list[str]:
-    """Return the names of the metrics whose packages are installed."""
-    return [name for name, metric in METRICS.items() if all(map(is_installed, metric.packages))]
+    """Return the names of the metrics that need a clean reference and whose packages are installed."""
+    return [name for name in metrics_of(True) if all(map(is_installed, METRICS[name].packages))]
 
 
 def _centred(samples: np.ndarray) -> np.ndarray:

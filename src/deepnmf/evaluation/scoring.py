@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -17,6 +18,7 @@ from ..progress import Progress, note
 from ..shards import WHOLE, Shard
 from .items import Item, Signals
 from .metrics import METRICS
+from .no_reference import score_without_reference
 from .partial_scores import (
     PartialScores,
     Score,
@@ -144,27 +146,52 @@ def score_item(item: Item, config: ScoringConfig) -> Score:
         If a file cannot be read, the system fails, or a signal is not finite.
     """
     with threadpool_limits(limits=1):
-        signals = item.signals(config.system, config.rate_hz)
-        if config.audio is not None:
-            write(_audio_path(config.audio, item.id), signals.enhanced[None], signals.rate_hz, "FLOAT")
-        row = {
-            "id": printable(item.id),
-            "speech": printable(item.speech),
-            "noise_type": printable(item.noise_type),
-            "snr_db": item.snr_db,
-            "seconds": round(len(signals.reference) / signals.rate_hz, DECIMALS),
-        }
-        for name in config.metrics:
-            row.update(_score_metric(name, signals, item.known.get(name)))
-    return Score(row, signals.enhance_seconds)
+        if item.has_reference:
+            return _score_signals(item, config)
+        is_known = all(name in item.known for name in config.metrics)
+        found, seconds, enhance_seconds = score_without_reference(item, config.system, not is_known)
+        before = item.known if is_known else found.get("input", {})
+        scores = [_parts(name, before.get(name), found["output"][name]) for name in config.metrics]
+        return Score(_row(item, seconds, scores), enhance_seconds)
+
+
+def _score_signals(item: Item, config: ScoringConfig) -> Score:
+    signals = item.signals(config.system, config.rate_hz)
+    if config.audio is not None:
+        write(_audio_path(config.audio, item.id), signals.enhanced[None], signals.rate_hz, "FLOAT")
+    scores = [_score_metric(name, signals, item.known.get(name)) for name in config.metrics]
+    return Score(_row(item, len(signals.reference) / signals.rate_hz, scores), signals.enhance_seconds)
+
+
+def _row(item: Item, seconds: float, scores: list[dict[str, float]]) -> dict[str, Any]:
+    """Return a line of ``scores.csv``."""
+    row = {
+        "id": printable(item.id),
+        "speech": printable(item.speech),
+        "noise_type": printable(item.noise_type),
+        "snr_db": item.snr_db,
+        "seconds": round(seconds, DECIMALS),
+    }
+    for parts in scores:
+        row.update(parts)
+    return row
 
 
 def _score_metric(name: str, signals: Signals, known: float | None) -> dict[str, float]:
     score = METRICS[name].score
-    output = round(score(signals.reference, signals.enhanced, signals.rate_hz), DECIMALS)
-    if signals.noisy is None:
+    output = score(signals.reference, signals.enhanced, signals.rate_hz)
+    before = known
+    if signals.noisy is not None and known is None:
+        before = score(signals.reference, signals.noisy, signals.rate_hz)
+    return _parts(name, before, output)
+
+
+def _parts(name: str, before: float | None, output: float) -> dict[str, float]:
+    """Return the scores of a metric as a line of ``scores.csv`` has them."""
+    output = round(output, DECIMALS)
+    if before is None:
         return {f"{name}_output": output}
-    before = round(score(signals.reference, signals.noisy, signals.rate_hz), DECIMALS) if known is None else known
+    before = round(before, DECIMALS)
     values = (before, output, round(output - before, DECIMALS))
     return {f"{name}_{part}": value for part, value in zip(PARTS, values, strict=True)}
 
@@ -184,4 +211,5 @@ def warm_up(config: ScoringConfig) -> None:
         if config.system is not None:
             config.system(click)
     for name in config.metrics:
-        METRICS[name].score(click, click, rate_hz)
+        if METRICS[name].needs_reference:  # DNSMOS has threads of its own, and would take a second
+            METRICS[name].score(click, click, rate_hz)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ..audio.files import resample
+from ..audio.files import read, resample
+from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
 from ..model import DEFAULT_MODEL, Model, load_model
 
 Enhance = Callable[[np.ndarray, int], np.ndarray]
 """Of noisy ``(samples,)`` float32 and the rate in Hz; returns the same shape."""
+Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
+"""Blocks of noisy and of enhanced samples, each ``(n,)``; both have equal lengths in total."""
+
+
+@runtime_checkable
+class EnhancesFiles(Protocol):
+    """What can also enhance a file block by block, in bounded memory."""
+
+    def stream(self, path: Path) -> tuple[int, Blocks]:
+        """Return the rate of a file and its blocks, channels averaged."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,20 @@ class System:
         back = resample(enhanced, self.rate_hz, rate_hz)[: len(noisy)]
         return np.pad(back, (0, len(noisy) - len(back)))
 
+    def stream(self, path: Path) -> tuple[int, Blocks]:
+        """Return the rate of a file and its blocks, noisy and enhanced; a system that is a function gets it whole.
+
+        Raises
+        ------
+        DeepnmfError
+            If the file cannot be read, or the system fails.
+        """
+        if isinstance(self.enhance, EnhancesFiles):
+            return self.enhance.stream(path)
+        samples, rate_hz = read(path)
+        noisy = samples.mean(axis=0, dtype=np.float32)
+        return rate_hz, iter([(noisy, self(noisy, rate_hz))])
+
     def _checked(self, noisy: np.ndarray, rate_hz: int) -> np.ndarray:
         try:
             enhanced = np.asarray(self.enhance(noisy, rate_hz))
@@ -89,6 +115,21 @@ class _ModelEnhance:
         from ..enhancement import enhance_array
 
         return enhance_array(noisy, rate_hz, _model(self.name_or_path))
+
+    def stream(self, path: Path) -> tuple[int, Blocks]:
+        """Return the rate of a file and its blocks, channels averaged: what `deepnmf enhance` writes."""
+        reader = AudioReader(path)
+        return reader.encoding.rate_hz, self._blocks(reader)
+
+    def _blocks(self, reader: AudioReader) -> Blocks:
+        from ..enhancement.enhancer import Enhancer
+        from ..enhancement.warm_up import warmed_up
+
+        with reader:
+            enhancer = Enhancer(_model(self.name_or_path), reader.encoding.rate_hz, reader.encoding.channels)
+            for block in warmed_up(enhancer, reader.blocks()):
+                yield block.mean(axis=0), enhancer.process(block).mean(axis=0)
+            yield np.zeros(0, np.float32), enhancer.flush().mean(axis=0)
 
 
 @functools.lru_cache(maxsize=1)
