@@ -164,7 +164,7 @@ def test_a_finished_experiment_is_left_as_it_is(experiment: Path, tiny_corpus: T
     lines: list[str] = []
     train(experiment, corpus_of(tiny_corpus), SMALL, report=lines.append)
     assert {path: path.stat().st_mtime_ns for path in experiment.glob("*.safetensors")} == before
-    assert [line.split(":")[0] for line in lines] == ["prepare", "features", "pretrain", "train"]
+    assert [line.split(":")[0] for line in lines[:4]] == ["prepare", "features", "pretrain", "train"]
 
 
 def test_full_batch_training_of_one_epoch_is_one_exact_update(experiment: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,8 +12,9 @@ from ..artifacts import file_hash
 from ..errors import DeepnmfError
 from ..evaluation.compare import compare, folder_name
 from ..evaluation.folder import SUMMARY, read_evaluation
+from ..evaluation.items import Items, ManifestRecordings, Recordings
 from ..evaluation.metrics import METRICS
-from ..evaluation.systems import System, model_system
+from ..evaluation.systems import EnhancedFiles, System, model_system
 from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL
 
 SCORED = ("si_sdr", "sdr", "stoi", "estoi")
@@ -23,14 +25,33 @@ Means: TypeAlias = dict[str, dict[str, float | None]]
 """Mean of each metric, by system."""
 
 
-def compare_on_dev(manifest: Path, model: Path, output: Path, report: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class UsableRecordings(ManifestRecordings):
+    """The rows of a split whose files are not among those `left_out`, lines that begin with the file's name."""
+
+    left_out: tuple[str, ...] = ()
+
+    def items(self, enhanced: EnhancedFiles | None = None) -> Items:
+        """Return the rows, in the order of the manifest."""
+        items, problems = super().items(enhanced)
+        bad = {line.partition(": ")[0] for line in self.left_out}
+        rows = (item.row for item in items)
+        usable = [row is None or not {row.speech, row.noise, row.noisy} & bad for row in rows]
+        return [item for item, keep in zip(items, usable, strict=True) if keep], problems
+
+
+def compare_on_dev(
+    manifest: Path, model: Path, output: Path, report: Callable[[str], None], left_out: Sequence[str] = ()
+) -> None:
     """Report a table of scores on dev of input, `model`, ``default`` and ``snmf``, and whether the model is worse.
 
-    The comparison is written to `output`, and kept if manifest and models are the same as before.
+    The comparison is written to `output`, and kept if manifest and models are the same as before. Recordings that were
+    `left_out`, lines that begin with their file, are left out here, too.
     """
     systems = [dataclasses.replace(model_system(model), name=NEW), *map(model_system, (DEFAULT_MODEL, ADAPTABLE_MODEL))]
+    recordings = UsableRecordings(manifest, "dev", tuple(left_out))
     try:
-        summaries = _known_summaries(manifest, systems, output) or _compared(manifest, systems, output)
+        summaries = _known_summaries(manifest, systems, output) or _compared(recordings, systems, output)
     except DeepnmfError as error:
         report(f"no comparison on dev: {error}")
         return
@@ -41,8 +62,8 @@ def compare_on_dev(manifest: Path, model: Path, output: Path, report: Callable[[
         report(line)
 
 
-def _compared(manifest: Path, systems: list[System], output: Path) -> dict[str, Any]:
-    found = compare(manifest, output, systems, split="dev", limit=MOST_RECORDINGS, only=SCORED)
+def _compared(recordings: Recordings, systems: list[System], output: Path) -> dict[str, Any]:
+    found = compare(recordings, output, systems, limit=MOST_RECORDINGS, only=SCORED)
     if len(found.evaluations) < len(systems):
         raise DeepnmfError(found.failures[0])
     return {name: evaluation.summary for name, evaluation in found.evaluations.items()}

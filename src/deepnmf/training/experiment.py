@@ -123,7 +123,7 @@ def train(
 
         options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "initial": initial}
         train_network(output / "features", output, config, dictionary, device, **options)
-        processes.from_first(lambda: compare_on_dev(manifest, output / BEST, output / COMPARISON, report))
+        processes.from_first(lambda: compare_on_dev(manifest, output / BEST, output / COMPARISON, report, left_out))
         return left_out
 
 
