@@ -1,11 +1,14 @@
-"""The page's files and its server: what it is built from, and whom it answers."""
+"""The page's files and its server."""
 
 from __future__ import annotations
 
 import http.client
 import io
 import json
+import re
+import signal
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -164,17 +167,40 @@ def test_the_runtime_is_also_fetched_file_by_file(
 def test_the_page_describes_its_models_and_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made_up_runtime: dict[str, bytes]
 ) -> None:
-    pytest.importorskip("onnxruntime")
+    for package in ("onnxruntime", "platformdirs"):
+        pytest.importorskip(package)
     from deepnmf.page.build import build_page, exportable_models
     from helpers.enhance_models import small_model
 
     assert next(iter(exportable_models())) == "default"
     fake_npm(monkeypatch, made_up_runtime)
-    build_page(tmp_path / "page", {"mine": small_model()}, default="mine", cache=tmp_path / "cache")
+    build_page(tmp_path / "page", {"a #? name": small_model()}, default="a #? name", cache=tmp_path / "cache")
     description = json.loads((tmp_path / "page/page.json").read_text(encoding="utf-8"))
-    assert [model["name"] for model in description["models"]] == ["mine"]
+    assert [model["name"] for model in description["models"]] == ["a #? name"]
     files = [*description["runtime"].values(), *(model["graph"] for model in description["models"])]
     assert [file_digest(tmp_path / "page" / file["url"]) for file in files] == [file["sha256"] for file in files]
     html = (tmp_path / "page/index.html").read_text(encoding="utf-8")
     assert "'unsafe-inline'" not in html
     assert "//" not in html.replace("<!doctype html>", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_serve_prints_its_address_and_serves_until_terminated() -> None:
+    for package in ("onnxruntime", "platformdirs"):
+        pytest.importorskip(package)
+    try:
+        runtime.runtime_folder()
+    except DeepnmfError as error:
+        pytest.skip(str(error))
+    command = [sys.executable, "-m", "deepnmf", "serve", "--port", "0", "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.match(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert found, line + process.communicate()[1]
+        connection = http.client.HTTPConnection(HOST, int(found[1]), timeout=60)
+        connection.request("GET", "/page.json")
+        assert next(model["name"] for model in json.load(connection.getresponse())["models"]) == "default"
+        process.terminate()
+        assert process.wait(timeout=600) == 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""The page in a real browser: it enhances as the command line does, plays, downloads, and asks no other origin."""
+"""The page in a real browser: equality with the command line, playing, download, and no request to another origin."""
 
 from __future__ import annotations
 
@@ -213,15 +213,15 @@ def test_one_key_plays_and_one_switches(browser: Any) -> None:
     find(browser, "example").click()
     finished(browser)
     state = """return [...document.querySelectorAll("audio")].map((sound) => [sound.currentTime, sound.paused])"""
-    browser.execute_script("document.activeElement.blur()")
-    press(browser, " ")
+    press(browser, " ")  # the focus is on the button
     wait(lambda: browser.execute_script(state)[1][0] > 0.1)
     assert [paused for _, paused in browser.execute_script(state)] == [False, False]
     track = """return document.querySelector("[name=track]:checked").value"""
     assert browser.execute_script(track) == "after"
     press(browser, "b")
     assert browser.execute_script(track) == "before"
-    press(browser, " ")
+    browser.execute_script("document.activeElement.blur()")
+    press(browser, " ")  # and the key works without
     (before, before_paused), (after, after_paused) = browser.execute_script(state)
     assert before_paused
     assert after_paused
@@ -298,7 +298,7 @@ def test_where_webassembly_is_forbidden_one_line_says_so(
         assert len(text.splitlines()) == 1
 
 
-def test_the_microphone_is_heard_through_the_model(browser: Any) -> None:
+def test_the_microphone_signal_is_enhanced(browser: Any) -> None:
     find(browser, "microphone").click()
     wait(lambda: "headphones" in find(browser, "live-facts").text)
     level = "return document.getElementById(arguments[0]).value"

@@ -14,12 +14,16 @@ import soundfile
 
 from deepnmf.audio.samples import UNBOUNDED
 from deepnmf.config import StftSpec, to_dict
+from deepnmf.enhancement.arrays import enhance_array
 from deepnmf.enhancement.enhancer import spec_at_rate
-from deepnmf.page.build import STATIC
+from deepnmf.errors import DeepnmfError
+from deepnmf.page.build import RULES, STATIC
+from helpers.enhance_models import recurrent_model
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
 
+MODEL = recurrent_model(2, 2, fusion=5)
 RATES_HZ = (2000, 8000, 11025, 12345, 16000, 22050, 24000, 32000, 44100, 47999, 48000, 96000, 192000)
 
 
@@ -39,7 +43,7 @@ def run(modules: Path, script: str, *arguments: Any) -> Any:
     (modules / "test.js").write_text(f"{head}{given}{script}\nconsole.log(JSON.stringify(result));", encoding="utf-8")
     command = [str(NODE), "test.js"]
     output = subprocess.run(command, cwd=modules, capture_output=True, text=True, timeout=600)
-    assert output.returncode == 0, output.stderr
+    assert output.returncode == 0, output.stderr[-2000:]
     return json.loads(output.stdout)
 
 
@@ -166,3 +170,62 @@ def test_rates_of_mp4_and_webm_are_in_their_headers(modules: Path, tmp_path: Pat
                 container.mux(stream.encode(part))
     found = run(modules, RATE_OF, *(tmp_path / name for name in cases))
     assert found == [rate_hz for _, rate_hz in cases.values()]
+
+
+@pytest.mark.slow
+def test_any_rate_and_channel_count_is_enhanced_as_by_the_package(modules: Path, tmp_path: Path) -> None:
+    """In Node, whose ONNX Runtime is that of the page."""
+    for package in ("onnxruntime", "platformdirs"):
+        pytest.importorskip(package)
+    from deepnmf.export.mask_graph import export_mask
+    from deepnmf.page.runtime import SCRIPT, runtime_folder
+
+    try:
+        runtime = runtime_folder()
+    except DeepnmfError as error:
+        pytest.skip(str(error))
+    export_mask(MODEL, tmp_path / "m.onnx")
+    cases = [(2000, 1), (8000, 2), (11025, 1), (22050, 3), (32000, 1), (44100, 2), (47999, 1), (96000, 1), (192000, 1)]
+    rng = np.random.default_rng(3)
+    recordings = [0.1 * rng.standard_normal((channels, rate_hz)).astype(np.float32) for rate_hz, channels in cases]
+    recordings += [np.full((1, samples), 0.1, np.float32) for samples in (1, 100, 401)]
+    cases += [(16000, 1)] * 3
+    np.concatenate([each.reshape(-1) for each in recordings]).tofile(tmp_path / "in.f32")
+    describe = {"stft": to_dict(MODEL.features.stft), "level_seconds": MODEL.features.level_seconds}
+    lengths = [each.shape[1] for each in recordings]
+    run(modules, ENHANCE, str(runtime / SCRIPT), tmp_path, describe, RULES, cases, lengths)
+    found = np.fromfile(tmp_path / "out.f32", np.float32)
+    expected = [
+        enhance_array(samples, rate_hz, MODEL, max_attenuation_db=30).reshape(-1)
+        for samples, (rate_hz, _) in zip(recordings, cases, strict=True)
+    ]
+    assert np.abs(found - np.concatenate(expected)).max() < 2e-5
+
+
+ENHANCE = """
+const [script, folder, describe, rules, cases, lengths] = given;
+const ort = await import(script);
+ort.env.wasm.numThreads = 1;
+ort.env.wasm.wasmPaths = new URL(".", `file://${script}`).href;
+const { Enhancer } = await import("./enhancer.js");
+const { Estimator } = await import("./model.js");
+const session = await ort.InferenceSession.create(readFileSync(`${folder}/m.onnx`));
+const estimator = () => new Estimator(ort, session, describe);
+const bytes = readFileSync(`${folder}/in.f32`);
+const all = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+const output = [];
+let at = 0;
+for (const [index, [rate, channels]] of cases.entries()) {
+  const block = Array.from({ length: channels }, () => all.subarray(at, (at += lengths[index])));
+  const enhancer = new Enhancer({ describe, estimator }, rules, rate, channels, { maxAttenuationDb: 30 });
+  await enhancer.warmUp(block.map((samples) => samples.subarray(0, Math.floor(rules.warm_up_seconds * rate))));
+  const parts = [
+    await enhancer.process(block.map((samples) => samples.subarray(0, 77))),
+    await enhancer.process(block.map((samples) => samples.subarray(77))),
+    await enhancer.flush(),
+  ];
+  for (let channel = 0; channel < channels; channel++) output.push(...parts.map((part) => part[channel]));
+}
+const parts = output.map((each) => Buffer.from(each.buffer, each.byteOffset, each.byteLength));
+writeFileSync(`${folder}/out.f32`, Buffer.concat(parts));
+"""

@@ -45,7 +45,7 @@ def serve(
     from ..page.server import serve
 
     def opened(url: str) -> None:
-        typer.echo(f"{url} (Ctrl-C ends it)")
+        print(f"{url} (Ctrl-C ends it)", flush=True)
         if open_browser:
             webbrowser.open(url)
 

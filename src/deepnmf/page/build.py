@@ -26,6 +26,15 @@ STATIC = Path(str(resources.files("deepnmf.page") / "static"))
 DESCRIPTION = "page.json"
 """What the page reads first: models, files with their hashes, and the constants of the enhancer."""
 
+RULES: dict[str, Any] = {
+    "rate_range_hz": RATE_RANGE_HZ,
+    "level_floor": LEVEL_FLOOR,
+    "top_band": TOP_BAND,
+    "upper_band": UPPER_BAND_RULES,
+    "unheard_gain": UNHEARD_GAIN,
+    "warm_up_seconds": WARM_UP_SECONDS,
+}
+"""The constants of the enhancer, for `enhancer.js`."""
 PURPOSE, PACKAGES = "the page", ("torch", "onnx", "onnxruntime", "platformdirs")
 
 
@@ -72,20 +81,13 @@ def build_page(
         "default": default,
         "example": None if example is None else example.name,
         "documentation": documentation,
-        "models": [_described(folder, name, model) for name, model in (models or exportable_models()).items()],
+        "models": [_described(folder, *entry) for entry in enumerate((models or exportable_models()).items())],
         "runtime": {
             "script": _file(folder, f"runtime/{SCRIPT}"),
             "loader": _file(folder, f"runtime/{LOADER}"),
             "binary": _file(folder, f"runtime/{BINARY}"),
         },
-        "rules": {
-            "rate_range_hz": RATE_RANGE_HZ,
-            "level_floor": LEVEL_FLOOR,
-            "top_band": TOP_BAND,
-            "upper_band": UPPER_BAND_RULES,
-            "unheard_gain": UNHEARD_GAIN,
-            "warm_up_seconds": WARM_UP_SECONDS,
-        },
+        "rules": RULES,
     }
     write_text(folder / DESCRIPTION, json.dumps(description, indent=1) + "\n")
 
@@ -112,10 +114,11 @@ def exportable_models() -> dict[str, Model]:
     return found
 
 
-def _described(folder: Path, name: str, model: Model) -> dict[str, Any]:
+def _described(folder: Path, index: int, named: tuple[str, Model]) -> dict[str, Any]:
     from ..export.mask_graph import export_mask
 
-    path = f"graphs/{name}.onnx"
+    name, model = named
+    path = f"graphs/{index}.onnx"  # a name may hold what an address cannot
     export_mask(model, folder / path)
     return {
         "name": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import tempfile
@@ -40,7 +41,7 @@ def serve(
     default: str = DEFAULT_MODEL,
     opened: Callable[[str], object] = webbrowser.open,
 ) -> None:
-    """Serve the page until interrupted.
+    """Serve the page until interrupted by Ctrl-C.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def serve(
         with page_server(folder, port) as server:
             build_page(folder, models, default=default)
             opened(address(server))
-            server.serve_forever()
+            with contextlib.suppress(KeyboardInterrupt):  # the usual end
+                server.serve_forever()
 
 
 def page_server(folder: Path, port: int) -> ThreadingHTTPServer:

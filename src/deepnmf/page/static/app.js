@@ -129,6 +129,7 @@ async function enhance() {
 
 function finish({ enhanced, before, after, clipped }) {
   const wasPlaying = player.playing;
+  const isNew = !hasSound();
   player.load({ before, after });
   URL.revokeObjectURL($("download").href);
   $("download").href = URL.createObjectURL(enhanced);
@@ -136,6 +137,8 @@ function finish({ enhanced, before, after, clipped }) {
   for (const id of ["download", "transport"]) show(id, true);
   describeRecording(...(clipped ? [`${clipped} samples above full scale were clipped`] : []));
   showPosition();
+  $("announcement").textContent = `${name} is enhanced.`;
+  if (isNew) $("play").focus({ preventScroll: true }); // so that Space plays
   if (wasPlaying) player.play();
 }
 
@@ -223,7 +226,9 @@ function changeSettings() {
 
 function cancel() {
   engine.cancel();
-  if (!hasSound()) {
+  if (hasSound()) {
+    show("download", true); // what was there before
+  } else {
     recording = null;
     show("result", false);
   }
@@ -273,18 +278,19 @@ function setDry(isDry) {
 
 const toggleDry = () => setDry($("live-dry").getAttribute("aria-pressed") !== "true");
 
-/** Keys of the page; keys of a focused control stay its own. */
+/** Keys of the page; keys that a focused control uses stay its own. */
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const { tagName } = document.activeElement;
-  const isControl = ["INPUT", "SELECT", "BUTTON", "A"].includes(tagName);
+  const usesArrows = ["INPUT", "SELECT"].includes(tagName);
+  const usesSpace = ["SELECT", "BUTTON", "A"].includes(tagName);
   const isLive = !$("live").hidden;
   const keys = {
     b: () => (isLive ? toggleDry() : hasSound() && player.toggle()),
     d: () => !$("download").hidden && $("download").click(),
     Escape: () => (isLive ? stopLive() : cancel()),
-    ...(!isControl && {
-      " ": playOrPause,
+    ...(!usesSpace && { " ": playOrPause }),
+    ...(!usesArrows && {
       ArrowLeft: () => player.seek(player.position - 2),
       ArrowRight: () => player.seek(player.position + 2),
     }),

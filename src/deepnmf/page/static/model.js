@@ -54,7 +54,7 @@ export async function loadModel(describe, files) {
 }
 
 /** Masks of a stream; the states start as zeros. */
-class Estimator {
+export class Estimator {
   constructor(ort, session, { stft }) {
     this.ort = ort;
     this.session = session;
