@@ -2,7 +2,7 @@
 
 The order of the checks matters: size and depth of the header, names, types, shapes and places of the arrays, and the
 checksum, all before an array is copied. The checksum detects damage; the values of the arrays are validated by
-:func:`.check_arrays` and the schema of the file's kind. The header is read here rather than by
+:func:`.schema.check_arrays` and the schema of the file's kind. The header is read here rather than by
 `safetensors.safe_open`, which has no bound on names and metadata, accepts duplicate names, and copies every
 array that is hashed; a test compares the two readers.
 """

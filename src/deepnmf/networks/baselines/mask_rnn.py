@@ -56,7 +56,7 @@ class MaskNetwork(Network):
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have (:meth:`.base.Network.array_specs`)."""
         bands, units = shapes.size("pooling", 0), shapes.size("output", 1)
         return cell_specs(cls.CELL, hyperparameters["recurrent_layers"], bands, units) | {
             "pooling": ArraySpec((bands, bins), nonnegative=True),

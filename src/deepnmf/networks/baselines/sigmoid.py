@@ -76,7 +76,7 @@ class SigmoidNetwork(FramewiseNetwork):
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have (:meth:`.base.Network.array_specs`)."""
         units, stacked = shapes.size("readout", 1), shapes.size("inputs", 1)
         context_of(stacked, bins)
         more = hyperparameters["layers"] - 1

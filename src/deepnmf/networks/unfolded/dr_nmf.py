@@ -84,7 +84,7 @@ class DRNMF(Network):
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have (:meth:`.base.Network.array_specs`)."""
         K, atoms = hyperparameters["layers"], shapes.size("output", 1)
         check_speech_atoms(hyperparameters["speech_atoms"], atoms)
         sizes: dict[str, tuple[int, ...]] = {

@@ -95,7 +95,7 @@ class IstaNetwork(FramewiseNetwork):
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have (:meth:`.base.Network.array_specs`)."""
         sets = parameter_sets(shapes.size("atoms", 0), hyperparameters["layers"])
         stacked, atoms = shapes.size("atoms", 1), shapes.size("output", 1)
         check_speech_atoms(hyperparameters["speech_atoms"], atoms)

@@ -93,7 +93,7 @@ class MarkovNetwork(FramewiseNetwork):
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have (:meth:`.base.Network.array_specs`)."""
         sets = parameter_sets(shapes.size("inputs", 0), hyperparameters["layers"])
         units, stacked = shapes.size("readout", 1), shapes.size("inputs", 2)
         context_of(stacked, bins)

@@ -81,7 +81,7 @@ class RecurrentDeepNMF(Network):
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays that a model file of this kind must have (:meth:`Network.array_specs`)."""
+        """Return the arrays that a model file of this kind must have (:meth:`.base.Network.array_specs`)."""
         atoms = shapes.size("output", 1)
         check_speech_atoms(hyperparameters["speech_atoms"], atoms)
         names = ["output", *(f"dictionary.{index}" for index in range(hyperparameters["layers"]))]
