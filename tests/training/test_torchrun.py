@@ -29,7 +29,7 @@ COMMON: dict[str, dict[str, Any]] = {
     "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 11, "max_frames": 700},
     "train": {"epochs": 2, "epoch_frames": 300},
 }
-STORED = overlaid(COMMON, {"network": {"context": 2, "layers": 2}, "train": {"batch_frames": 300}})
+STORED = overlaid(COMMON, {"network": {"kind": "deep-nmf", "context": 2, "layers": 2}, "train": {"batch_frames": 300}})
 DYNAMIC = overlaid(
     COMMON,
     {
@@ -94,11 +94,13 @@ def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(
     values, output = overlaid(STORED, {"train": {"epochs": 40}}), tmp_path / "killed"
     processes = start_ranks(2, arguments(values, tiny_corpus, output))
     deadline = time.monotonic() + 300
-    while not (output / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+    while (
+        not (output / "checkpoint.safetensors").exists() and processes[0].poll() is None and time.monotonic() < deadline
+    ):
         time.sleep(0.001)
     processes[1].send_signal(signal.SIGKILL)
     (_, stderr), _ = (process.communicate(timeout=300) for process in processes)
-    assert [line for line in stderr.splitlines() if "rank 1" in line and "resume" in line]
+    assert [line for line in stderr.splitlines() if "rank 1" in line and "resume" in line], stderr
     assert len(load_tensors(output / "checkpoint.safetensors", "checkpoint")[1]["history"]) < 41
     alone(values, tiny_corpus, output)
     assert "2 before" in next(line for line in capsys.readouterr().err.splitlines() if line.startswith("resume:"))

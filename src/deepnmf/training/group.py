@@ -144,7 +144,9 @@ def backend_of(device: str) -> str:
 def _connected(rank: int, size: int) -> tuple[Store, Watch]:
     try:
         store, *_ = next(iter(rendezvous("env://", timeout=JOIN_TIMEOUT)))
-        return store, _watch(rank, size, PrefixStore("deepnmf", store))
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # torchrun may keep the store between them
+        store = PrefixStore(f"deepnmf {attempt}", store)
+        return store, _watch(rank, size, store)
     except (OSError, RuntimeError, ValueError) as error:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = str(error).splitlines()[0]

@@ -174,7 +174,7 @@ def _resume(output: Path, run: Run, step: TrainingStep, report: Callable[[str], 
             raise InputError("its state is not that of this optimiser") from None
     before, now = file.metadata.get("processes"), step.processes.size
     if before not in (None, now):
-        report(f"resume: with {now} processes, {shown(before)} before; results agree to rounding")
+        report(f"resume: number of processes: {now}, {shown(before)} before; results agree to rounding")
     return file.metadata["history"], step.state_dict()
 
 
