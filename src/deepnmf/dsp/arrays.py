@@ -153,5 +153,10 @@ def softplus(x: AnyArray) -> AnyArray:
     """
     namespace = array_namespace(x)
     if namespace is np:
-        return namespace.maximum(x, 0) + namespace.log1p(namespace.exp(-abs(x)))
+        y = namespace.asarray(abs(x))
+        namespace.negative(y, out=y)
+        namespace.exp(y, out=y)
+        namespace.log1p(y, out=y)
+        y += namespace.maximum(x, 0)
+        return y
     return namespace.nn.functional.softplus(x, threshold=40)  # beyond it the two terms are equal in float64

@@ -209,7 +209,7 @@ class Enhancer:
             gains = self._tracks[0].push(power[0])[None]
         else:
             gains = np.stack([track.push(p) for track, p in zip(self._tracks, power, strict=True)])
-        if not math.isfinite(gains.sum()):  # before PCM or a maximum turns it into silence
+        if not math.isfinite(np.vdot(gains, gains)):  # before PCM or a maximum turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         return np.maximum(gains, self._least_gain) if self._least_gain else gains
 

@@ -266,20 +266,6 @@ def _multiplications(cells: tuple[LSTM, ...]) -> int:
     return sum(cell.multiplications for cell in cells)
 
 
-def neighbourhoods(bands: np.ndarray) -> np.ndarray:
-    """Return the input bands of each sub-band, ``(N, SUBBAND_WIDTH, B)``, of bands ``(N, bands)``.
-
-    Examples
-    --------
-    >>> neighbourhoods(np.arange(1.0, 7.0)[None])[0].T.astype(int).tolist()
-    [[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 0], [2, 3, 4, 5, 6, 0, 0, 0]]
-    """
-    count = bands.shape[1]
-    padded = np.zeros((len(bands), count + 1), bands.dtype)
-    padded[:, :count] = bands
-    return padded.take(bands_read(count), axis=1)
-
-
 @functools.cache
 def bands_read(bands: int) -> np.ndarray:
     """Return the indices ``(SUBBAND_WIDTH, B)`` of the input bands of the sub-bands; the one after the last is zero."""
