@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..dsp.arrays import epsilon, fast_pow
+from ..dsp.arrays import epsilon
 from ..errors import InputError
-from .blocks import BlockUpdates, blocks
+from .blocks import BlockUpdates, blocks, power_into
 from .divergence import mu_exponent
 from .estimator import Estimator, RandomState, check_magnitudes, random_generator
 from .partition import WHOLE, Partition
@@ -279,10 +279,24 @@ class SparseNMF(Estimator):
 def stepped_components(components: np.ndarray, above: np.ndarray, below: np.ndarray, beta: float) -> np.ndarray:
     """Return components ``(R, F)`` after the step of the normalised objective, A = `above` and B = `below`."""
     C = components
-    floor = epsilon(C) * C.shape[1]
-    numerator = above + C * (C * below).sum(axis=1, keepdims=True)
-    denominator = below + C * (C * above).sum(axis=1, keepdims=True) + floor
-    return normalised_atoms((C * fast_pow(numerator / denominator, mu_exponent(beta))).T).T
+    ratio, denominator = C * row_dots(C, below), C * row_dots(C, above)  # in place: temporaries would leave the cache
+    ratio += above
+    denominator += below
+    denominator += epsilon(C) * C.shape[1]
+    ratio /= denominator
+    if (exponent := mu_exponent(beta)) != 1:
+        power_into(ratio, exponent, ratio)
+    ratio *= C
+    peak = ratio.max(axis=1, keepdims=True)
+    ratio[peak[:, 0] == 0] = 1  # a row of zeros becomes flat
+    ratio /= np.where(peak > 0, peak, 1)  # so that no square underflows
+    ratio /= np.sqrt(row_dots(ratio, ratio))
+    return ratio
+
+
+def row_dots(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """Return the scalar products of the rows of two matrices, ``(R, 1)``."""
+    return np.einsum("rf,rf->r", A, B)[:, None]
 
 
 def normalised_atoms(W: np.ndarray) -> np.ndarray:
