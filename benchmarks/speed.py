@@ -85,6 +85,12 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(Path(__file__)), *arguments]
 
 
+def command_line() -> list[str]:
+    """Return how to call deepnmf: its script beside this Python, or the module if it is not installed."""
+    script = Path(sys.executable).with_name("deepnmf")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "deepnmf"]
+
+
 def watched(arguments: list[str]) -> tuple[float, float]:
     """Run a program on one core and return its wall time in seconds and peak memory in MB."""
     started = time.perf_counter()
@@ -114,7 +120,7 @@ def row(name: str, stream: dict[str, float], model: str, folder: Path) -> str:
     for repeat in range(REPEATS):
         target = folder / f"{name}-{repeat}.wav"
         if name.startswith("deepnmf"):
-            program = [str(Path(sys.executable).with_name("deepnmf")), "enhance", str(source), "-o", str(target)]
+            program = [*command_line(), "enhance", str(source), "-o", str(target)]
             runs.append(watched([*program, "--model", model]))
         else:
             runs.append(watched(command("--file", name, str(source), str(target))))
