@@ -1,10 +1,14 @@
 """Speed of learning dictionaries: shares of the float32 GEMM peak that NMF programs reach in the same run.
 
     python benchmarks/nmf.py [--frames 2048] [--repeats 5] [--beta 1] [-o benchmarks/nmf.md]
+    python benchmarks/nmf.py --convergence RECORDING... [--beta 1] [--atoms 100] [--sparsity 3]
 
 Ten iterations with the tolerance off, one thread, processor time. A share counts what the arithmetic needs (4 F R N
 operations for an update of the activations, 8 with the dictionary, whatever a program does) against a large matrix
 product timed before and after each measurement. The median of the repeats is printed, with their range.
+
+`--convergence` fits a dictionary to recordings instead, with plain and with extrapolated updates from the same start,
+and prints the objective, relative to the last one of the plain updates, against processor time.
 """
 
 from __future__ import annotations
@@ -147,14 +151,54 @@ def table(frames: int, beta: float, repeats: int) -> str:
     )
 
 
+def convergence(X: np.ndarray, atoms: int, beta: float, sparsity: float, updates: int = 121) -> str:
+    """Return objective against time of plain and of extrapolated updates, as Markdown."""
+    from deepnmf.nmf.sparse_nmf import SparseNMF
+
+    objectives, seconds = [], []
+    for extrapolate in (False, True):
+        snmf = SparseNMF(
+            atoms, beta=beta, sparsity=sparsity, max_iter=updates, tol=0, random_state=0, extrapolate=extrapolate
+        )
+        seconds.append(processor_seconds(lambda snmf=snmf: snmf.fit(X)))
+        objectives.append(np.array(snmf.objective_))
+    head = f"| updates | {' | '.join(f'{kind}: s | objective' for kind in ('plain', 'extrapolated'))} |\n|{'---|' * 5}"
+    lines = [head]
+    for index in range(1, len(objectives[0])):
+        count = min(10 * index, updates)
+        cells = [
+            f"{s * count / updates:.2f} | {o[index] / objectives[0][-1]:.3f}"
+            for s, o in zip(seconds, objectives, strict=True)
+        ]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    return "\n".join([f"{X.shape[0]} frames, beta {beta:g}, sparsity {sparsity:g}\n", *lines])
+
+
+def magnitudes(paths: list[Path]) -> np.ndarray:
+    """Return the magnitudes of recordings at 16 kHz ``(N, F)``, their mean one."""
+    from deepnmf.audio.files import read_mono
+    from deepnmf.config import StftSpec
+    from deepnmf.dsp.stft import stft
+
+    spec = StftSpec()
+    frames = np.concatenate([np.abs(stft(read_mono(path, spec.rate_hz)[None], spec)[0]).T for path in paths])
+    return frames / frames.mean()
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=2048, help="frames of the largest problem")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--beta", type=float, default=1.0)
+    parser.add_argument("--convergence", nargs="+", type=Path, metavar="RECORDING")
+    parser.add_argument("--atoms", type=int, default=100)
+    parser.add_argument("--sparsity", type=float, default=3.0)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
+    if options.convergence:
+        print(convergence(magnitudes(options.convergence), options.atoms, options.beta, options.sparsity))
+        return
     text = table(options.frames, options.beta, options.repeats)
     print(text)
     if options.output:

@@ -14,6 +14,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.nmf import sparse_nmf
 from deepnmf.nmf.blocks import BlockUpdates
 from deepnmf.nmf.divergence import beta_divergence, mu_exponent
+from deepnmf.nmf.extrapolation import Extrapolation
 from deepnmf.nmf.sparse_nmf import DEAD_SHARE, SparseNMF, active_frames, normalised_atoms, stepped_components
 from deepnmf.nmf.updates import update_activations
 
@@ -344,3 +345,33 @@ def test_progress_is_told_of_every_iteration() -> None:
     assert [iteration for iteration, _ in told] == list(range(1, 13))
     assert told[0][1] == snmf.objective_[0]
     assert told[-1][1] == snmf.objective_[1]
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("sparsity", [0.0, 0.3])
+def test_extrapolated_updates_never_raise_the_objective_and_get_lower(beta: float, sparsity: float) -> None:
+    rng = np.random.default_rng(3)
+    X = rng.random((150, 6)) ** 4 @ rng.random((6, 30)) + 1e-3
+    found = {}
+    for extrapolate in (False, True):
+        snmf = SparseNMF(6, beta=beta, sparsity=sparsity, max_iter=101, tol=0, random_state=0, extrapolate=extrapolate)
+        objective = np.array(snmf.fit(X).objective_)
+        assert (np.diff(objective) <= 1e-9 * objective[0]).all()
+        assert (snmf.components_ >= 0).all()
+        np.testing.assert_allclose(np.linalg.norm(snmf.components_, axis=1), 1, rtol=1e-6)
+        found[extrapolate] = objective
+    assert found[True][0] == found[False][0]
+    assert found[True][-1] < found[False][-1]
+
+
+def test_an_update_that_raises_the_objective_is_repeated_from_before_the_extrapolation() -> None:
+    H, C = np.full((3, 2), 2.0), np.array([[0.6, 0.8], [1.0, 0.0]])
+    momentum = Extrapolation(H / 2, C)
+    assert momentum.accepts(5.0)
+    ahead = H.copy()
+    components = momentum.extrapolate(ahead, C)
+    assert (ahead > H).all()
+    np.testing.assert_allclose(components, C)  # they did not change
+    assert not momentum.accepts(6.0)
+    np.testing.assert_array_equal(momentum.step_back(ahead), C)
+    np.testing.assert_array_equal(ahead, H)

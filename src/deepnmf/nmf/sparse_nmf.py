@@ -13,6 +13,7 @@ from ..errors import InputError
 from .blocks import BlockUpdates, blocks, power_into
 from .divergence import mu_exponent
 from .estimator import Estimator, RandomState, check_magnitudes, random_generator
+from .extrapolation import Extrapolation
 from .partition import WHOLE, Partition
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class SparseNMF(Estimator):
         Weight of the statistics of earlier batches in :meth:`partial_fit`.
     batch_iter : int
         Updates of the activations of a batch in :meth:`partial_fit`.
+    extrapolate : bool
+        Whether :meth:`fit` extrapolates its updates (:mod:`deepnmf.nmf.extrapolation`): the same objective in about half of
+        the time; it cannot rise either.
     random_state : int, Generator or RandomState, optional
         Seed of the initialisation; without one no two fits are the same.
 
@@ -81,6 +85,7 @@ class SparseNMF(Estimator):
         tol: float = 1e-4,
         forget_factor: float = 0.9,
         batch_iter: int = 10,
+        extrapolate: bool = False,
         random_state: RandomState = None,
     ) -> None:
         self.n_components = n_components
@@ -90,6 +95,7 @@ class SparseNMF(Estimator):
         self.tol = tol
         self.forget_factor = forget_factor
         self.batch_iter = batch_iter
+        self.extrapolate = extrapolate
         self.random_state = random_state
         self.components_: np.ndarray
         self.objective_: list[float]
@@ -135,15 +141,18 @@ class SparseNMF(Estimator):
         updates, H = self._updates(X), np.empty((len(X), len(self.components_)), X.dtype)
         self._infer(updates, X, H, 0)
         self.objective_ = []
+        momentum = Extrapolation(H, updates.components) if self.extrapolate else None
         for iteration in range(1, self.max_iter + 1):
             checked = iteration % CHECK_PERIOD == 0 and iteration < self.max_iter
-            self._iterate(updates, X, H, iteration == 1, checked)
+            self._iterate(updates, X, H, iteration == 1, checked, momentum)
             if progress is not None:
                 progress(iteration, self.objective_[-1])
             if checked and self._has_converged():
                 break
             if checked:
                 self._revive(updates, X, H)
+            if momentum is not None and iteration < self.max_iter:
+                self._extrapolate(momentum, updates, H, restart=checked)
         self.n_iter_ = iteration
         self._finish(updates, X, H)
         return self
@@ -231,19 +240,45 @@ class SparseNMF(Estimator):
         for _ in range(iterations):
             updates.update_activations(X, H)
 
-    def _iterate(self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, first: bool, checked: bool) -> None:
+    def _iterate(
+        self,
+        updates: BlockUpdates,
+        X: np.ndarray,
+        H: np.ndarray,
+        first: bool,
+        checked: bool,
+        momentum: Extrapolation | None,
+    ) -> None:
         """Update activations, then components; note the objective before if `first`, between the two if `checked`."""
+        before, between = self._update(updates, X, H, first, checked or momentum is not None)
+        if momentum is not None and not momentum.accepts(between):
+            updates.components = momentum.step_back(H)
+            before, between = self._update(updates, X, H, first, True)
+            momentum.accepts(between)
+        noted = [value for value, wanted in ((before, first), (between, checked)) if wanted]
+        self.objective_ += [value * self._level**self.beta for value in noted]
+
+    def _update(
+        self, updates: BlockUpdates, X: np.ndarray, H: np.ndarray, before: bool, between: bool
+    ) -> tuple[float, float]:
+        """Update activations, then components; return the objectives `before` and `between`, those wanted."""
         gradient = np.zeros((2, *updates.components.shape), X.dtype)
         above, below = gradient
-        objectives = np.zeros(2)  # before, and between
+        objectives = np.zeros(2)
         for block in blocks(X):
-            objectives[0] += updates.update_activations(X[block], H[block], first)
-            objectives[1] += updates.add_gradient(X[block], H[block], above, below, checked)
+            objectives[0] += updates.update_activations(X[block], H[block], before)
+            objectives[1] += updates.add_gradient(X[block], H[block], above, below, between)
         above, below = self._partition.sum(gradient)
         updates.components = stepped_components(updates.components, above, below, self.beta)
-        if first or checked:
-            noted = self._partition.sum(objectives)[[first, checked]]
-            self.objective_ += [float(value) * self._level**self.beta for value in noted]
+        first, second = (self._partition.sum(objectives) if before or between else objectives).tolist()
+        return first, second
+
+    def _extrapolate(self, momentum: Extrapolation, updates: BlockUpdates, H: np.ndarray, restart: bool) -> None:
+        """Move to where the next update starts; after a search for dead atoms without momentum."""
+        if restart:
+            momentum.restart(H, updates.components)
+        else:
+            updates.components = momentum.extrapolate(H, updates.components)
 
     def _has_converged(self) -> bool:
         first, before, now = self.objective_[0], *self.objective_[-2:]
