@@ -48,8 +48,8 @@ class SparseNMF(Estimator):
     batch_iter : int
         Updates of the activations of a batch in :meth:`partial_fit`.
     extrapolate : bool
-        Whether :meth:`fit` extrapolates its updates (:mod:`deepnmf.nmf.extrapolation`): the same objective in about half of
-        the time; it cannot rise either.
+        Whether :meth:`fit` extrapolates its updates (:mod:`deepnmf.nmf.extrapolation`): it reaches the same objective,
+        which still cannot rise, in about half of the time.
     random_state : int, Generator or RandomState, optional
         Seed of the initialisation; without one no two fits are the same.
 
