@@ -64,13 +64,7 @@ def main() -> None:
 
 def make_experiment(folder: Path) -> Path:
     """Write recordings, an experiment of every kind of artifact, and its scores below `folder`; return it."""
-    rng = np.random.default_rng(0)
-    t = np.arange(RATE_HZ) / RATE_HZ
-    for index in range(4):
-        speech = np.sin(2 * np.pi * (150 + 40 * index) * t) * np.clip(np.sin(20 * t + index), 0, None)
-        _write(folder / f"speech/speaker{index}/a.wav", 0.2 * speech)
-    for kind in ("hiss", "hum", "rumble"):
-        _write(folder / f"noise/{kind}/a.wav", 0.1 * rng.standard_normal(2 * RATE_HZ))
+    write_corpus(folder)
     experiment = folder / "experiment"
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     whole, shards.SHARD_FRAMES = shards.SHARD_FRAMES, 150  # several, of so few recordings
@@ -89,6 +83,17 @@ def make_experiment(folder: Path) -> Path:
     return experiment
 
 
+def write_corpus(folder: Path) -> None:
+    """Write recordings of four speakers and three types of noise."""
+    rng = np.random.default_rng(0)
+    t = np.arange(RATE_HZ) / RATE_HZ
+    for index in range(4):
+        speech = np.sin(2 * np.pi * (150 + 40 * index) * t) * np.clip(np.sin(20 * t + index), 0, None)
+        _write(folder / f"speech/speaker{index}/a.wav", 0.2 * speech)
+    for kind in ("hiss", "hum", "rumble"):
+        _write(folder / f"noise/{kind}/a.wav", 0.1 * rng.standard_normal(2 * RATE_HZ))
+
+
 def _write(path: Path, samples: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, RATE_HZ, "PCM_16")
@@ -102,7 +107,7 @@ def corruptions(experiment: Path, count: int, seed: int) -> Iterator[tuple[str, 
     for index in range(count):
         path = paths[index % len(paths)]
         whole = path.read_bytes()
-        what, damaged = _damaged(whole, paths, rng)
+        what, damaged = damaged_bytes(whole, [other.read_bytes() for other in paths], rng)
         path.write_bytes(damaged)
         try:
             outcome = "harmless" if damaged == whole else _outcome(experiment, path, sound[path])
@@ -111,8 +116,8 @@ def corruptions(experiment: Path, count: int, seed: int) -> Iterator[tuple[str, 
         yield path.relative_to(experiment).as_posix(), what, outcome
 
 
-def _damaged(whole: bytes, paths: list[Path], rng: np.random.Generator) -> tuple[str, bytes]:
-    """Return the change, and the contents after it."""
+def damaged_bytes(whole: bytes, others: list[bytes], rng: np.random.Generator) -> tuple[str, bytes]:
+    """Return the change, and the contents of a file after it; `others` may come in its place."""
     change = str(rng.choice(["bit", "bit", "bits", "cut", "more", "zeros", "noise", "swap", "twice", "gone", "other"]))
     size = len(whole)
     length = int(rng.integers(1, max(2, size // 4)))
@@ -135,8 +140,7 @@ def _damaged(whole: bytes, paths: list[Path], rng: np.random.Generator) -> tuple
     elif change == "gone":
         del damaged[start : start + length]
     else:
-        path = paths[rng.integers(len(paths))]
-        return f"{path.name} in its place", path.read_bytes()
+        return "another in its place", others[rng.integers(len(others))]
     return f"{change} at {start} of {size}, {length} long", bytes(damaged)
 
 

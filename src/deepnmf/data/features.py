@@ -82,7 +82,7 @@ def features(
             records[block] = found
     left_out = [line for block in blocks for record in records.get(block, {}).values() for line in record["left_out"]]
     if len(records) < len(blocks):
-        note(f"features: shard {shard} is done, {len(blocks) - len(records)} blocks of mixtures are left to others")
+        note(f"features: shard {shard} is done, {len(blocks) - len(records)} of {len(blocks)} blocks are not")
         return left_out
     shards: dict[str, dict[str, str]] = {}
     for block in blocks:
@@ -107,7 +107,8 @@ def _write_blocks(
 ) -> Iterator[BlockRecords]:
     """Write what is missing of the blocks; yield what each of their files records, by its name."""
     for split, mixtures in entries.items():
-        of_split = [block for block in blocks if block.split == split]
+        if not (of_split := [block for block in blocks if block.split == split]):
+            continue
         count = sum(block.stop - block.start for block in of_split)
         with Progress(f"features {split}", count, "mixtures") as progress:
             for block in of_split:
