@@ -56,7 +56,7 @@ def run_grid(tree: Path, grid: Path, experiment: Path, *options: str) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     roots = "--root", tree / "speech", "--root", tree / "noise"
     command = [ROOT / "recipes/open/run.sh", *roots, "--exp", experiment, "--grid", grid, *options]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=900)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -97,7 +97,7 @@ def tiny_row(line: str) -> str:
     ("grid", "only"),
     [
         ("package_models", "."),
-        ("model_size", "^(sigmoid-1x64-t9|recurrent-64)$"),
+        ("model_size", "^(sigmoid-1x64-t9|dr-nmf-k4-r25|recurrent-64)$"),
         ("model_size/learning_rates", "^(ista-.*|lstm-64)-step0.0[15]$"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_system_that_fails_is_reported_and_the_others_go_on(open_tree: Path, g
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     roots = "--root", open_tree / "speech", "--root", open_tree / "noise"
     command = [ROOT / "recipes/open/run.sh", *roots, "--exp", grid.parent / "exp", "--grid", grid]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=300)
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=900)
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1] == "failed: bad"
     assert "| good | " in result.stdout
