@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    experiment: Annotated[Path, typer.Argument(help="An experiment, a model file, or a bundled model.")],
+    experiment: Annotated[Path, typer.Argument(help="An experiment, a model file, a bundled model, or a comparison.")],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="HTML file to write.", metavar="FILE", rich_help_panel=IN_OUT)
     ],

@@ -157,20 +157,18 @@ class _Run:
         metrics = tuple(self.evaluations[baseline].summary["metrics"])
         summary = {
             **self.recordings.about(),
+            "paths": self.recordings.paths(),
             **summarise_comparison(rows, baseline, metrics),
             "deepnmf": __version__,
             "failed": failures,
             "metrics": metric_notes(metrics),
         }
         for system in summary["systems"]:
-            system |= {"folder": folder_name(system["name"]), **_about(self.evaluations[system["name"]])}
+            found = self.evaluations[system["name"]].summary.get("system", {})
+            system["source"] = self.systems[system["name"]].source
+            system |= {"model_sha256": found.get("model_sha256", ""), "rate_hz": found.get("rate_hz")}
         write_comparison(self.output, flat, summary)
         return Comparison(flat, summary, comparison_table(summary, metrics), self.evaluations, failures)
-
-
-def _about(evaluation: Evaluation) -> dict[str, Any]:
-    system = evaluation.summary.get("system", {})
-    return {"model_sha256": system.get("model_sha256", ""), "rate_hz": system.get("rate_hz")}
 
 
 def _named(systems: Sequence[str | Path | System | EnhancedFiles]) -> dict[str, System | EnhancedFiles]:

@@ -140,6 +140,9 @@ class Recordings(Protocol):
     def about(self) -> dict[str, Any]:
         """Return what the summary records of them."""
 
+    def paths(self) -> dict[str, str]:
+        """Return where they are."""
+
 
 @dataclass(frozen=True)
 class ManifestRecordings:
@@ -173,6 +176,10 @@ class ManifestRecordings:
         """Return the hash of the manifest and the split."""
         return {"manifest_sha256": file_hash(self.manifest), "split": self.split}
 
+    def paths(self) -> dict[str, str]:
+        """Return the path of the manifest."""
+        return {"manifest": str(self.manifest.resolve())}
+
 
 @dataclass(frozen=True)
 class FolderRecordings:
@@ -201,6 +208,11 @@ class FolderRecordings:
     def about(self) -> dict[str, Any]:
         """Return nothing."""
         return {}
+
+    def paths(self) -> dict[str, str]:
+        """Return the paths of the folders."""
+        given = {"clean": self.clean, "noisy": self.noisy}
+        return {name: str(folder.resolve()) for name, folder in given.items() if folder is not None}
 
 
 def manifest_items(manifest: Path, split: str) -> list[Item]:

@@ -47,6 +47,8 @@ class System:
         and checksum.
     any_rate : bool
         Whether it enhances at any rate; otherwise samples are resampled to `rate_hz` and back.
+    source : str
+        Name or path of the model, if it is one, so that a report can load it again.
     """
 
     name: str
@@ -54,6 +56,7 @@ class System:
     enhance: Enhance
     sha256: str = ""
     any_rate: bool = False
+    source: str = ""
 
     def __call__(self, noisy: np.ndarray, rate_hz: int | None = None) -> np.ndarray:
         """Return the enhanced samples, at `rate_hz`, by default its own.
@@ -104,6 +107,11 @@ class EnhancedFiles:
     name: str
     folder: Path
 
+    @property
+    def source(self) -> str:
+        """The folder's path."""
+        return str(self.folder.resolve())
+
 
 @dataclass(frozen=True)
 class _ModelEnhance:
@@ -153,4 +161,5 @@ def model_system(name_or_path: str | Path = DEFAULT_MODEL, name: str = "") -> Sy
         enhance=_ModelEnhance(str(name_or_path)),
         sha256=str(model.metadata.get("sha256", "")),
         any_rate=True,
+        source=str(Path(name_or_path).resolve()) if Path(name_or_path).exists() else str(name_or_path),
     )

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..artifacts import write_text
 from ..errors import DeepnmfError, require
-from ..evaluation import EvaluationFolder
+from ..evaluation import EvaluationFolder, read_comparison
+from ..evaluation.comparison import COMPARISON
 from ..model import Model, load_model
+from ..training.curves import read_curves
 from .examples import Example, make_examples
 from .layers import trace_layers
 from .scores import find_rows, load_scores
@@ -24,7 +26,7 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     Parameters
     ----------
     experiment : Path
-        Folder of an experiment, or a model file.
+        Folder of an experiment, a model file, or the folder of a comparison: its page has a column for each system.
     output : Path
         HTML file to write; equal bytes for equal inputs.
     scores : Path, optional
@@ -46,6 +48,8 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     from .page import followed, page  # here, as `show` must work without jinja2
 
     experiment = Path(experiment)
+    if (experiment / COMPARISON).is_file():
+        return _report_comparison(experiment, Path(output))
     model = load_model(experiment)
     folder = experiment if experiment.is_dir() else experiment.parent
     found = load_scores(Path(scores) if scores else folder / "test", model, experiment)
@@ -55,6 +59,17 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     trace = None if mixture is None else trace_layers(model, mixture.noisy, mixture.speech)
     name = experiment.resolve().name
     write_text(Path(output), page(name, model, found, _history(folder, model), examples, trace, notes))
+    return notes
+
+
+def _report_comparison(folder: Path, output: Path) -> list[str]:
+    """Write the report of a comparison."""
+    from .compared import compared_players
+    from .page import comparison_page
+
+    found = read_comparison(folder)
+    players, notes = compared_players(found)
+    write_text(output, comparison_page(folder.resolve().name, found, players, notes))
     return notes
 
 
@@ -71,7 +86,13 @@ def _examples(
 
 
 def _history(folder: Path, model: Model) -> list[dict[str, Any]]:
-    """Return the history of the complete run: the best model's own ends with its epoch."""
+    """Return the history of the complete run, with its training curves: the best model's own ends with its epoch."""
+    history = _complete_history(folder, model)
+    return [entry | row for entry, row in zip(history, read_curves(folder, history), strict=True)]
+
+
+def _complete_history(folder: Path, model: Model) -> list[dict[str, Any]]:
+    """Return the history of the last epoch's model if it is of the same run, else that of the model itself."""
     own = model.metadata.get("history", [])
     last = folder / LAST
     if not last.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,20 +88,36 @@ def make_examples(ranked: list[dict[str, Any]], rows: dict[str, MixtureEntry], m
 
 
 def _tracks(mixture: Mixture, enhanced: np.ndarray, model: Model) -> list[Track]:
-    noisy = mixture.noisy
+    noisy, spec = mixture.noisy, model.features.stft
     signals = {"Noisy": noisy, "Enhanced": enhanced, "Clean": mixture.speech, "Removed noise": noisy - enhanced}
+    return excerpt_tracks(signals, lambda samples: stft(samples[None], spec)[0], spec.hop)
+
+
+def excerpt_tracks(
+    signals: dict[str, np.ndarray], transform: Callable[[np.ndarray], np.ndarray], hop: int
+) -> list[Track]:
+    """Return the first `EXCERPT_SAMPLES` of signals, all at one gain, with spectrograms relative to the first's peak.
+
+    Parameters
+    ----------
+    signals : dict of str to ndarray
+        Each ``(samples,)``.
+    transform : callable
+        From ``(samples,)`` to the spectrum ``(F, N)``.
+    hop : int
+        Samples between frames.
+    """
     excerpts = {name: samples[:EXCERPT_SAMPLES] for name, samples in signals.items()}
     peak = max(float(np.abs(samples).max(initial=0.0)) for samples in excerpts.values())
     gain = min(PEAK / max(peak, 1e-6), MOST_GAIN)
-    powers = {name: _power_db(gain * samples, model) for name, samples in excerpts.items()}
-    top = float(powers["Noisy"].max())
+    powers = {name: _power_db(transform(gain * samples), len(samples), hop) for name, samples in excerpts.items()}
+    top = float(next(iter(powers.values())).max())
     return [
         Track(name, gain * samples, np.clip(1 + (powers[name] - top) / RANGE_DB, 0, 1))
         for name, samples in excerpts.items()
     ]
 
 
-def _power_db(samples: np.ndarray, model: Model) -> np.ndarray:
-    spectrum = stft(samples[None], model.features.stft)[0]
-    frames = max(1, round(len(samples) / model.features.stft.hop))  # the columns then end where the sound does
+def _power_db(spectrum: np.ndarray, samples: int, hop: int) -> np.ndarray:
+    frames = max(1, round(samples / hop))  # the columns then end where the sound does
     return 20 * np.log10(np.maximum(np.abs(spectrum[:, :frames]), 1e-6))

@@ -19,13 +19,17 @@ class Learning:
     gain: str
 
 
+OTHERS = {"learning_rate": "step size", "gradient_norm": "norm of the gradient per frame"}
+"""What ``curves.csv`` has beyond the history."""
+
+
 def learning_curves(history: list[dict[str, Any]], model_history: list[dict[str, Any]]) -> Learning | None:
-    """Return validation SI-SDR and training loss by epoch; None for a network that was not trained.
+    """Return validation SI-SDR, training loss and what else is known by epoch; None for a network that was not trained.
 
     Parameters
     ----------
     history : list of dict
-        Of the complete run.
+        Of the complete run, with what ``curves.csv`` has beyond it.
     model_history : list of dict
         Of the model of the report: it ends with its epoch.
     """
@@ -34,7 +38,8 @@ def learning_curves(history: list[dict[str, Any]], model_history: list[dict[str,
     scores = [float(entry["dev_sdr_db"]) for entry in history]
     used = len(model_history) - 1
     charts = [curve(scores, "epoch", "dev SI-SDR (dB)", marked=(used, f"epoch {used}, the model of this report"))]
-    losses = [float(entry["error"]) for entry in history[1:] if entry.get("error") is not None]
-    if any(math.isfinite(loss) for loss in losses):
-        charts.append(curve(losses, "epoch", "training loss per frame", first=1))
+    for name, title in {"error": "training loss per frame", **OTHERS}.items():
+        values = [float(math.nan if entry.get(name) is None else entry[name]) for entry in history[1:]]
+        if any(map(math.isfinite, values)):
+            charts.append(curve(values, "epoch", title, first=1))
     return Learning(charts, used, number(scores[used] - scores[0], 2, sign=True))

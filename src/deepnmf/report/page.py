@@ -16,8 +16,10 @@ import jinja2
 from markupsafe import Markup
 
 from .._version import __version__
-from ..evaluation import EvaluationFolder
+from ..evaluation import ComparisonFolder, EvaluationFolder
+from ..evaluation.metrics import METRICS
 from ..model import Model
+from .compared import ComparedPlayer, compared_tables
 from .dictionaries import ATOM_COLOURS, dictionary_panels
 from .example_players import (
     ACTIVATION_COLOURS,
@@ -83,6 +85,30 @@ def page(
             dictionaries=dictionary_panels(model),
             layers=_layers(examples, players, trace),
             summary=model_summary(model),
+            version=__version__,
+        )
+    )
+
+
+def comparison_page(name: str, found: ComparisonFolder, players: list[ComparedPlayer], notes: list[str]) -> str:
+    """Return the complete page of a comparison as HTML."""
+    summary = found.summary
+    overall = summary["systems"][0]["scores"]["overall"]
+    return (
+        _environment()
+        .get_template("comparison.html.j2")
+        .render(
+            name=name,
+            notes=notes,
+            baseline=summary["baseline"],
+            systems=[system["name"] for system in summary["systems"]],
+            files=overall["files"],
+            failed=summary["failed"],
+            split=summary.get("split", ""),
+            has_input="input" in overall[found.metrics[0]],
+            tables=compared_tables(found),
+            metric=METRICS[found.metrics[0]],
+            players=players,
             version=__version__,
         )
     )

@@ -53,7 +53,7 @@ class Curves:
     def __init__(self, folder: Path, history: list[dict[str, Any]], tensorboard: bool = False) -> None:
         self._path = Path(folder) / CURVES
         found = _read(self._path)
-        self._rows = [_row(epoch, entry, found.get(epoch, {})) for epoch, entry in enumerate(history)]
+        self._rows = _rows(history, found)
         self._writer = _summary_writer(Path(folder) / TENSORBOARD, len(history)) if tensorboard else None
 
     def add(self, dev_si_sdr_db: float, epoch: EpochCurves) -> None:
@@ -80,6 +80,11 @@ class Curves:
             self._writer.close()
 
 
+def read_curves(folder: Path, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the curves of the epochs of a history; what the file lacks, or has of another run, is None."""
+    return _rows(history, _read(Path(folder) / CURVES))
+
+
 def check_tensorboard() -> None:
     """Raise `MissingExtra` unless TensorBoard's package is installed."""
     require("TensorBoard", "tensorboard")
@@ -97,6 +102,10 @@ def _read(path: Path) -> dict[int, dict[str, str]]:
     with contextlib.suppress(DeepnmfError, KeyError, ValueError):
         return {int(row["epoch"]): row for row in read_csv(path)}
     return {}
+
+
+def _rows(history: list[dict[str, Any]], found: dict[int, dict[str, str]]) -> list[dict[str, Any]]:
+    return [_row(epoch, entry, found.get(epoch, {})) for epoch, entry in enumerate(history)]
 
 
 def _row(epoch: int, entry: dict[str, Any], line: dict[str, str]) -> dict[str, Any]:
