@@ -6,8 +6,7 @@ here=$(dirname "$0") data=$1 exp=${2:-exp/fine_tuning}
 python "$here/corpus.py" "$data" -o "$exp"
 deepnmf train --speech "$exp/speech" --noise "$exp/noise" -o "$exp/scratch"
 deepnmf train --speech "$exp/speech" --noise "$exp/noise" -o "$exp/fine" --init default
-for model in "$exp/scratch" "$exp/fine" default; do
-  deepnmf evaluate --manifest "$exp/scratch/manifest.jsonl" --model "$model" -o "$exp/test/$(basename "$model")" \
-    --metric si_sdr --metric sdr --metric stoi --metric estoi
-done
+deepnmf evaluate --manifest "$exp/scratch/manifest.jsonl" -o "$exp/test" --model default=default \
+  --model "scratch=$exp/scratch" --model "fine=$exp/fine" \
+  --metric si_sdr --metric sdr --metric stoi --metric estoi
 python "$here/../../benchmarks/distortion.py" "$exp/scratch/manifest.jsonl" --models "$exp/scratch" "$exp/fine" default

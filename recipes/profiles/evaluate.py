@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("model")
     parser.add_argument("--split", default="dev")
-    parser.add_argument("--limit", type=int, help="score every so manieth case, as many as this")
+    parser.add_argument("--limit", type=int, help="score about this many cases, spread over all")
     options = parser.parse_args()
     model = load_model(options.model)
     rows = read_manifest(options.manifest, options.split)

@@ -113,6 +113,8 @@ def test_what_is_no_profile_is_refused_in_one_line(tmp_path: Path) -> None:
     for name, words in cases.items():
         with pytest.raises(DeepnmfError, match=words):
             profile(tmp_path / name, out)
+    with pytest.raises(DeepnmfError, match="not a recording"):
+        profile(out, tmp_path / "p.safetensors")
     with pytest.raises(DeepnmfError, match="suffix"):
         profile(tmp_path / "n.wav", tmp_path / "o.wav")
     for span, words in (("3:5", "no samples"), ("a:b", "START:END")):

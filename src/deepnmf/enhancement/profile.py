@@ -112,6 +112,8 @@ def profile(source: Path, output: Path, model: str | Path = DEFAULT_MODEL, span:
     """
     if output.suffix != SUFFIX:
         raise InputError(f"{output}: a profile is a {SUFFIX} file; give it that suffix")
+    if source.suffix == SUFFIX:
+        raise InputError(f"{source}: not a recording, but a file of arrays such as a profile; give the recording")
     part = None if span is None else parse_span(span)
     if span is not None and part is None:
         raise InputError(f"{span}: a span has the form START:END in seconds, such as 0:5")
