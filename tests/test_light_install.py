@@ -78,6 +78,7 @@ def test_it_prepares_features_and_pretrains(stages: Path) -> None:
         (("report", "{stages}", "-o", "{out}.html"), "jinja2"),
         (("live",), "sounddevice"),
         (("live", "--list-devices"), "sounddevice"),
+        (("serve", "--no-open"), "torch"),
     ],
     ids=lambda value: " ".join(value[:1] + value[-1:]) if isinstance(value, tuple) else value,
 )

@@ -271,6 +271,7 @@ def test_samples_that_are_no_sound_give_one_line(browser: Any, tmp_path: Path) -
     drop(browser, tmp_path / "nan.wav")
     wait(lambda: find(browser, "error").is_displayed())
     assert "NaN" in find(browser, "error").text
+    assert not find(browser, "result").is_displayed()
 
 
 def test_a_crash_of_the_worker_gives_one_line(browser: Any, url: str, tmp_path: Path) -> None:

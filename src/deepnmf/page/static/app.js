@@ -121,6 +121,9 @@ async function enhance() {
       spectrograms.add(progress.columns);
     });
     finish(done);
+  } catch (error) {
+    if (error !== null && !hasSound()) show("result", false); // nothing to show, and one line says why
+    throw error;
   } finally {
     show("busy", false);
     show("cancel", false);
@@ -254,7 +257,7 @@ function connectLive(port, rateHz) {
     stopLive();
     fail(error);
   };
-  engine.live(port, rateHz, settings(), onFault).catch(onFault);
+  engine.live(port, rateHz, settings(), onFault).then(() => ($("announcement").textContent = "Live."), onFault);
 }
 
 function showLevels({ input, output, delay }) {
