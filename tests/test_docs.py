@@ -46,7 +46,8 @@ def test_every_command_and_option_is_in_the_reference(site: Path) -> None:
     assert "enhance" in commands
     for name, command in commands.items():
         assert f'id="deepnmf-{name}"' in page
-        missing = [option for parameter in command.params for option in parameter.opts if option not in page]
+        options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+        missing = [name for option in options for name in option.opts if name not in page]
         assert not missing, name
 
 
@@ -89,6 +90,7 @@ def test_from_a_disk_the_search_finds_and_the_first_page_fits_a_phone(site: Path
     skip_without_chromium()
     browser = open_chromium(tmp_path / "profile")
     try:
+        set_screen(browser, 1440)
         browser.get((site / "index.html").as_uri())
         browser.find_element("css selector", ".md-search__input").click()
         browser.switch_to.active_element.send_keys("attenuation")
