@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from deepnmf.model import save_model
+from deepnmf.training.processes import Processes
 from helpers import ROOT
 from helpers.enhance_models import small_model
 
@@ -69,3 +71,15 @@ def test_the_speed_of_nmf_is_measured_of_every_system(beta: float) -> None:
         shares = nmf.measure(features=20, atoms=3, frames=40, learn=learn, beta=beta, repeats=2)
         assert {"plain NumPy", "deepnmf"} <= set(shares)
         assert all(len(repeats) == 2 and min(repeats) > 0 for repeats in shares.values())
+
+
+def test_the_throughput_of_training_is_measured_on_one_shared_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    import scaling
+
+    case = "deep NMF, K = 4"
+    shares = [scaling.parts_of_batch(case, Processes(rank, 3))[1] for rank in range(3)]
+    assert sum(example.frames for share in shares for example in share) == 1000
+    scaling.work(case, updates=1)
+    found = json.loads(capsys.readouterr().out)
+    assert found["frames"] == 1000
+    assert min(found["wall"], found["processor"]) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,13 @@ import pytest
 
 from deepnmf.artifacts import load_tensors
 from deepnmf.config import overlaid
+from deepnmf.data.features import features
+from deepnmf.data.prepare import prepare
 from deepnmf.networks.kinds import configuration
 from deepnmf.training.batches import DynamicBatches, Example, StoredBatches
 from deepnmf.training.experiment import DataSource, train
+from deepnmf.training.loop import train_network
+from deepnmf.training.pretrain import pretrain
 from deepnmf.training.processes import Processes
 from helpers.ranks import start_ranks
 from helpers.signals import TinyCorpus
@@ -40,21 +45,14 @@ DYNAMIC = overlaid(
 MODELS = ("dictionary.safetensors", "last.safetensors")
 
 
-def arguments(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> list[str]:
+def settings_of(values: dict[str, Any]) -> list[str]:
     settings = [f"{section}.{key}={value}" for section, own in values.items() for key, value in own.items()]
-    words = [word for setting in settings for word in ("--set", setting)]
-    return [
-        "-m",
-        "deepnmf",
-        "train",
-        "--speech",
-        str(tiny.speech),
-        "--noise",
-        str(tiny.noise),
-        "-o",
-        str(output),
-        *words,
-    ]
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def arguments(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> list[str]:
+    folders = ["--speech", str(tiny.speech), "--noise", str(tiny.noise), "-o", str(output)]
+    return ["-m", "deepnmf", "train", *folders, *settings_of(values)]
 
 
 def alone(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> None:
@@ -88,25 +86,36 @@ def test_torchrun_writes_the_files_and_weights_of_one_process(
     assert sum(text.startswith("epoch 2/2") for text in result.stderr.splitlines()) == 1
 
 
-def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(
-    tiny_corpus: TinyCorpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    values, output = overlaid(STORED, {"train": {"epochs": 40}}), tmp_path / "killed"
-    processes = start_ranks(2, arguments(values, tiny_corpus, output))
+@pytest.fixture(scope="module")
+def stages(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with manifest, features and dictionary."""
+    folder, config = tmp_path_factory.mktemp("stages"), configuration(STORED)
+    prepare(folder, tiny_corpus.speech, tiny_corpus.noise, config=config.prepare)
+    features(folder / "manifest.jsonl", folder / "features", config.features)
+    pretrain(folder / "features", folder / "dictionary.safetensors", config)
+    return folder
+
+
+def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(stages: Path, tmp_path: Path) -> None:
+    values, output = overlaid(STORED, {"train": {"epochs": 15}}), tmp_path / "killed"
+    inputs = ["--features", str(stages / "features"), "--dictionary", str(stages / "dictionary.safetensors")]
+    processes = start_ranks(2, ["-m", "deepnmf", "train", *inputs, "-o", str(output), *settings_of(values)])
     deadline = time.monotonic() + 300
-    while (
-        not (output / "checkpoint.safetensors").exists() and processes[0].poll() is None and time.monotonic() < deadline
-    ):
+    while not (output / "checkpoint.safetensors").exists() and processes[0].poll() is None:
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     processes[1].send_signal(signal.SIGKILL)
     (_, stderr), _ = (process.communicate(timeout=300) for process in processes)
     assert [line for line in stderr.splitlines() if "rank 1" in line and "resume" in line], stderr
-    assert len(load_tensors(output / "checkpoint.safetensors", "checkpoint")[1]["history"]) < 41
-    alone(values, tiny_corpus, output)
-    assert "2 before" in next(line for line in capsys.readouterr().err.splitlines() if line.startswith("resume:"))
-    alone(values, tiny_corpus, tmp_path / "one")
+    assert len(load_tensors(output / "checkpoint.safetensors", "checkpoint")[1]["history"]) < 16
+    lines: list[str] = []
+    for folder in (output, tmp_path / "one"):
+        own = configuration(values), stages / "dictionary.safetensors"
+        train_network(stages / "features", folder, *own, report=lines.append)
+        shutil.copy(stages / "dictionary.safetensors", folder)
+    assert [line for line in lines if line.startswith("resume:") and "2 before" in line]
     assert_equal_to_rounding(output, tmp_path / "one")
-    assert names(output) == names(tmp_path / "one")
+    assert {path.suffix for path in output.iterdir()} <= {".safetensors", ".csv", ".lock", ""}
 
 
 def frames_of(examples: list[Example]) -> list[bytes]:
@@ -120,17 +129,12 @@ def _columns(example: Example) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("accumulate", [1, 2, 7])
 @pytest.mark.parametrize("size", [2, 3, 7])
-def test_the_ranks_share_the_mixtures_that_one_process_draws(
-    size: int, accumulate: int, tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.getbasetemp() / "shared-batches"
-    if not (folder / "last.safetensors").exists():
-        alone(overlaid(STORED, {"train": {"epochs": 0}}), tiny_corpus, folder)
+def test_the_ranks_share_the_mixtures_that_one_process_draws(size: int, accumulate: int, stages: Path) -> None:
     config = configuration(DYNAMIC)
 
     def sources(*split: Any) -> list[StoredBatches | DynamicBatches]:
-        stored = StoredBatches(folder / "features", 2, 300, 0, 0, *split)
-        return [stored, DynamicBatches(folder / "manifest.jsonl", config, 3, *split)]
+        stored = StoredBatches(stages / "features", 2, 300, 0, 0, *split)
+        return [stored, DynamicBatches(stages / "manifest.jsonl", config, 3, *split)]
 
     for whole, *parts in zip(
         sources(), *(sources(Processes(rank, size), accumulate) for rank in range(size)), strict=True
