@@ -83,3 +83,36 @@ def test_the_throughput_of_training_is_measured_on_one_shared_batch(capsys: pyte
     found = json.loads(capsys.readouterr().out)
     assert found["frames"] == 1000
     assert min(found["wall"], found["processor"]) > 0
+
+
+def test_streams_take_turns_with_rnnoise(tmp_path: Path) -> None:
+    import streaming
+
+    pytest.importorskip("pyrnnoise")
+    save_model(tmp_path / "m.safetensors", small_model())
+    found = streaming.real_time_factors(str(tmp_path / "m.safetensors"), seconds=0.2, repeats=2)
+    assert list(found) == list(streaming.NAMES)
+    assert all(len(factors) == 2 and min(factors) > 0 for factors in found.values())
+    factor, share = streaming.block_share(str(tmp_path / "m.safetensors"), repeats=1, seconds=1)
+    assert factor > 0
+    assert share > 0
+
+
+def test_gains_above_the_band_of_the_model_are_scored(tmp_path: Path) -> None:
+    import upper_band
+
+    save_model(tmp_path / "m.safetensors", small_model())
+    speech = 0.1 * np.random.default_rng(0).standard_normal(24000) * (np.arange(24000) > 12000)
+    noise = 0.01 * np.random.default_rng(1).standard_normal(24000)
+    case = upper_band.case("white", speech, noise, str(tmp_path / "m.safetensors"))
+    ones = upper_band.scores(case, np.ones_like(case.gains))
+    assert ones[2:4] == pytest.approx((0, 0), abs=1e-5)  # nothing is attenuated
+    assert upper_band.scores(case, case.with_one_gain())[2] < 0
+
+
+def test_objectives_of_plain_and_extrapolated_updates_are_tabulated() -> None:
+    import nmf
+
+    X = np.random.default_rng(0).random((60, 20)).astype(np.float32)
+    lines = nmf.convergence(X, atoms=3, beta=1.0, sparsity=0.1, updates=21).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[4:]] == ["10", "20", "21"]
