@@ -60,6 +60,17 @@ class UpperBand:
     bins : int
         Bins at the recording's rate.
 
+    Attributes
+    ----------
+    spread : ndarray
+        Interpolates B bands at the bins above, ``(bins above, B)``.
+    pooling : ndarray
+        Averages the bins above into bands, ``(B, bins above)``.
+    parts : ndarray
+        Sums the top into parts, ``(TOP_PARTS, bins of the top)``.
+    steps : ndarray
+        Distances of the bands from the top, in parts, ``(B,)``.
+
     Notes
     -----
     Chosen on recorded 48 kHz speech in six noises at 0 and 8 dB (benchmarks/upper_band.py), above 8.5 kHz: with a
@@ -68,17 +79,17 @@ class UpperBand:
     """
 
     def __init__(self, top: slice, bins: int) -> None:
-        self._top = top
+        self.top = top
         above = np.arange(top.stop, bins)
         count = min(len(above), 2 + round(len(above) / BAND_BINS))
         centres = np.linspace(above[0], above[-1], count)
         distance = np.abs(above[:, None] - centres) * (max(1, count - 1) / max(1, len(above) - 1))
-        self._spread = np.maximum(0, 1 - distance).astype(np.float32)  # (bins above, B): sums to 1 over bands
-        self._pooling = np.ascontiguousarray((self._spread / self._spread.sum(axis=0)).T)
+        self.spread = np.maximum(0, 1 - distance).astype(np.float32)  # (bins above, B): sums to 1 over bands
+        self.pooling = np.ascontiguousarray((self.spread / self.spread.sum(axis=0)).T)
         part = (top.stop - top.start) / TOP_PARTS
         bins_below = np.arange(top.stop - top.start)
-        self._parts = (bins_below // part == np.arange(TOP_PARTS)[:, None]).astype(np.float32)  # (TOP_PARTS, bins)
-        self._steps = (centres - top.stop) / part  # distances of the bands, in parts
+        self.parts = (bins_below // part == np.arange(TOP_PARTS)[:, None]).astype(np.float32)  # (TOP_PARTS, bins)
+        self.steps = (centres - top.stop) / part  # distances of the bands, in parts
         self._tilt = 0.0
         self._counted = 0.0
         self._noise = np.zeros(count)
@@ -99,19 +110,19 @@ class UpperBand:
         ndarray
             Shape ``(bins above, N)``, in [0, 1], float32.
         """
-        weights = magnitudes[self._top] + LEAST_MAGNITUDE
-        total = (self._parts @ weights).T.astype(np.float64)
-        masked = (self._parts @ (mask[self._top] * weights)).T.astype(np.float64)
-        bands = (self._pooling @ power).T.astype(np.float64)
+        weights = magnitudes[self.top] + LEAST_MAGNITUDE
+        total = (self.parts @ weights).T.astype(np.float64)
+        masked = (self.parts @ (mask[self.top] * weights)).T.astype(np.float64)
+        bands = (self.pooling @ power).T.astype(np.float64)
         gains = [self._next(*frame) for frame in zip(total.tolist(), masked.tolist(), bands, strict=True)]
-        return self._spread @ np.array(gains, np.float32).T
+        return self.spread @ np.array(gains, np.float32).T
 
     def _next(self, total: list[float], masked: list[float], power: np.ndarray) -> np.ndarray:
         """Return the gains ``(B,)`` of a frame, from magnitudes in the parts, masked ones, and power of the bands."""
         mean = min(1.0, sum(masked) / sum(total))
         low, high = (masked[part] / total[part] + MASK_FLOOR for part in (0, -1))
         self._tilt += TILT_WEIGHT * (math.log(high / low) / (TOP_PARTS - 1) - self._tilt)
-        carried = mean * np.exp(np.maximum(STEEPEST, min(0.0, self._tilt) * self._steps))
+        carried = mean * np.exp(np.maximum(STEEPEST, min(0.0, self._tilt) * self.steps))
         absence = (1 - mean) ** SPEECH_ABSENCE
         self._counted += absence
         self._noise += absence * max(NOISE_WEIGHT, 1 / max(1, self._counted)) * (power - self._noise)

@@ -222,9 +222,7 @@ class _MaskTrack:
         self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
         self._estimator = model.estimator()
         self._model_spec, self._spec = features.stft, spec
-        top = slice(*(int(share * features.stft.bins) for share in TOP_BAND))
-        self._known = top.stop
-        self._above = UpperBand(top, spec.bins) if spec.bins > features.stft.bins else None
+        self._above = upper_band(features.stft, spec) if spec.bins > features.stft.bins else None
 
     def push(self, power: np.ndarray) -> np.ndarray:
         """Return the gains ``(F, N)`` of power spectra ``(F, N)`` at the recording's rate."""
@@ -233,8 +231,14 @@ class _MaskTrack:
         mask = self._estimator.push(inside)
         if self._above is None:
             return mask[: self._spec.bins]
-        above = self._above.push(mask, inside, power[self._known :])
-        return np.concatenate([mask[: self._known], above])
+        known = self._above.top.stop
+        above = self._above.push(mask, inside, power[known:])
+        return np.concatenate([mask[:known], above])
+
+
+def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:
+    """Return the gains above the model's band for a transform of a wider band."""
+    return UpperBand(slice(*(int(share * model_spec.bins) for share in TOP_BAND)), spec.bins)
 
 
 def model_band(magnitudes: np.ndarray, model_spec: StftSpec, spec: StftSpec) -> np.ndarray:

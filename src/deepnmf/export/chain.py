@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..config import StftSpec
 from ..dsp.level import LEVEL_FLOOR
-from ..enhancement.enhancer import TOP_BAND, UNHEARD_GAIN
+from ..dsp.upper_band import RULES, UpperBand
+from ..enhancement.enhancer import UNHEARD_GAIN, upper_band
 from .fourier import Transform
 from .steps import mask_step
 
@@ -24,21 +25,28 @@ def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
     features, spec = model.features, options.spec(model)
     estimate, transform = mask_step(model.network), Transform(spec)
     least_weight = min(1.0, spec.hop / spec.rate_hz / features.level_seconds)
+    upper = Upper(upper_band(features.stft, spec)) if spec.bins > features.stft.bins else None
     fixed_db = torch.tensor([math.inf if options.max_attenuation_db is None else options.max_attenuation_db])
 
     class Chain(torch.nn.Module):
         def forward(self, samples: Any, *others: Any) -> tuple[Any, ...]:
             limit_db, others = (others[0], others[1:]) if options.attenuation_input else (fixed_db, others)
             past, level, tail, *memory = others
+            above, memory = (memory[:1], memory[1:]) if upper else ([], memory)
             frame = torch.cat([past, samples])
             spectrum = transform.analyse(frame)
             inside = _model_band(spectrum.square().sum(0).sqrt()[:, None], features.stft, spec)
             level = _next_level(level, inside.square().mean(), least_weight)
             inside = inside / level[0].sqrt().clamp(min=LEVEL_FLOOR)
             mask, *remembered = estimate(inside, *memory)
-            gains = torch.maximum(_all_gains(mask, inside, spec.bins), 10 ** (-limit_db / 20))
+            if upper:
+                power = spectrum.square().sum(0)[upper.stop :, None]
+                gains, above[0] = upper(mask, inside, power, above[0])
+            else:
+                gains = mask[: spec.bins]
+            gains = torch.maximum(gains, 10 ** (-limit_db / 20))
             added = _overlapped(transform.synthesise(spectrum * gains[:, 0]), tail, spec)
-            return (added[0], frame[spec.hop :], level, added[1:], *remembered)
+            return (added[0], frame[spec.hop :], level, added[1:], *above, *remembered)
 
     return Chain()
 
@@ -53,14 +61,36 @@ def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Ten
     return torch.cat([inside, UNHEARD_GAIN * upper[torch.arange(missing) % len(upper)]])
 
 
-def _all_gains(mask: Tensor, inside: Tensor, bins: int) -> Tensor:
-    """Return the gains ``(F, 1)`` of all bins: above the model's band, the mean of the top of it, by magnitude."""
-    if bins <= len(mask):
-        return mask[:bins]
-    top = slice(*(int(share * len(mask)) for share in TOP_BAND))
-    weights = inside[top] + torch.finfo(torch.float32).tiny ** 0.5
-    above = (mask[top] * weights).sum(0, keepdim=True) / weights.sum(0, keepdim=True)
-    return torch.cat([mask[: top.stop], above.expand(bins - top.stop, 1)])
+class Upper:
+    """:class:`deepnmf.dsp.upper_band.UpperBand` on tensors; its state is tilt, count, noise and speech of the bands."""
+
+    def __init__(self, band: UpperBand) -> None:
+        self.top, self.stop = band.top, band.top.stop
+        matrices = (band.spread, band.pooling, band.parts, band.steps[:, None])
+        self.spread, self.pooling, self.parts, self.steps = (torch.from_numpy(m).float() for m in matrices)
+
+    def __call__(self, mask: Tensor, inside: Tensor, power: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gains ``(F, 1)`` of all bins, and the next state ``(2 + 2B,)``."""
+        count = len(self.steps)
+        (tilt, counted), noise, speech = state[:2], state[2 : 2 + count, None], state[2 + count :, None]
+        weights = inside[self.top] + RULES["least_magnitude"]
+        total, masked = self.parts @ weights, self.parts @ (mask[self.top] * weights)
+        mean = (masked.sum() / total.sum()).clamp(max=1)
+        levels = masked[:, 0] / total[:, 0] + RULES["mask_floor"]
+        slope = (levels[-1] / levels[0]).log() / (RULES["top_parts"] - 1)
+        tilt = tilt + RULES["tilt_weight"] * (slope - tilt)
+        carried = mean * (tilt.clamp(max=0) * self.steps).clamp(min=RULES["steepest"]).exp()
+        absence = (1 - mean) ** RULES["speech_absence"]
+        counted = (counted + absence).clamp(max=2 / RULES["noise_weight"])  # beyond this the weight is constant
+        bands = self.pooling @ power
+        noise = noise + absence * (1 / counted.clamp(min=1)).clamp(min=RULES["noise_weight"]) * (bands - noise)
+        rise = (1 - RULES["past_weight"]) * (bands - noise).clamp(min=0)
+        risen = rise + RULES["past_weight"] * speech + RULES["tiny"]
+        share = (risen / (risen + noise)).clamp(min=RULES["least_share"])
+        speech = share * share * bands
+        gains = torch.minimum(carried, (carried * share).sqrt())
+        following = torch.cat([torch.stack([tilt, counted]), noise[:, 0], speech[:, 0]])
+        return torch.cat([mask[: self.stop], self.spread @ gains]), following
 
 
 def _overlapped(wave: Tensor, tail: Tensor, spec: StftSpec) -> Tensor:

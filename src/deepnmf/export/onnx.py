@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..enhancement.enhancer import spec_at_rate
+from ..enhancement.enhancer import spec_at_rate, upper_band
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, InputError, require
 
@@ -132,13 +132,19 @@ def delay(spec: StftSpec) -> int:
 def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
-    ``analysis`` and ``synthesis`` hold samples; the others, level and network, are what a warm-up keeps.
+    ``analysis`` and ``synthesis`` hold samples; the others (level, band above the model, network) are what a warm-up keeps.
     """
     from .steps import mask_step
 
     spec = (options or ExportOptions()).spec(model)
     segments = -(-spec.window // spec.hop)
-    states = {"analysis": (spec.window - spec.hop,), "level": (2,), "synthesis": (segments - 1, spec.hop)}
+    states: dict[str, tuple[int, ...]] = {
+        "analysis": (spec.window - spec.hop,),
+        "level": (2,),
+        "synthesis": (segments - 1, spec.hop),
+    }
+    if spec.bins > model.features.stft.bins:
+        states["upper_band"] = (2 + 2 * len(upper_band(model.features.stft, spec).steps),)
     return {**states, **mask_step(model.network).states}
 
 
