@@ -132,7 +132,7 @@ def delay(spec: StftSpec) -> int:
 def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
-    ``analysis`` and ``synthesis`` hold samples; the others (level, band above the model, network) are what a warm-up keeps.
+    ``analysis`` and ``synthesis`` hold samples; the others (level, upper band, network) are what a warm-up keeps.
     """
     from .steps import mask_step
 
