@@ -96,9 +96,13 @@ class StftSpec(Settings):
     SECTION: ClassVar[str] = "features.stft"
 
     rate_hz: int = setting(16000, 100, 768_000)
+    """Sampling rate of the model; recordings of other rates are transformed at their own."""
     window_ms: float = setting(25.0, 0.1, 1000)
+    """Length of the window, which is the latency."""
     hop_ms: float = setting(10.0, 0.1, 1000)
+    """Distance of two windows."""
     fft_size: int = setting(512, 4, 65_536)
+    """Length of the transform, at least the window's."""
 
     @property
     def window(self) -> int:
@@ -164,11 +168,15 @@ class SnmfConfig(Settings):
     SECTION: ClassVar[str] = "snmf"
 
     speech_atoms: int = setting(100, 1, 100_000)
+    """R_s, atoms of the dictionary of speech."""
     noise_atoms: int = setting(100, 1, 100_000)
+    """Atoms of the dictionary of noise."""
     beta: float = setting(1.0, 0, 4)
+    """β of the divergence: 0 is Itakura-Saito, 1 Kullback-Leibler, 2 Euclidean."""
     sparsity: float = setting(3.0, 0, 10_000)
     """μ, in units of the level-normalised magnitude."""
     iterations: int = setting(100, 1, 100_000)
+    """Multiplicative updates of each dictionary."""
     max_frames: int = setting(40_000, 1, 10_000_000)
     """Active frames drawn from the corpus for each dictionary; bounds memory."""
 
@@ -189,6 +197,7 @@ class TrainConfig(Settings):
     SECTION: ClassVar[str] = "train"
 
     epochs: int = setting(12, 0, 1_000_000)
+    """Passes of training, each with a dev score."""
     epoch_frames: int = setting(200_000, 0, 10**12)
     """Frames of an epoch, drawn again for each epoch; 0 takes as many as the corpus has."""
     patience: int = setting(0, 0, 1_000_000)

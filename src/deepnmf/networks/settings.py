@@ -66,6 +66,7 @@ class RecurrentConfig(NetworkConfig):
     units: int = setting(176, 1, 65_536)
     """Units of a full-band recurrent layer."""
     recurrent_layers: int = setting(1, 1, 100)
+    """Recurrent layers over the full band."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class FramewiseTraining(TrainConfig):
     batch_frames: int = setting(1000, 0, 10**12)
     """Frames of a mini-batch; 0 is full-batch training."""
     target: Literal["magnitude", "phase-sensitive"] = "phase-sensitive"
+    """What the estimate is compared with: clean magnitudes, or those projected on the phase of the mixture."""
     error_beta: float = setting(2.0, 0, 4)
     """The error is this β-divergence between the target and the estimate (β₂ in the paper)."""
 
@@ -114,6 +116,7 @@ class SparseCodingTraining(FramewiseTraining):
     """Training of non-negative weights, by Adam on their logarithm or by multiplicative updates."""
 
     optimiser: Literal["multiplicative", "adam"] = "adam"
+    """How the weights are updated."""
     eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
     """η, the exponent of multiplicative updates."""
     gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
@@ -127,6 +130,7 @@ class DeepNMFTraining(FramewiseTraining):
     """Training of the dictionaries of deep NMF, by multiplicative updates or by Adam on their logarithm."""
 
     optimiser: Literal["multiplicative", "adam"] = "multiplicative"
+    """How the weights are updated."""
     split_at: Literal["weights", "activations", "none"] = setting("weights", optimiser="multiplicative")
     """Where the gradient is split into its parts: at the weights; at every activation, on the way back; or nowhere
     after the output, which is the paper's rule."""
@@ -178,6 +182,7 @@ class DRNMFTraining(SegmentTraining):
     """Training of DR-NMF through time: all weights are non-negative, by Adam on their logarithm or multiplicatively."""
 
     optimiser: Literal["multiplicative", "adam"] = "adam"
+    """How the weights are updated."""
     eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
     """η, the exponent of multiplicative updates."""
     gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
