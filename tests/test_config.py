@@ -64,7 +64,7 @@ def test_overrides_lie_over_the_file_at_any_depth(tmp_path: Path) -> None:
         ("[network]\nlayers = 4.5", ["network.layers must be int, not 4.5"]),
         ("[network]\nlayers = true", ["network.layers must be int, not True"]),
         ("[network]\nkind = 'ista'\ntied = 1", ["network.tied must be bool, not 1"]),
-        ('[network]\nkind = "gru"\nlayers = 3', ["gru has no setting network.layers", "recurrent-deep-nmf have it"]),
+        ('[network]\nkind = "gru"\nlayers = 3', ["gru has no setting network.layers", "recurrent-deep-nmf", "have it"]),
         ("[train]\nexponent = 0.1", ["unknown key train.exponent, of version 0.1; it is train.eta now"]),
         ("[recurrent]\nunits = 8", ["unknown key recurrent.units, of version 0.1; it is network.units now"]),
         ('[train]\noptimiser = "adam"\neta = 0.1', ["train.eta has no effect with train.optimiser = adam"]),

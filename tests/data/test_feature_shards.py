@@ -107,7 +107,8 @@ def test_features_of_another_run_are_refused_in_every_shard(manifest: Path, tmp_
 def test_processes_at_once_killed_and_run_again_write_the_files_of_one_run(manifest: Path, tmp_path: Path) -> None:
     features(manifest, tmp_path / "whole", CONFIG)
     output = tmp_path / "split"
-    command = [sys.executable, "-m", "deepnmf", "features", str(manifest), "-o", str(output)]
+    words = "features", str(manifest), "-o", str(output), "--set", "network.kind=deep-nmf"
+    command = [sys.executable, "-m", "deepnmf", *words]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = [subprocess.Popen([*command, "--shard", f"{index}/2"], **quiet) for index in (1, 2)]  # type: ignore[call-overload]
     time.sleep(random.Random(0).uniform(0.5, 1.5))

@@ -20,6 +20,7 @@ from deepnmf.dsp.stft import stack_context, stft
 from deepnmf.errors import DeepnmfError
 from deepnmf.networks.kinds import configuration
 from deepnmf.training import pretrain
+from deepnmf.training.processes import ALONE
 from deepnmf.training.targets import phase_sensitive
 from helpers.signals import TinyCorpus
 
@@ -94,7 +95,7 @@ def test_an_epoch_visits_every_segment_once_in_an_order_of_its_seed(prepared: Pa
 def test_frames_for_pretraining_are_bounded(prepared: Path) -> None:
     config = configuration({"network": {"context": 2}, "snmf": {"max_frames": 120}})
     dev = FeatureSet(prepared / "features", "dev", 2)
-    assert pretrain._sample(prepared / "features", dev, config, 1).shape == (2 * 257, 120)
+    assert pretrain._sample(prepared / "features", dev, config, 1, ALONE).shape == (2 * 257, 120)
 
 
 def test_interrupted_extraction_goes_on(prepared: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def configuration(values: dict[str, Any], where: str = "config") -> Config:
     25
     >>> configuration({"network": {"kind": "gru", "layers": 25}})
     Traceback (most recent call last):
-    deepnmf.errors.ConfigError: config: gru has no setting network.layers; deep-nmf, ..., recurrent-deep-nmf have it
+    deepnmf.errors.ConfigError: config: gru has no setting network.layers; deep-nmf, ..., dr-nmf have it
     """
     for section, content in values.items():
         if section not in SECTIONS and not isinstance(content, dict):

@@ -123,7 +123,7 @@ def distortion_loss(mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor
     """
     energy, estimated = speech.square().sum((1, 2)), (mask * mixture).square().sum((1, 2))
     inner = (mask * in_phase_power(mixture, speech, noise)).sum((1, 2))
-    orthogonal = 1 - inner.square() / (energy * estimated).clamp_min(LEAST_POWER)
+    orthogonal = (1 - inner.square() / (energy * estimated).clamp_min(LEAST_POWER)).clamp_min(0)  # rounding
     return (10 * (orthogonal + DISTORTION_FLOOR).log10() * (energy > LEAST_SPEECH)).mean()
 
 

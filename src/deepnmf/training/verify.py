@@ -21,7 +21,13 @@ from ..data.manifest import CORPUS, MANIFEST, read_manifest
 from ..data.shards import open_shard
 from ..enhancement.profile import load_profile
 from ..errors import DeepnmfError, InputError
-from ..evaluation.comparison import COMPARISON, COMPARISON_TABLE, check_comparison_table, read_comparison
+from ..evaluation.comparison import (
+    COMPARISON,
+    COMPARISON_SCORES,
+    COMPARISON_TABLE,
+    check_comparison_table,
+    read_comparison,
+)
 from ..evaluation.folder import SCORES, SUMMARY, TABLE, TIMING, check_table, read_evaluation
 from ..evaluation.partial_scores import is_partial, read_partial_scores
 from ..model import BEST, load_model
@@ -167,6 +173,11 @@ def _check_table(path: Path) -> None:
         check_table(path.parent)
 
 
+def _check_comparison(path: Path) -> None:
+    if (path.parent / COMPARISON).exists():
+        read_comparison(path.parent)
+
+
 def _check_comparison_table(path: Path) -> None:
     if (path.parent / COMPARISON).exists():
         check_comparison_table(path.parent)
@@ -198,7 +209,8 @@ CHECKS: dict[str, Callable[[Path], object]] = {
     SUMMARY: _check_summary,
     TABLE: _check_table,
     TIMING: read_json,
-    COMPARISON: lambda path: read_comparison(path.parent),
+    COMPARISON: _check_comparison,
+    COMPARISON_SCORES: _check_comparison,
     COMPARISON_TABLE: _check_comparison_table,
 }
 """How artifacts are checked, by name or by suffix."""
