@@ -138,6 +138,8 @@ def test_a_reader_that_hangs_up_is_no_error() -> None:
 @pytest.mark.slow
 def test_a_mistyped_folder_does_not_keep_the_right_one_out(tmp_path: Path, tiny_corpus: TinyCorpus) -> None:
     ends = [
+        "--network",
+        "deep-nmf",
         "--epochs",
         "1",
         "--layers",

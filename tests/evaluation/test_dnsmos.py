@@ -83,6 +83,7 @@ def test_memory_does_not_grow_with_the_recording(cheap: list[np.ndarray]) -> Non
 
 
 @pytest.mark.parametrize("samples", [np.zeros(0, np.float32), np.zeros(5), np.zeros(20 * RATE_HZ)])
+@pytest.mark.usefixtures("cheap")
 def test_silence_has_no_score(samples: np.ndarray) -> None:
     assert all(math.isnan(value) for value in dnsmos.dnsmos(samples, RATE_HZ).values())
 
