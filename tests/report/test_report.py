@@ -98,6 +98,20 @@ def test_every_recording_is_a_mark_of_the_scatter(html: str) -> None:
     assert len(re.findall(r"<title>(?!best|median|worst)", chart[0], re.IGNORECASE)) == 4
 
 
+@pytest.mark.parametrize("metrics", [["estoi"], ["stoi", "sdr"]])
+def test_scores_without_si_sdr_are_ranked_by_the_first_metric(
+    experiment: Experiment, tmp_path: Path, metrics: list[str]
+) -> None:
+    folder = shutil.copytree(experiment.folder, tmp_path / "copy")
+    shutil.rmtree(folder / "test")
+    evaluation.evaluate(folder / "manifest.jsonl", folder / "test", model=folder, only=metrics)
+    report(folder, tmp_path / "page.html")
+    first = next(METRICS[name] for name in METRICS if name in metrics)
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"input {first.label}" in html
+    assert "()" not in re.sub(r"<(script|style).*?</\1>", "", html, flags=re.DOTALL)
+
+
 def test_equal_inputs_give_equal_bytes(experiment: Experiment, html: str, tmp_path: Path) -> None:
     report(experiment.folder, tmp_path / "again.html", scores=experiment.scores)
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == html

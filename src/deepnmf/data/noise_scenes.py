@@ -11,7 +11,7 @@ from .waveforms import at_level, at_some_speed, faded, unit_power
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
 """Share of recordings played at another speed, and the bounds of the factor: varies the size of the source."""
 REVERSED_SHARE = 0.25
-"""Share of recordings played backwards: twice the variety of what begins and ends."""
+"""Share of recordings that are time-reversed, which gives other onsets and decays."""
 SECOND_NOISE_SHARE, SECOND_NOISE_DB = 0.3, (-12.0, 0.0)
 EVENTS_SHARE, EVENTS_DB = 0.25, (0.0, 20.0)
 """Share of segments with bursts over the noise, and the level of a burst above the noise."""

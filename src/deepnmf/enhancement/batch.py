@@ -153,8 +153,9 @@ def available_cores() -> int:
 def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progress | None = None) -> Iterator[Outcome]:
     """Process the jobs and yield their outcomes on completion.
 
-    Threads suffice: nearly all the time goes into matrix products, transforms and codecs, which run outside Python's
-    lock. If the consumer stops, or Ctrl-C is pressed, running jobs end at their next block and leave no file behind.
+    Files run in threads, which gain little on recurrent networks: their many small products hold Python's lock in
+    between (benchmarks/RESULTS.md), so that shards in processes are faster. If the consumer stops, or Ctrl-C is
+    pressed, running jobs end at their next block and leave no file behind.
 
     Parameters
     ----------

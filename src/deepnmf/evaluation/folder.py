@@ -36,10 +36,15 @@ class EvaluationFolder:
     rows: list[dict[str, Any]]
     metrics: tuple[str, ...]
 
+    @property
+    def leading(self) -> str:
+        """The metric by which recordings are ranked: SI-SDR, or the first that was computed."""
+        return self.metrics[0]
+
     def ranked(self) -> list[dict[str, Any]]:
-        """Return the rows that have an SI-SDR improvement, from the worst to the best."""
-        defined = [row for row in self.rows if math.isfinite(row["si_sdr_improvement"])]
-        return sorted(defined, key=lambda row: (row["si_sdr_improvement"], row["id"]))
+        """Return the rows that have an improvement in the leading metric, from the worst to the best."""
+        gain = f"{self.leading}_improvement"
+        return sorted((row for row in self.rows if math.isfinite(row[gain])), key=lambda row: (row[gain], row["id"]))
 
 
 def write_evaluation(output: Path, rows: list[dict[str, Any]], summary: dict[str, Any], timing: dict[str, Any]) -> None:

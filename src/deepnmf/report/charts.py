@@ -106,6 +106,7 @@ def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str, e
     examples : dict of int to str
         Indices of the points that get a ring, and what they are examples of.
     """
+    measure = f"{label} ({unit})" if unit else label
     values = [value for x, y, _ in points for value in (x, y)]
     marks = ticks(min(values), max(values), 7)
     worse = any(after < before for before, after, _ in points)
@@ -122,8 +123,8 @@ def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str, e
         bottom=top + size,
         x_ticks=x.ticks(marks),
         y_ticks=y.ticks(marks),
-        x_title=f"input {label} ({unit})",
-        y_title=f"output {label} ({unit})",
+        x_title=f"input {measure}",
+        y_title=f"output {measure}",
         legend=legend,
         marks=[*dots, *rings],
         diagonal=True,

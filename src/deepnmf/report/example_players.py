@@ -44,8 +44,8 @@ class ExamplePlayer:
         ``"Best"`` and so on.
     id : str
         Of the recording.
-    gain : str
-        SI-SDR improvement.
+    gain, measure : str
+        Improvement in the leading metric; its unit and name.
     facts : list of str
         Noise type, SNR and length.
     scores : list of (str, str, str, str)
@@ -60,6 +60,7 @@ class ExamplePlayer:
     title: str
     id: str
     gain: str
+    measure: str
     facts: list[str]
     scores: list[tuple[str, str, str, str]]
     seconds: float
@@ -79,7 +80,8 @@ def example_player(example: Example, player: int, metrics: tuple[str, ...]) -> E
         number=player,
         title=example.title,
         id=row["id"],
-        gain=score("si_sdr", row["si_sdr_improvement"], sign=True),
+        gain=score(metrics[0], row[f"{metrics[0]}_improvement"], sign=True),
+        measure=f"{METRICS[metrics[0]].unit} {METRICS[metrics[0]].label}".strip(),
         facts=_facts(row, len(example.mixture.noisy) / rate_hz, seconds),
         scores=[_scores(name, row) for name in metrics],
         seconds=seconds,

@@ -108,13 +108,14 @@ def _gain(name: str, group: dict[str, Any], axis: Axis | None) -> Gain | None:
     return Gain(*words, low, axis(mean), max(high - low, 0))
 
 
-def input_against_output(rows: list[dict[str, Any]]) -> Chart:
-    """Return the scatter of SI-SDR over rows that are sorted from worst to best."""
-    points = [(row["si_sdr_input"], row["si_sdr_output"], _point(row)) for row in rows]
+def input_against_output(rows: list[dict[str, Any]], name: str) -> Chart:
+    """Return the scatter of a metric over rows that are sorted from worst to best."""
+    points = [(row[f"{name}_input"], row[f"{name}_output"], _point(row, name)) for row in rows]
     examples = {rows.index(row): title.lower() for title, row in chosen(rows)}
-    return scatter(points, "SI-SDR", "dB", examples)
+    return scatter(points, METRICS[name].label, METRICS[name].unit, examples)
 
 
-def _point(row: dict[str, Any]) -> str:
+def _point(row: dict[str, Any], name: str) -> str:
     snr = "" if row["snr_db"] is None else f", {number(row['snr_db'], 1)} dB"
-    return f"{row['id']} ({row['noise_type'] or 'noise'}{snr}): {number(row['si_sdr_improvement'], 2, sign=True)} dB"
+    gain = score(name, row[f"{name}_improvement"], sign=True)
+    return f"{row['id']} ({row['noise_type'] or 'noise'}{snr}): {gain} {METRICS[name].unit}".rstrip()
