@@ -55,6 +55,13 @@ def test_the_model_of_an_experiment_is_recurrent_and_its_dictionaries_are_positi
     assert all((W > 0).all() for W in (*network.dictionaries, network.output))
 
 
+def test_worker_processes_do_not_change_the_model(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    source = DataSource(speech=tiny_corpus.speech, noise=tiny_corpus.noise)
+    train(tmp_path / "own", source, configuration(SMALL), report=lambda _: None, workers=2)
+    for name in FILES:
+        assert (tmp_path / "own" / name).read_bytes() == (experiment / name).read_bytes()
+
+
 def test_training_moves_every_weight(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
     before = load_model(run(tmp_path, tiny_corpus, train={"epochs": 0})).network.arrays()
     after = load_model(experiment / "last.safetensors").network.arrays()

@@ -203,6 +203,16 @@ Accumulate = Annotated[
         rich_help_panel=DEVICE,
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=1000,
+        metavar="N",
+        help="Mix the training data ahead in N processes. Results do not depend on N.",
+        rich_help_panel=DEVICE,
+    ),
+]
 TensorBoard = Annotated[
     bool,
     typer.Option("--tensorboard", help="Write the curves to OUTPUT/tensorboard, too.", rich_help_panel=IN_OUT),

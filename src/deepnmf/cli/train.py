@@ -41,6 +41,7 @@ from ._train_options import (
     Threads,
     TrainedLayers,
     Update,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def train(
     device: Device = "cpu",
     threads: Threads = 1,
     accumulate: Accumulate = 1,
+    workers: Workers = 0,
     tensorboard: TensorBoard = False,
 ) -> None:
     """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one.
@@ -195,8 +197,10 @@ def train(
         given = _given(config, settings, seed, direct)
         if init is None:
             load(config, given)  # the message of a mistake names the file
-        options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "accumulate": accumulate}
-        options["initial"] = load_initial(init) if init else None
+        options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "initial": None}
+        options |= {"accumulate": accumulate, "workers": workers}
+        if init:
+            options["initial"] = load_initial(init)
         if features:
             _alone("--features", speech, noise, noisy, clean, manifest, corpus)
             typer.echo(f"{experiment.train_last_stage(features, output, given, dictionary, **options)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -13,6 +14,7 @@ from ..data.features import FeatureSet, Segment
 from ..data.manifest import read_manifest
 from ..networks.kinds import Config
 from ..nmf.partition import Partition
+from .ahead import ahead
 from .processes import ALONE, Processes
 
 CHUNK_FRAMES = 1000
@@ -88,13 +90,20 @@ class StoredBatches:
 class DynamicBatches:
     """Batches of segments mixed on the fly from the recordings of a manifest.
 
-    Seed, epoch, batch and place in the batch determine a segment, whichever process mixes it.
+    Seed, epoch, batch and place in the batch determine a segment, whichever process mixes it: of those of torchrun, and
+    of `workers` that mix ahead of the updates.
     """
 
     SEGMENT_FRAMES = 300
 
     def __init__(
-        self, manifest: Path, config: Config, segments: int, processes: Processes = ALONE, accumulate: int = 1
+        self,
+        manifest: Path,
+        config: Config,
+        segments: int,
+        processes: Processes = ALONE,
+        accumulate: int = 1,
+        workers: int = 0,
     ) -> None:
         train: Any = config.train  # of a kind with dynamic mixing
         how = config.features, config.prepare, self.SEGMENT_FRAMES, int(train.cache_gb * 1e9)
@@ -106,12 +115,17 @@ class DynamicBatches:
         self.batch_frames = segments * self.SEGMENT_FRAMES
         own = processes.share(range(segments))
         self._parts = [part for i in range(accumulate) if (part := Partition(i, accumulate).share(own))]
-        self._seed = config.train.seed
+        self._seed, self._workers = config.train.seed, workers
+        self._pinned = processes.device.startswith("cuda")
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield this process's share of the batches of an epoch."""
-        for index in range(self.epoch_batches):
-            yield [self.example(number, index, part) for part in self._parts]
+        share = functools.partial(self._share, number)
+        for batch in ahead(share, self.epoch_batches, self._workers, self._pinned):
+            yield [Example(*map(np.asarray, example)) for example in batch]
+
+    def _share(self, epoch: int, batch: int) -> list[Example]:
+        return [self.example(epoch, batch, part) for part in self._parts]
 
     @property
     def epoch_batches(self) -> int:

@@ -69,6 +69,7 @@ def train(
     report: Callable[[str], None] = print,
     tensorboard: bool = False,
     accumulate: int = 1,
+    workers: int = 0,
     initial: Initial | None = None,
 ) -> list[str]:
     """Run every stage that the kind of network needs and that is not yet done: prepare, features, pretrain, train.
@@ -93,6 +94,8 @@ def train(
         Whether to write the training curves for TensorBoard, too.
     accumulate : int
         Number of parts of a batch that are processed one after the other (:func:`deepnmf.training.loop.train_network`).
+    workers : int
+        Number of processes that mix training data ahead of the updates, for kinds with dynamic mixing.
     initial : Initial, optional
         A trained model to start from, whose network, features and dictionaries are taken over.
 
@@ -108,6 +111,7 @@ def train(
     """
     output, given = Path(output), _with_initial(settings, initial)
     config = settings_from_corpus(given, None)
+    check_workers(workers, config)
     with joined(device) as processes, _locked(output, processes):
         report = processes.only_first(report)
         check_device(processes.device)
@@ -121,8 +125,8 @@ def train(
         report(f"train: {output / BEST}")
         from .loop import train_network  # torch takes seconds to import
 
-        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "initial": initial}
-        train_network(output / "features", output, config, dictionary, device, **options)
+        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "workers": workers}
+        train_network(output / "features", output, config, dictionary, device, initial=initial, **options)
         processes.from_first(lambda: compare_on_dev(manifest, output / BEST, output / COMPARISON, report, left_out))
         return left_out
 
@@ -135,17 +139,25 @@ def train_last_stage(
     device: str = "cpu",
     tensorboard: bool = False,
     accumulate: int = 1,
+    workers: int = 0,
     initial: Initial | None = None,
 ) -> Path:
     """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
     config = settings_from_corpus(_with_initial(settings, initial), None)  # its dictionary is made already
+    check_workers(workers, config)
     with joined(device) as processes, _locked(Path(output), processes):
         check_device(processes.device)
         check_inputs(features, config, dictionary, initial)
         from .loop import train_network  # torch takes seconds to import
 
-        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "initial": initial}
-        return train_network(features, output, config, dictionary, device, **options)
+        options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "workers": workers}
+        return train_network(features, output, config, dictionary, device, initial=initial, **options)
+
+
+def check_workers(workers: int, config: Config) -> None:
+    """Raise if there is nothing that worker processes could do."""
+    if workers and not config.kind.DYNAMIC_MIXING:
+        raise InputError(f"--workers: a {config.network.kind} reads stored features, nothing is mixed; leave it out")
 
 
 def _with_initial(settings: Given, initial: Initial | None) -> Given:

@@ -53,6 +53,7 @@ def train_network(
     report: Callable[[str], None] = on_stderr,
     tensorboard: bool = False,
     accumulate: int = 1,
+    workers: int = 0,
     initial: Initial | None = None,
 ) -> Path:
     """Train a network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
@@ -81,6 +82,9 @@ def train_network(
     accumulate : int
         Number of parts of a batch, or of this process's share of it, that are processed one after the other: the same
         update in less memory.
+    workers : int
+        Number of processes that mix training data ahead of the updates, for kinds with dynamic mixing; results do not
+        depend on it.
     initial : Initial, optional
         A trained model to start from, instead of an untrained network.
 
@@ -99,7 +103,7 @@ def train_network(
     with joined(device) as processes:
         report = processes.only_first(report)
         config, source, run = check_inputs(Path(features), config or Config(), dictionary, initial)
-        inputs = Path(features), config, processes, accumulate
+        inputs = Path(features), config, processes, accumulate, workers
         batches = processes.first_alone(lambda: batches_of(*inputs))  # it may decode the recordings
         rng = np.random.default_rng(config.train.seed)
         start = initial.model.network if initial else config.kind.start(config.network, config.features, source, rng)
@@ -128,12 +132,14 @@ def train_network(
     return output / BEST
 
 
-def batches_of(features: Path, config: Config, processes: Processes = ALONE, accumulate: int = 1) -> Batches:
+def batches_of(
+    features: Path, config: Config, processes: Processes = ALONE, accumulate: int = 1, workers: int = 0
+) -> Batches:
     """Return the source of batches for a kind of network."""
     train: Any = config.train
     split = processes, accumulate
     if config.kind.DYNAMIC_MIXING:
-        return DynamicBatches(FeatureSet(features, "dev", 1).recordings, config, train.batch_segments, *split)
+        return DynamicBatches(FeatureSet(features, "dev", 1).recordings, config, train.batch_segments, *split, workers)
     return StoredBatches(features, config.context, train.batch_frames, train.epoch_frames, train.seed, *split)
 
 

@@ -85,14 +85,14 @@ class TrainingStep:
         Diverged
             If the error or a weight is no longer finite.
         """
-        error, frames, size = 0.0, 0, None
+        frames, size, errors = 0, None, []
         if self._is_sequence:
             batch = list(batch)
             size = self._size(batch)
         for example in batch:
-            error += self._backward(example, size)
+            errors.append(self._backward(self._placed(example), size))
             frames += example.frames
-        error, frames = self._added_up(error, frames)
+        error, frames = self._added_up(sum(map(float, errors)), frames)  # a GPU has all its work before this waits
         self._clip(frames)
         self._schedule.set_rates(self._done)
         for optimiser in self._optimisers:
@@ -104,7 +104,8 @@ class TrainingStep:
 
     def _size(self, batch: list[Example]) -> BatchSize:
         """Return the size of a batch, with the shares of the other processes."""
-        windows = [active_windows(torch.from_numpy(example.speech), self._spec) for example in batch]
+        speech = [torch.from_numpy(example.speech).to(self._device) for example in batch]
+        windows = [active_windows(of_part, self._spec) for of_part in speech]
         size = np.array([sum(example.frames for example in batch), sum(windows)])
         return BatchSize(*self.processes.sum(size).tolist())
 
@@ -126,15 +127,18 @@ class TrainingStep:
                 weight.grad = torch.zeros_like(weight)
         return [weight.grad for weight in self.module.parameters() if weight.grad is not None]
 
-    def _backward(self, example: Example, size: BatchSize | None) -> float:
+    def _placed(self, example: Example) -> list[torch.Tensor]:
+        return [torch.from_numpy(x).to(self._device, self._dtype, non_blocking=True) for x in example]
+
+    def _backward(self, example: list[torch.Tensor], size: BatchSize | None) -> float | torch.Tensor:
         """Add the gradient of the error of an example, a part of a batch of that size; return the error."""
-        mixture, speech, noise = (torch.from_numpy(x).to(self._device, self._dtype) for x in example)
+        mixture, speech, noise = example
         if self._paper_rule is not None:
             return self._paper_rule.backward(mixture, speech, noise)
         present = mixture[:, -speech.shape[1] :]  # (S, F, N), the current frames
         error = self._loss(self.module(mixture), present, speech, noise, size)
         torch.autograd.backward(error)
-        return float(error.detach())
+        return error.detach()
 
     def _clip(self, frames: int) -> None:
         gradients = [W.grad for W in self.module.parameters() if W.grad is not None]
@@ -155,11 +159,13 @@ class TrainingStep:
         return float(torch.stack(norms).mean()) if norms else None
 
     def _check(self, error: float) -> None:
+        finite = [torch.isfinite(weight).all() for weight in self.module.parameters()]
+        if np.isfinite(error) and (not finite or torch.stack(finite).all()):
+            return
         for name, weight in self.module.named_parameters():
             if not torch.isfinite(weight).all():
                 raise Diverged(f"layer {self.module.weights.name_of(weight) or name} is no longer finite")
-        if not np.isfinite(error):
-            raise Diverged("the error is no longer finite")
+        raise Diverged("the error is no longer finite")
 
     def mask(self, m: np.ndarray) -> np.ndarray:
         """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, with current weights."""
