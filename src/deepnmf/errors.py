@@ -38,6 +38,11 @@ class MissingExtra(DeepnmfError, ImportError):  # noqa: N818 - a missing extra, 
     def __init__(self, purpose: str, *packages: str) -> None:
         command = " ".join(package.replace("_", "-") for package in packages)
         super().__init__(f"{purpose} needs {', '.join(packages)}: pip install {command}", name=packages[0])
+        self._given = purpose, *packages
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, ...]]:
+        """Pickle what it was made from: its argument is the finished line."""
+        return type(self), self._given
 
 
 def require(purpose: str, *packages: str) -> None:

@@ -12,9 +12,8 @@ import pytest
 import soundfile
 
 from deepnmf.audio import files as audio
-from deepnmf.enhancement.batch import run_jobs
 from deepnmf.enhancement.files import FileOptions, enhance_file
-from deepnmf.enhancement.plan import Job, plan_outputs
+from deepnmf.enhancement.plan import plan_outputs
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, run
@@ -265,27 +264,6 @@ def test_an_interrupted_job_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         enhance_file(tmp_path / "x.wav", tmp_path / "y.wav", small_model(), options, interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
-
-
-def test_a_consumer_that_stops_ends_the_workers() -> None:
-    import time
-
-    seen, finished = [], []
-
-    def work(job: Job, progress: Callable[[float], None]) -> list[str]:
-        seen.append(job)
-        for _ in range(0 if job.source == Path("0") else 1000):
-            time.sleep(0.01)
-            progress(1.0)
-        finished.append(job.source)
-        return []
-
-    jobs = (Job(Path(str(i)), Path("y")) for i in range(100))
-    outcomes = run_jobs(jobs, work, workers=2)
-    next(outcomes)
-    outcomes.close()
-    assert len(seen) <= 3
-    assert finished == [Path("0")]
 
 
 @pytest.mark.slow

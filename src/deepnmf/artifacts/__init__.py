@@ -1,6 +1,6 @@
 """Files that one stage writes for the next: written atomically, checksummed, and equal for equal inputs."""
 
-from .atomic import atomic_path, file_hash, remove_abandoned
+from .atomic import atomic_path, file_hash, remove_abandoned, remove_temporaries
 from .tensors import load_tensors, save_tensors
 from .text import checked_line, read_checked_line, read_csv, read_json, write_csv, write_json, write_text
 
@@ -13,6 +13,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "remove_abandoned",
+    "remove_temporaries",
     "save_tensors",
     "write_csv",
     "write_json",

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import DeepnmfError
@@ -96,10 +96,20 @@ def remove_abandoned(folder: Path) -> None:
     if (key := os.path.abspath(folder)) in _SWEPT:  # noqa: PTH100 - resolving links costs more than a second sweep
         return
     _SWEPT.add(key)
+    _remove(folder, lambda name, pid: name not in _OURS and not _alive(pid))
+
+
+def remove_temporaries(folder: Path, pid: int) -> None:
+    """Remove the temporary files of one process of this host, which has ended."""
+    _remove(folder, lambda _, found: found == pid)
+
+
+def _remove(folder: Path, is_unwanted: Callable[[str, int], bool]) -> None:
+    """Remove those temporary files of this host that `is_unwanted` accepts by name and process."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.match(entry.name)
-            if match and match[1] == _host() and entry.name not in _OURS and not _alive(int(match[2])):
+            if match and match[1] == _host() and is_unwanted(entry.name, int(match[2])):
                 with contextlib.suppress(OSError):  # on Windows, a file that is still open
                     Path(entry.path).unlink()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..errors import DeepnmfError
 from ._process import printable, silence
 
 if TYPE_CHECKING:
-    from ..enhancement.batch import Outcome
+    from ..enhancement.outcome import Outcome
     from ..enhancement.plan import Plan
     from ..enhancement.record import Records
 
@@ -40,7 +39,7 @@ class Console:
     def __init__(self, quiet: bool = False, verbose: bool = False, as_json: bool = False, debug: bool = False) -> None:
         self.quiet, self._verbose, self._json, self._debug = quiet, verbose, as_json, debug
         self._counts: Counter[str] = Counter()
-        self._errors: list[DeepnmfError] = []
+        self._errors: list[tuple[DeepnmfError, str]] = []
         self._stdout_error: OSError | None = None
 
     def planned(self, plan: Plan) -> None:
@@ -67,7 +66,7 @@ class Console:
         """Report the outcome of a job."""
         job = outcome.job
         if outcome.error is not None:
-            self._fail(job.source, job.target, outcome.error)
+            self._fail(job.source, job.target, outcome.error, outcome.details)
             return
         self._counts[outcome.status] += 1
         for line in outcome.warnings:
@@ -89,18 +88,18 @@ class Console:
     def finish(self) -> int:
         """Print the count and the errors; return the exit code."""
         if self._stdout_error is not None:
-            self._errors.append(DeepnmfError(f"cannot write to stdout ({self._stdout_error.strerror})"))
+            self._errors.append((DeepnmfError(f"cannot write to stdout ({self._stdout_error.strerror})"), ""))
         done, skipped = self._counts["enhanced"], self._counts["skipped"]
         if skipped or (done + len(self._errors) > 1 and not self._counts["planned"]):
             self._note(f"{done:,} enhanced, {skipped:,} skipped, {len(self._errors):,} failed")
-        for error in self._errors:
+        for error, details in self._errors:
             self._err(f"deepnmf: {error}")
-            if self._debug and error.__cause__ is not None:
-                self._err("".join(traceback.format_exception(error.__cause__)).rstrip(), one_line=False)
+            if self._debug and details:
+                self._err(details, one_line=False)
         return 1 if self._errors else 0
 
-    def _fail(self, source: Path, target: Path | None, error: DeepnmfError) -> None:
-        self._errors.append(error)
+    def _fail(self, source: Path, target: Path | None, error: DeepnmfError, details: str = "") -> None:
+        self._errors.append((error, details))
         if self._json:
             self._out(_record(source, target, "failed", str(error)))
 

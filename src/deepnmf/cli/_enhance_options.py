@@ -155,7 +155,7 @@ Jobs = Annotated[
         "-j",
         "--jobs",
         metavar="N",
-        help="Number of parallel files; 0 is one per core.",
+        help="Number of parallel files, each in a process of its own; 0 is one per core.",
         min=0,
         rich_help_panel=DEVICE,
     ),

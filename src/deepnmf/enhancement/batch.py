@@ -1,13 +1,11 @@
-"""Batch processing: files in parallel, errors isolated to their file, clean interruption."""
+"""Batch processing: files in parallel processes, errors isolated to their file, clean interruption."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import secrets
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,44 +14,13 @@ from ..errors import DeepnmfError
 from ..model import Model
 from .files import FileOptions, enhance_file
 from .inputs import STDIN
+from .outcome import AlreadyDone, Outcome, Work, outcome_of
 from .plan import Job, Plan
+from .processes import Processes, Task, take
 from .profile import Profile
 from .record import Origin, Records, file_digest
 from .stdio import RawFormat, enhance_pipe
 from .stream import Progress
-
-Work = Callable[[Job, Progress], list[str]]
-"""Process one job, calling the second argument after each block; return warnings."""
-
-
-class AlreadyDone(Exception):  # noqa: N818 - an end, not an error
-    """The output is there already, made from the same input by the same model and options."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result of a job.
-
-    Attributes
-    ----------
-    job : Job
-        The job.
-    status : str
-        ``"enhanced"``, ``"skipped"`` or ``"failed"``.
-    warnings : tuple of str
-        One line each.
-    error : DeepnmfError or None
-        Why it failed. Its cause is set for an unexpected error.
-    """
-
-    job: Job
-    status: str
-    warnings: tuple[str, ...] = ()
-    error: DeepnmfError | None = None
-
-
-class _Stopped(BaseException):
-    """Raised inside workers to end them, never seen outside."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +53,20 @@ class Batch:
     def run(
         self, plan: Plan, records: Records, workers: int = 1, progress: Progress | None = None
     ) -> Iterator[Outcome]:
-        """Process the jobs of a plan and yield their outcomes on completion; see :func:`run_jobs`.
+        """Process the jobs of a plan and yield their outcomes in its order.
+
+        If the consumer stops, or Ctrl-C is pressed, running jobs end and leave no file behind.
+
+        Parameters
+        ----------
+        plan : Plan
+            Jobs.
+        records : Records
+            Of the folders of the outputs.
+        workers : int
+            Number of parallel files, one in this process and each other one in a process of its own; 0 is one per core.
+        progress : callable, optional
+            Called after each block, from any thread, with its length in seconds.
 
         Raises
         ------
@@ -98,11 +78,22 @@ class Batch:
         records.lock(((job.root, job.target) for job in plan.jobs), shared=not plan.shard.is_whole)
 
         def work(job: Job, progress: Progress) -> list[str]:
-            return self._enhance(job, records, progress)
+            return self.enhance(job, records, progress)
 
-        return run_jobs(plan.jobs, work, workers, progress)
+        progress = progress or _ignored
+        count = min(workers or available_cores(), len(plan.jobs))
+        if count > 1:
+            return _run_in_processes(self, plan.jobs, work, records, count, progress)
+        return (outcome_of(job, work, progress) for job in plan.jobs)  # in this thread, where Ctrl-C arrives
 
-    def _enhance(self, job: Job, records: Records, progress: Progress) -> list[str]:
+    def enhance(self, job: Job, records: Records, progress: Progress) -> list[str]:
+        """Process one job and record its output; return warnings.
+
+        Raises
+        ------
+        AlreadyDone
+            If that is so, and existing outputs are kept.
+        """
         origin = self._origin(job)
         if self.skip_existing and self._is_done(job, records, origin):
             raise AlreadyDone
@@ -150,66 +141,29 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run_jobs(jobs: Iterable[Job], work: Work, workers: int = 1, progress: Progress | None = None) -> Iterator[Outcome]:
-    """Process the jobs and yield their outcomes on completion.
-
-    Files run in threads, which gain little on recurrent networks: their many small products hold Python's lock in
-    between (benchmarks/RESULTS.md), so that shards in processes are faster. If the consumer stops, or Ctrl-C is
-    pressed, running jobs end at their next block and leave no file behind.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-        May be long: consumed lazily.
-    work : callable
-        Processes one job.
-    workers : int
-        Number of parallel files; 0 is one per core.
-    progress : callable, optional
-        Called after each block, from any thread, with its length in seconds.
-    """
-    stop = threading.Event()
-    workers = workers or available_cores()
-
-    def tick(seconds: float) -> None:
-        if stop.is_set():
-            raise _Stopped
-        if progress is not None:
-            progress(seconds)
-
-    if workers == 1:  # in this thread, where Ctrl-C arrives
-        for job in jobs:
-            yield _outcome(job, work, tick)
-        return
-    waiting = iter(jobs)
-    with ThreadPoolExecutor(workers) as pool:
-        running: set[Future[Outcome]] = set()
-        try:
-            while True:
-                for job in itertools.islice(waiting, workers - len(running)):
-                    running.add(pool.submit(_outcome, job, work, tick))
-                if not running:
-                    return
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
-        finally:
-            stop.set()
+def _run_in_processes(
+    batch: Batch, jobs: list[Job], work: Work, records: Records, count: int, progress: Progress
+) -> Iterator[Outcome]:
+    """Process the jobs in this and further processes; yield their outcomes in the order of the jobs."""
+    tasks, own = deque[Task](), deque[Task]()
+    for number, job in enumerate(jobs):
+        (tasks if _opens_anywhere(job.source) else own).append((number, job))
+    finished: dict[int, Outcome] = {}
+    with Processes(batch, min(count - 1, len(tasks)), tasks, progress) as others:
+        for due in range(len(jobs)):
+            while due not in finished:
+                if task := take(own) or take(tasks):
+                    finished[task[0]] = outcome_of(task[1], work, progress)
+                for number, reply in others.replies(wait=task is None):
+                    finished[number] = reply.outcome
+                    records.add_unrecorded(reply.unrecorded)
+            yield finished.pop(due)
 
 
-def _outcome(job: Job, work: Work, progress: Progress) -> Outcome:
-    """Process one job; any error is confined to its file."""
-    try:
-        return Outcome(job, "enhanced", tuple(work(job, progress)))
-    except AlreadyDone:
-        return Outcome(job, "skipped")
-    except DeepnmfError as error:
-        return Outcome(job, "failed", error=error)
-    except MemoryError:
-        return Outcome(job, "failed", error=DeepnmfError(f"{job.source}: not enough memory"))
-    except OSError as cause:
-        return Outcome(job, "failed", error=DeepnmfError(f"{job.source}: {cause.strerror or cause}"))
-    except Exception as cause:
-        unexpected = DeepnmfError(f"{job.source}: unexpected {type(cause).__name__} ({cause}); --debug shows where")
-        unexpected.__cause__ = cause
-        return Outcome(job, "failed", error=unexpected)
+def _opens_anywhere(path: Path) -> bool:
+    """Whether another process would open the same: not a FIFO, a device or one of this process's descriptors."""
+    return path.is_file() and not os.path.abspath(path).startswith(("/dev/", "/proc/"))  # noqa: PTH100
+
+
+def _ignored(_: float) -> None:
+    pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,21 +23,21 @@ class DeviceNetwork:
     network : FramewiseNetwork
         With NumPy weights.
     device : str
-        A torch device.
+        A torch device; kept as an attribute.
     """
 
     def __init__(self, network: FramewiseNetwork, device: str) -> None:
         import torch
 
         arrays = {name: torch.from_numpy(np.array(W)).to(device) for name, W in network.arrays().items()}
-        self._network, self._device = network.with_arrays(arrays), device
+        self._network, self.device = network.with_arrays(arrays), device
 
     def mask(self, m: np.ndarray) -> np.ndarray:
         """Return the mask of stacked magnitudes ``(T·F, N)``, shape ``(F, N)``."""
         import torch
 
         with torch.inference_mode():
-            mask = self._network.mask(torch.from_numpy(np.ascontiguousarray(m)).to(self._device))
+            mask = self._network.mask(torch.from_numpy(np.ascontiguousarray(m)).to(self.device))
             return cast("torch.Tensor", mask).cpu().numpy()
 
     def estimator(self) -> Estimator:
@@ -55,6 +55,10 @@ class DeviceModel(Model):
     def estimator(self) -> Estimator:
         """Return a new streaming mask estimator."""
         return self.on.estimator()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the device by its name: another process has its own copy of the weights there."""
+        return on_device, (Model(self.network, self.features, self.metadata), self.on.device)
 
 
 def on_device(model: Model, device: str) -> Model:

@@ -296,10 +296,19 @@ class Records:
         for record, paths in list(folders.items())[:MOST_LOCKED_FOLDERS]:
             record.lock(paths, shared)
 
+    def unrecorded(self) -> list[tuple[Path, str | None]]:
+        """Return the folders whose record lacks an output, and why."""
+        return [(record.folder, record.fault) for record in self._records.values() if record.incomplete]
+
+    def add_unrecorded(self, found: list[tuple[Path, str | None]]) -> None:
+        """Add what another process of this run has found; see :meth:`unrecorded`."""
+        for folder, fault in found:
+            record = self.of(folder)
+            record.fault, record.incomplete = record.fault or fault, True
+
     def faults(self) -> list[str]:
         """Return one line for each folder whose record lacks an output."""
-        incomplete = (record for record in self._records.values() if record.incomplete)
-        return [f"{record.folder}: no record of outputs can be written to it ({record.fault})" for record in incomplete]
+        return [f"{folder}: no record of outputs can be written to it ({fault})" for folder, fault in self.unrecorded()]
 
     def __enter__(self) -> Records:
         return self

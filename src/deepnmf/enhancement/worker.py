@@ -1,0 +1,81 @@
+"""A process that enhances files for another one: jobs come in on stdin, and what became of them goes out on stdout.
+
+The messages are pickled. The first is the batch, answered by ``None``; then each job is answered by the seconds of each
+block as it is done, and by a :class:`Reply`. The end of stdin ends the process.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from .outcome import Outcome, outcome_of
+from .record import Records
+
+
+class Reply(NamedTuple):
+    """The answer to a job.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        What became of it.
+    unrecorded : list of (Path, str or None)
+        Folders whose record lacks an output so far, and why.
+    """
+
+    outcome: Outcome
+    unrecorded: list[tuple[Path, str | None]]
+
+
+def main() -> None:
+    """Enhance what stdin asks for."""
+    _end_on_signals()
+    jobs, replies = _streams()
+    batch = pickle.load(jobs)
+    records = Records()  # not closed: its locks and its tidying are the other process's
+
+    def send(message: Any) -> None:
+        try:
+            pickle.dump(message, replies)
+            replies.flush()
+        except OSError:  # the other process is gone
+            sys.exit(1)
+
+    def work(job: Any, progress: Any) -> list[str]:
+        return list(batch.enhance(job, records, progress))
+
+    send(None)
+    while (job := _next(jobs)) is not None:
+        send(Reply(outcome_of(job, work, send), records.unrecorded()))
+
+
+def _streams() -> tuple[BinaryIO, BinaryIO]:
+    """Return stdin and stdout for messages alone: what libraries print goes to stderr."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return sys.stdin.buffer, replies
+
+
+def _next(jobs: BinaryIO) -> Any:
+    """Return the next job, ``None`` when there are no more or the other process is gone."""
+    try:
+        return pickle.load(jobs)
+    except (EOFError, OSError):
+        return None
+
+
+def _end_on_signals() -> None:
+    """Let signals unwind the process, so that temporary files are removed. Ctrl-C is for the other process."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _: Any) -> None:
+    sys.exit(128 + number)
