@@ -8,93 +8,128 @@ from typing import NamedTuple
 import numpy as np
 
 from deepnmf.config import FeatureConfig, PrepareConfig
-from deepnmf.data.babble import Babble
-from deepnmf.data.channels import band_limits, colour
-from deepnmf.data.dynamic_mixing import ATTEMPTS, NOISE_COLOUR_DB, SPEECH_COLOUR_DB, DynamicMixtures
-from deepnmf.data.noise_scenes import NoiseScenes, at_level, unit_power
+from deepnmf.data.channels import band_limits
+from deepnmf.data.dynamic_mixing import DynamicMixtures, Sources
+from deepnmf.data.waveforms import at_level, unit_power
 from deepnmf.dsp.level import LevelTracker
 from deepnmf.dsp.stft import stft
 from deepnmf.errors import DeepnmfError
+from deepnmf.networks.layers import FEATURE_FLOOR
+from deepnmf.networks.settings import RecurrentDeepNMFTraining
 from deepnmf.networks.unfolded.profile_input import NOISE, VOICE
 
+NONE = "none"
+KINDS, SHARES = (NONE, NOISE, VOICE), (0.42, 0.25, 0.33)
+"""Kinds of segments. Those without a profile are those of all training, so that the model stays as good without one."""
 SEGMENT_FRAMES, PROFILE_FRAMES = 300, 500
-VOICE_SHARE = 0.45
-"""Share of segments of a voice among one or three others."""
 NOISE_SNR_DB, VOICE_SNR_DB = (-9.0, 12.0), (-5.0, 8.0)
-VARIED_SNR_SHARE = 0.3
-"""Share of noisy segments whose SNR is that of all training, nearly clean ones included."""
-NOISE_ONLY_SHARE, BAND_LIMIT_SHARE = 0.06, 0.08
+CLEAN_SHARE, CLEAN_SNR_DB = 0.05, (25.0, 50.0)
+"""Share of segments with a profile that are nearly clean."""
+OTHER_VOICES = (1, 1, 3)
+LEVEL_SPREAD_DB = 3.0
+"""Standard deviation of the levels of the other voices."""
+NOISE_TOO_SHARE, NOISE_TOO_DB = 0.2, (-15.0, 3.0)
+"""Share of segments of voices with noise too, and its level below or above them."""
+LATE_SHARE, LATE_SECONDS = 0.3, (0.2, 1.2)
+"""Share of voices that begin late."""
+OTHER_CHANNEL_SHARE, BAND_LIMIT_SHARE = 0.25, 0.05
+"""Share of profiles that come from another channel than the segment, and of channels with limits."""
 LONGEST_PAUSE_SECONDS = 0.5
+ATTEMPTS = 20
 
 
 class Segment(NamedTuple):
-    """A segment at unit level: magnitudes ``(3, F, N)`` of mixture, speech and noise, and its profile ``(F, P)``."""
+    """Magnitudes ``(3, F, N)`` at unit level of mixture, speech and noise, and the log bands of a profile."""
 
     magnitudes: np.ndarray
-    profile: np.ndarray
     kind: str
+    profile: np.ndarray
+    """``(P, bands)``; zeros if there is none."""
 
 
-class ProfileMixtures(DynamicMixtures):
-    """Draw segments with profiles from the recordings of a manifest."""
+class Drawn(NamedTuple):
+    """Waveforms of a segment and of its profile."""
 
-    def __init__(self, manifest: Path) -> None:
-        super().__init__(manifest, FeatureConfig(), PrepareConfig(), SEGMENT_FRAMES)
+    sources: Sources
+    profile: np.ndarray
+    snr_db: float
+
+
+class ProfileMixtures:
+    """Draw segments with profiles from the recordings of a manifest.
+
+    Parameters
+    ----------
+    manifest : Path
+        What :func:`deepnmf.data.prepare.prepare` wrote.
+    pooling : ndarray
+        ``(bands, F)``.
+    """
+
+    def __init__(self, manifest: Path, pooling: np.ndarray) -> None:
+        self._config, self._pooling = FeatureConfig(), pooling
+        map_bytes = int(RecurrentDeepNMFTraining().cache_gb * 1e9)  # the memory map of trainings with these settings
+        self._mixtures = DynamicMixtures(manifest, self._config, PrepareConfig(), SEGMENT_FRAMES, map_bytes)
         spec = self._config.stft
+        self._hertz = np.linspace(0, spec.rate_hz / 2, spec.bins)
         self._profile = PROFILE_FRAMES * spec.hop - (spec.window - spec.hop)
-        both = self._samples + self._profile
-        babble = Babble(self._excerpts, self._rooms, both, spec.rate_hz)
-        self._scenes = NoiseScenes(self._excerpts, babble, both, spec.rate_hz)
+        self._scenes = self._mixtures.scenes(self._mixtures.samples + self._profile)
 
     def segment(self, rng: np.random.Generator) -> Segment:
         """Return a segment of a random kind."""
+        kind = str(rng.choice(KINDS, p=SHARES))
+        if kind == NONE:
+            absent = np.zeros((PROFILE_FRAMES, len(self._pooling)), np.float32)
+            return Segment(self._mixtures.draw(rng), kind, absent)
         for _ in range(ATTEMPTS):
-            kind = VOICE if rng.random() < VOICE_SHARE else NOISE
             try:
-                speech, noise, profile = self._voices(rng) if kind == VOICE else self._noise(rng)
+                drawn = self._voices(rng) if kind == VOICE else self._noise(rng)
             except DeepnmfError:
                 continue
-            if speech.any() and noise.any() and profile.any():
-                return self._spectra(speech, noise, profile, kind, rng)
+            if drawn.sources.speech.any() and drawn.sources.noise.any() and drawn.profile.any():
+                return self._with_profile(kind, drawn, rng)
         raise DeepnmfError("too many recordings are silent or cannot be read")
 
-    def _noise(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scene = self._scenes.draw(rng)
-        noise, profile = np.split(scene, [self._samples])
+    def _noise(self, rng: np.random.Generator) -> Drawn:
+        """Return speech in noise, and other noise of the same scene."""
+        scene, speech = self._scenes.draw(rng), self._mixtures.sources(rng).speech
+        noise, profile = np.split(scene, [self._mixtures.samples])
         if rng.random() < 0.5:
             profile, noise = np.split(scene, [self._profile])
-        return self._speech(rng), noise, profile
+        return Drawn(Sources(speech, noise), profile, _snr_db(NOISE_SNR_DB, rng))
 
-    def _voices(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _voices(self, rng: np.random.Generator) -> Drawn:
         """Return a voice, one or three others, and other speech of the first."""
-        rate_hz = self._config.stft.rate_hz
-        pause = int(LONGEST_PAUSE_SECONDS * rate_hz)
-        both = self._excerpts.speech(self._samples + self._profile, pause, rng)
-        others = [self._excerpts.speech(self._samples, pause, rng) for _ in range(rng.choice([1, 1, 3]))]
-        return both[: self._samples], np.sum([unit_power(voice) for voice in others], axis=0), both[self._samples :]
+        samples, count = self._mixtures.samples, int(rng.choice(OTHER_VOICES))
+        pause = int(LONGEST_PAUSE_SECONDS * self._config.stft.rate_hz)
+        both, *others = self._mixtures.excerpts.voices([samples + self._profile] + [samples] * count, pause, rng)
+        voices = [at_level(unit_power(self._late(voice, rng)), rng.normal(0, LEVEL_SPREAD_DB)) for voice in others]
+        noise = unit_power(np.sum(voices, axis=0))
+        if rng.random() < NOISE_TOO_SHARE:
+            noise = noise + at_level(unit_power(self._mixtures.sources(rng).noise), rng.uniform(*NOISE_TOO_DB))
+        speech = self._late(both[self._profile :], rng)
+        return Drawn(Sources(speech, noise), both[: self._profile], _snr_db(VOICE_SNR_DB, rng))
 
-    def _spectra(
-        self, speech: np.ndarray, noise: np.ndarray, profile: np.ndarray, kind: str, rng: np.random.Generator
-    ) -> Segment:
-        """Return the segment of waveforms: profile and source pass the same channel."""
+    def _late(self, voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        late = int(rng.uniform(*LATE_SECONDS) * self._config.stft.rate_hz) if rng.random() < LATE_SHARE else 0
+        return np.pad(voice, (late, 0))[: len(voice)]
+
+    def _with_profile(self, kind: str, drawn: Drawn, rng: np.random.Generator) -> Segment:
+        """Return the segment of waveforms: profile and source pass the same channel, in part of the draws another."""
+        own = int(kind == NOISE)
+        colours = self._channels(rng)
+        profile_colour = self._channels(rng)[own] if rng.random() < OTHER_CHANNEL_SHARE else colours[own]
+        magnitudes = self._mixtures.magnitudes(drawn.sources, rng, drawn.snr_db, colours)
         spec = self._config.stft
-        parts = stft(np.stack([speech, noise]).astype(np.float32), spec)
-        colours = np.stack([colour(self._hertz, spread_db, rng) for spread_db in (SPEECH_COLOUR_DB, NOISE_COLOUR_DB)])
-        parts = parts * colours
-        powers = np.square(np.abs(parts)).mean(axis=(1, 2))
-        parts[1] = at_level(parts[1] * np.float32(np.sqrt(powers[0] / powers[1])), -self._snr(kind, rng))
-        if kind == NOISE and rng.random() < NOISE_ONLY_SHARE:
-            parts[0] = 0
-        gain = band_limits(self._hertz, rng) if rng.random() < BAND_LIMIT_SHARE else np.ones((1, 1), np.float32)
-        m = np.abs(gain * np.stack([parts[0] + parts[1], *parts]))
-        own = np.abs(gain * colours[int(kind == NOISE)] * stft(profile[None].astype(np.float32), spec)[0])
-        return Segment(m / self._level(m[0]), own / self._level(own), kind)
+        m = np.abs(profile_colour * stft(drawn.profile[None].astype(np.float32), spec)[0])[:, :PROFILE_FRAMES]
+        m /= LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(m)
+        return Segment(magnitudes, kind, np.log(m.T @ self._pooling.T + np.float32(FEATURE_FLOOR)))
 
-    def _snr(self, kind: str, rng: np.random.Generator) -> float:
-        if kind == VOICE:
-            return float(rng.uniform(*VOICE_SNR_DB))
-        return self._snr_db(rng) if rng.random() < VARIED_SNR_SHARE else float(rng.uniform(*NOISE_SNR_DB))
+    def _channels(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the gains of the channels of speech and noise, ``(2, F, 1)``."""
+        colours = self._mixtures.colours(rng)
+        return colours * band_limits(self._hertz, rng) if rng.random() < BAND_LIMIT_SHARE else colours
 
-    def _level(self, m: np.ndarray) -> np.ndarray:
-        spec = self._config.stft
-        return LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(m)
+
+def _snr_db(bounds: tuple[float, float], rng: np.random.Generator) -> float:
+    return float(rng.uniform(*(CLEAN_SNR_DB if rng.random() < CLEAN_SHARE else bounds)))

@@ -7,18 +7,25 @@ import dataclasses
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn.functional import linear, pad, softplus
 
 from deepnmf.networks.unfolded.deep_nmf import infer
-from deepnmf.networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior, bands_read
-from deepnmf.networks.unfolded.profile_input import LOCAL_SCALE, PROFILE_KINDS, ProfileInput
+from deepnmf.networks.unfolded.prior import SUBBAND_WIDTH, RecurrentPrior, bands_read
+from deepnmf.networks.unfolded.profile_input import (
+    BAND_SCALE,
+    BAND_STATISTICS,
+    LEAST_VARIANCE,
+    NOISE,
+    PROFILE_KINDS,
+    VOICE,
+    ProfileInput,
+)
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.nmf.updates import wiener_mask
 from deepnmf.training.modules import RecurrentModule, layers_in, log_bands, to_numpy
 
-EMBEDDING, FRAME_FEATURES = 32, 32
-ADDED_FEATURES = 6
-"""Features to each sub-band for profiles, beside those from the full band."""
+EMBEDDING = {NOISE: 32, VOICE: 48}
+FRAME_FEATURES, LOCAL_INPUTS = 64, 6
 
 
 def with_inputs(network: RecurrentDeepNMF, rng: np.random.Generator) -> RecurrentDeepNMF:
@@ -26,64 +33,76 @@ def with_inputs(network: RecurrentDeepNMF, rng: np.random.Generator) -> Recurren
     prior = network.prior
     if prior.profiles:
         return network
-    subbands, cell = prior.subbands, prior.subband[0]
-    units, count = prior.fullband_to_subband.shape[1], len(prior.fullband_to_subband) // subbands
-    weights = prior.fullband_to_subband.reshape(subbands, count, units)
-    added = np.zeros((subbands, ADDED_FEATURES, units), np.float32)
-    bias = prior.fullband_to_subband_bias.reshape(subbands, count)
-    columns = np.zeros((len(cell.input_weights), ADDED_FEATURES), np.float32)
-    prior = dataclasses.replace(
-        prior,
-        fullband_to_subband=np.concatenate([weights, added], axis=1).reshape(-1, units),
-        fullband_to_subband_bias=np.concatenate([bias, added[:, :, 0]], axis=1).ravel(),
-        subband=(dataclasses.replace(cell, input_weights=np.concatenate([cell.input_weights, columns], axis=1)),),
-    )
-    profiles = {kind: _random_input(prior, count + ADDED_FEATURES, rng) for kind in PROFILE_KINDS}
+    profiles = {kind: _random_input(prior, EMBEDDING[kind], rng) for kind in PROFILE_KINDS}
     return dataclasses.replace(network, prior=dataclasses.replace(prior, profiles=profiles))
 
 
-def _random_input(prior: RecurrentPrior, features: int, rng: np.random.Generator) -> ProfileInput:
+def _random_input(prior: RecurrentPrior, embedding: int, rng: np.random.Generator) -> ProfileInput:
+    """Return an input with a random embedding and heads of zeros."""
+
     def uniform(rows: int, columns: int) -> np.ndarray:
         return rng.uniform(-1, 1, (rows, columns)).astype(np.float32) / np.float32(np.sqrt(columns))
 
-    bands, local = len(prior.pooling), uniform(features, 2 * SUBBAND_WIDTH)
-    local[: features - ADDED_FEATURES] = 0  # the others enter by weights that are zero
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape, np.float32)
+
+    bands, H = len(prior.pooling), FRAME_FEATURES
+    atoms, known = prior.output.shape
+    gates = len(prior.cells[0].input_bias) + sum(len(cell.input_bias) for cell in prior.fusion)
     return ProfileInput(
-        frame=uniform(FRAME_FEATURES, bands),
-        frame_bias=np.zeros(FRAME_FEATURES, np.float32),
-        embedding=uniform(EMBEDDING, 2 * bands + FRAME_FEATURES),
-        embedding_bias=np.zeros(EMBEDDING, np.float32),
-        fullband=np.zeros((len(prior.cells[0].input_bias), EMBEDDING), np.float32),
-        subband=local,
-        output=np.zeros((len(prior.output), EMBEDDING), np.float32),
+        frame=uniform(H, 2 * bands),
+        frame_bias=zeros(H),
+        hidden=uniform(H, H),
+        hidden_bias=zeros(H),
+        attention=zeros(H),
+        embedding=uniform(embedding, BAND_STATISTICS * bands + 2 * H),
+        embedding_bias=zeros(embedding),
+        gates=zeros(gates, embedding),
+        gains=zeros(known, embedding),
+        output=zeros(atoms, embedding),
+        local=uniform(LOCAL_INPUTS, BAND_STATISTICS * SUBBAND_WIDTH),
+        local_gates=zeros(len(prior.subband[0].input_bias), LOCAL_INPUTS),
     )
 
 
 class ProfileModule(torch.nn.Module):
     """Torch module of :class:`deepnmf.networks.unfolded.profile_input.ProfileInput`."""
 
+    read: Tensor
+
     def __init__(self, profile: ProfileInput) -> None:
         super().__init__()
         for item in dataclasses.fields(profile):
             setattr(self, item.name, torch.nn.Parameter(torch.tensor(getattr(profile, item.name))))
+        bands = profile.frame.shape[1] // 2
+        self.register_buffer("read", torch.tensor(bands_read(bands)), persistent=False)  # (W, B)
 
     def forward(self, bands: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings ``(S, E)`` and features ``(S, B, C)`` of log bands ``(P, S, bands)``, 0 if not given."""
-        mean, spread = bands.mean(0), bands.std(0)
-        frames = bands - bands.mean((0, 2))[None, :, None]
-        features = functional.linear(frames, self.frame, self.frame_bias).tanh().mean(0)
-        mean = mean - mean.mean(1, keepdim=True)
-        embedded = functional.linear(torch.cat([mean, spread, features], 1), self.embedding, self.embedding_bias)
-        read = torch.from_numpy(bands_read(mean.shape[1])).T  # (B, W)
-        local = torch.cat([functional.pad(part, (0, 1))[:, read] for part in (mean, spread)], 2)  # (S, B, 2·W)
-        subband = functional.linear(LOCAL_SCALE * local, self.subband)
-        return embedded.tanh() * given[:, None], subband * given[:, None, None]
+        """Return embeddings ``(S, E)`` and local inputs ``(S, B, K)`` of log bands ``(S, P, bands)``, or zeros."""
+        x = (bands - bands.mean((1, 2), keepdim=True)) * BAND_SCALE
+        steps = pad(x.diff(dim=1), (0, 0, 1, 0))
+        statistics = torch.stack([x.mean(1), _spread(x), _spread(steps)], 1)  # (S, 3, bands)
+        around = pad(statistics, (0, 1))[:, :, self.read].flatten(1, 2).mT  # (S, B, 3·W)
+        e = self._embedding(torch.cat([x, steps], 2), statistics.flatten(1))
+        return e * given[:, None], linear(around, self.local).tanh() * given[:, None, None]
+
+    def _embedding(self, frames: Tensor, statistics: Tensor) -> Tensor:
+        y = linear(frames, self.frame, self.frame_bias).tanh()
+        y = linear(y, self.hidden, self.hidden_bias).tanh().float()  # (S, P, H)
+        shares = (y @ self.attention).float().softmax(1)[:, :, None]
+        mean = (shares * y).sum(1)  # (S, H)
+        spread = ((shares * (y - mean[:, None]).square()).sum(1) + LEAST_VARIANCE).sqrt()
+        return linear(torch.cat([statistics, mean, spread], 1), self.embedding, self.embedding_bias).tanh()
 
     def to_numpy(self) -> ProfileInput:
         """Return the input with the present weights, in NumPy."""
         return ProfileInput(
             **{item.name: to_numpy(getattr(self, item.name)) for item in dataclasses.fields(ProfileInput)}
         )
+
+
+def _spread(x: Tensor) -> Tensor:
+    return (x.var(1, unbiased=False) + LEAST_VARIANCE).sqrt()
 
 
 class ConditionedModule(torch.nn.Module):
@@ -98,43 +117,57 @@ class ConditionedModule(torch.nn.Module):
     def forward(self, m: Tensor, profiles: Tensor, given: dict[str, Tensor]) -> Tensor:
         """Return masks ``(S, F, N)`` of magnitudes of that shape.
 
-        `profiles` are magnitudes ``(S, F, P)``; `given`, ``(S,)`` for each kind, is 1 where they are of this kind.
+        `profiles` are log bands ``(S, P, bands)``; `given`, ``(S,)`` for each kind, is 1 where they are of this kind.
         """
         network, prior = self._network, self.base.prior
         segments, bins, frames = m.shape
         bands = log_bands(m, prior.pooling)  # (N, S, bands)
         with layers_in(prior.precision, m):
-            own = log_bands(profiles, prior.pooling)  # (P, S, bands)
-            parts = {kind: module(own, given[kind]) for kind, module in self.profiles.items()}
-            z = self._full_band(bands, torch.cat([embedded for embedded, _ in parts.values()], 1))  # (N, S, U)
-            features = prior.fullband_to_subband(z).reshape(frames, segments, prior.subbands, -1)
-            features = (features + torch.stack([local for _, local in parts.values()]).sum(0)).tanh()  # (N, S, B, C)
-            margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
-            near = functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
-            local = torch.cat([near, features], 3).reshape(frames, segments * prior.subbands, -1)
-            y, _ = prior.subband(local)
-            known = torch.cat([z, prior.subband_embedding(y).reshape(frames, segments, -1)], 2)
-            if prior.fusion is not None:
-                known = torch.cat([known, prior.fusion(known)[0]], 2)
-            added = [functional.linear(parts[kind][0], module.output) for kind, module in self.profiles.items()]
-            h = prior.output(known) + torch.stack(added).sum(0)  # (N, S, R)
-        h = functional.softplus(h.float()).reshape(frames * segments, -1).T
+            h = self._activations(bands, {kind: own(profiles, given[kind]) for kind, own in self.profiles.items()})
+        h = softplus(h.float()).reshape(frames * segments, -1).T  # (R, N·S)
         *dictionaries, output = self.base.weights.arrays().values()
         columns = m.permute(1, 2, 0).reshape(bins, -1)  # (F, N·S)
         h = infer(columns, dictionaries, h, network.sparsity, network.beta)
         return wiener_mask(output, h, network.speech_atoms).reshape(bins, frames, segments).permute(2, 0, 1)
 
-    def _full_band(self, bands: Tensor, embedded: Tensor) -> Tensor:
-        """Return the outputs of the full-band layer, whose bias differs from segment to segment: constant inputs."""
-        layer = self.base.prior.cells
-        x = torch.cat([bands, embedded.to(bands.dtype).expand(len(bands), *embedded.shape)], 2)
-        weights, *others = (getattr(layer, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        weights = torch.cat([weights, *(module.fullband for module in self.profiles.values())], 1)
-        zeros = x.new_zeros(1, x.shape[1], layer.hidden_size)
-        return torch._VF.lstm(x, (zeros, zeros), [weights, *others], True, 1, 0.0, True, False, False)[0]
+    def _activations(self, bands: Tensor, parts: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the arguments of the activations ``(N, S, R)`` of log bands ``(N, S, bands)``."""
+        prior, (frames, segments, _) = self.base.prior, bands.shape
+        gates, gains = self._heads("gates"), self._heads("gains")
+        embedded = torch.cat([e for e, _ in parts.values()], 1)  # (S, ΣE)
+        product = bands.new_ones(segments, len(gains[0]))  # (S, U + B·S' + D)
+        for (e, _), head in zip(parts.values(), gains, strict=True):
+            product = product * (1 + linear(e, head))
+        units, fullband_gates = prior.cells.hidden_size, 4 * prior.cells.hidden_size
+        z = _lstm(prior.cells, bands, embedded, [head[:fullband_gates] for head in gates])  # (N, S, U)
+        z = z * product[:, :units]
+        features = prior.fullband_to_subband(z).tanh().reshape(frames, segments, prior.subbands, -1)
+        local = torch.cat([prior.neighbourhoods(bands), features], 3).reshape(frames, segments * prior.subbands, -1)
+        constants = torch.cat([k for _, k in parts.values()], 2).flatten(0, 1)  # (S·B, ΣK)
+        y = _lstm(prior.subband, local, constants, self._heads("local_gates"))  # (N, S·B, V)
+        embedding = prior.subband_embedding(y).reshape(frames, segments, -1)
+        known = torch.cat([z, embedding * product[:, units : units + embedding.shape[2]]], 2)
+        if prior.fusion is not None:
+            fused = _lstm(prior.fusion, known, embedded, [head[fullband_gates:] for head in gates])
+            known = torch.cat([known, fused * product[:, known.shape[2] :]], 2)
+        added = [linear(e, head) for (e, _), head in zip(parts.values(), self._heads("output"), strict=True)]
+        return prior.output(known) + torch.stack(added).sum(0)
+
+    def _heads(self, name: str) -> list[Tensor]:
+        return [getattr(module, name) for module in self.profiles.values()]
 
     def to_numpy(self) -> RecurrentDeepNMF:
         """Return the network with the present weights, in NumPy."""
         network = self.base.to_numpy()
         profiles = {kind: module.to_numpy() for kind, module in self.profiles.items()}
         return dataclasses.replace(network, prior=dataclasses.replace(network.prior, profiles=profiles))
+
+
+def _lstm(layer: torch.nn.LSTM, x: Tensor, constants: Tensor, added: list[Tensor]) -> Tensor:
+    """Return the outputs ``(N, S, U)`` of a layer that has more inputs, constant in time, ``(S, J)``."""
+    x = torch.cat([x, constants.to(x.dtype).expand(len(x), *constants.shape)], 2)
+    weights, *others = (getattr(layer, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    zeros = x.new_zeros(1, x.shape[1], layer.hidden_size)
+    return torch._VF.lstm(
+        x, (zeros, zeros), [torch.cat([weights, *added], 1), *others], True, 1, 0.0, True, False, False
+    )[0]

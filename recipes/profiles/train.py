@@ -1,129 +1,132 @@
-"""Train the inputs for profiles of a model, from its weights.
+"""Train the inputs for profiles of a model, and with them the rest of its weights.
 
     python recipes/profiles/train.py exp/package_models --start default --updates 10000 -o exp/profiles
+    python recipes/profiles/train.py exp/package_models -o exp/profiles --device cuda --workers 15 --seconds 180
 
-The experiment's folder has the ``manifest.jsonl`` of the package's models. Two in five noisy segments and one in ten of
-several voices come without their profile, so that the model is as good without one. A stopped run resumes.
+The experiment's folder has the ``manifest.jsonl`` of the package's models. Two in five segments are those of all
+training, without a profile, so that the model stays as good without one. A stopped run resumes.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from mixtures import ProfileMixtures, Segment
-from modules import ConditionedModule, with_inputs
+from learner import Batch, Learner, Rates
+from mixtures import KINDS, ProfileMixtures
+from modules import with_inputs
 
 from deepnmf.artifacts import load_tensors, save_tensors
 from deepnmf.model import Model, load_model, save_model
-from deepnmf.networks.settings import RecurrentDeepNMFTraining
-from deepnmf.networks.unfolded.profile_input import NOISE, VOICE
-from deepnmf.training.losses import sequence_loss
-from deepnmf.training.optimisers import load_optimiser_state, optimiser_state
-from deepnmf.training.precision import usable_precision
+from deepnmf.training.ahead import ahead
+from deepnmf.training.losses import active_windows
 
-SEGMENTS = 8
-LEFT_OUT = {NOISE: 0.4, VOICE: 0.1}
-"""Share of segments without their profile."""
-WARM_UP, LARGEST_GRADIENT = 60, 10.0
-FIRST_RATES = {"base": 1e-3, "dictionaries": 3e-3, "profiles": 3e-3}
 MODEL, CHECKPOINT = "profile.safetensors", "checkpoint.safetensors"
+CHECKPOINT_SECONDS, LINE_UPDATES = 60, 50
+MOST_UPDATES = 10**9
 
 
 def main() -> None:
-    """Train, with a checkpoint every few hundred updates."""
+    """Train, with a checkpoint every minute; write the model at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("experiment", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--start", default="default", help="model of the package, or a model file")
-    parser.add_argument("--updates", type=int, default=10_000)
-    parser.add_argument("--every", type=int, default=100, help="updates between two checkpoints")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--updates", type=int, help="updates of the whole training")
+    parser.add_argument("--seconds", type=float, help="time of the whole training, from the first batch on")
+    parser.add_argument("--segments", type=int, default=8, help="segments of 3 s in a batch")
+    parser.add_argument("--workers", type=int, default=0, help="processes that mix ahead")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak step size of the model's own weights")
+    parser.add_argument(
+        "--average", type=float, default=0.995, help="share of the running mean of weights that is kept"
+    )
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    model = load_model(options.start)
-    run = Run(model, options)
-    for update in range(run.done, options.updates):
-        run.step(update)
-        if (update + 1) % options.every == 0 or update + 1 == options.updates:
-            print(run.keep(), flush=True)
+    if options.updates is None and options.seconds is None:
+        parser.error("give --updates, --seconds or both")
+    train(options)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train until the number of updates or the time is reached."""
+    run = Run(options)
+    for line in run.lines():
+        print(line, flush=True)
+    run.keep()
+    print(f"{run.learner.done} updates; {options.output / MODEL}", flush=True)
 
 
 class Run:
-    """A network in training, and its optimiser."""
+    """A training: what it starts from, its batches, its clock and its files."""
 
-    def __init__(self, model: Model, options: argparse.Namespace) -> None:
-        torch.manual_seed(options.seed)
-        network: Any = with_inputs(model.network, np.random.default_rng(options.seed))
-        self.module = ConditionedModule(network, usable_precision(options.precision, "cpu"))
-        self._model, self._options, self._loss = model, options, 0.0
-        self._mixtures = ProfileMixtures(options.experiment / "manifest.jsonl")
-        self._optimiser = torch.optim.Adam(self._groups())
-        self._peaks = [group["lr"] for group in self._optimiser.param_groups]
-        self.done = self._resume()
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options, self._model = options, load_model(options.start)
+        network = with_inputs(self._model.network, np.random.default_rng(options.seed))
+        rates = Rates(options.rate, options.average)
+        self.learner = Learner(network, self._model, rates, options.device, options.precision)
+        self._mixtures = ProfileMixtures(options.experiment / "manifest.jsonl", network.prior.pooling)
+        self._spent, self._started = 0.0, time.monotonic()
+        self._resume()
 
-    def _groups(self) -> list[dict[str, Any]]:
-        dictionaries = list(self.module.base.weights.nonnegative)
-        own = {id(W) for W in dictionaries}
-        groups = {
-            "base": [W for W in self.module.base.parameters() if id(W) not in own],
-            "dictionaries": dictionaries,
-            "profiles": list(self.module.profiles.parameters()),
-        }
-        return [{"params": group, "lr": FIRST_RATES[name]} for name, group in groups.items()]
+    def lines(self) -> Iterator[str]:
+        """Make all updates; yield lines for the log."""
+        most, first = self._options.updates or MOST_UPDATES, self.learner.done
+        batches = ahead(self._batch, most - first, self._options.workers, pinned=True)
+        last_line = last_checkpoint = time.monotonic()
+        for batch in batches:
+            if self.learner.done == first:
+                self._started = time.monotonic()  # the workers have started
+            if (share := self._share_done()) >= 1:
+                return
+            self.learner.step(Batch(*batch), share)
+            now = time.monotonic()
+            if self.learner.done % LINE_UPDATES == 0:
+                yield f"{self.learner.line()}; {LINE_UPDATES / (now - last_line):.2f} updates/s"
+                last_line = time.monotonic()
+            if now - last_checkpoint > CHECKPOINT_SECONDS:
+                self.keep()
+                last_checkpoint = time.monotonic()
 
-    def step(self, update: int) -> None:
-        """Make one update; seed and number determine its segments."""
-        generators = [np.random.default_rng([self._options.seed, update, place]) for place in range(SEGMENTS)]
-        segments = [self._mixtures.segment(rng) for rng in generators]
-        given = [rng.random() >= LEFT_OUT[s.kind] for rng, s in zip(generators, segments, strict=True)]
-        x = [torch.from_numpy(part) for part in np.stack([s.magnitudes for s in segments], axis=1).astype(np.float32)]
-        profiles = torch.from_numpy(np.stack([s.profile for s in segments]).astype(np.float32))
-        masks = self.module(x[0], profiles, {kind: _given(kind, segments, given) for kind in (NOISE, VOICE)})
-        error = sequence_loss(RecurrentDeepNMFTraining(), self._model.features.stft, masks, *x)
-        torch.autograd.backward(error)
-        frames = x[0].shape[0] * x[0].shape[2]
-        torch.nn.utils.clip_grad_norm_(self.module.parameters(), LARGEST_GRADIENT * frames)
-        share = min(1.0, (update + 1) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * update / self._options.updates))
-        for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
-            group["lr"] = peak * share
-        self._optimiser.step()
-        self._optimiser.zero_grad()
-        self._loss += float(error.detach()) / frames
-        self.done = update + 1
+    def _share_done(self) -> float:
+        seconds, updates = self._options.seconds, self._options.updates
+        of_time = self._seconds() / seconds if seconds else 0.0
+        return max(of_time, self.learner.done / updates if updates else 0.0)
 
-    def keep(self) -> str:
-        """Write the model and the checkpoint; return a line for the log."""
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._started
+
+    def _batch(self, number: int) -> Batch:
+        """Return the batch of an update; seed and number determine it."""
+        rng = np.random.default_rng([self._options.seed, self._first + number])
+        segments = [self._mixtures.segment(rng) for _ in range(self._options.segments)]
+        magnitudes = np.stack([s.magnitudes for s in segments], axis=1)
+        windows = active_windows(torch.from_numpy(magnitudes[1]), self._model.features.stft)
+        kinds = np.array([KINDS.index(s.kind) for s in segments])
+        profiles = np.stack([s.profile for s in segments])
+        return Batch(magnitudes.astype(np.float16), profiles.astype(np.float16), kinds, windows)
+
+    def keep(self) -> None:
+        """Write the model of averaged weights, and the checkpoint."""
         config = {name: value for name, value in self._model.metadata["config"].items() if isinstance(value, dict)}
         record = {"config": config, "seed": self._options.seed, "initial": str(self._model.metadata["sha256"])}
-        save_model(self._options.output / MODEL, Model(self.module.to_numpy(), self._model.features, record))
-        state = {f"weight.{name}": value.detach() for name, value in self.module.named_parameters()}
-        state |= {f"optimiser.{name}": value for name, value in optimiser_state([self._optimiser]).items()}
-        arrays = {name: value.numpy() for name, value in state.items()}
-        save_tensors(self._options.output / CHECKPOINT, arrays, "checkpoint", {"done": self.done})
-        line = f"{self.done} updates, error {self._loss / self._options.every:.3f}"
-        self._loss = 0.0
-        return line
+        network = self.learner.averaged()
+        save_model(self._options.output / MODEL, Model(network, self._model.features, record))
+        state = {"done": self.learner.done, "seconds": self._seconds()}
+        save_tensors(self._options.output / CHECKPOINT, self.learner.state(), "checkpoint", state)
 
-    def _resume(self) -> int:
+    def _resume(self) -> None:
         path = self._options.output / CHECKPOINT
-        if not path.exists():
-            return 0
-        arrays, record = load_tensors(path, "checkpoint")
-        with torch.no_grad():
-            for name, value in self.module.named_parameters():
-                value.copy_(torch.tensor(arrays[f"weight.{name}"]))
-        prefix = "optimiser."
-        state = {name.removeprefix(prefix): torch.tensor(v) for name, v in arrays.items() if name.startswith(prefix)}
-        load_optimiser_state([self._optimiser], state)
-        return int(record["done"])
-
-
-def _given(kind: str, segments: list[Segment], given: list[bool]) -> torch.Tensor:
-    return torch.tensor([float(s.kind == kind and g) for s, g in zip(segments, given, strict=True)])
+        if path.exists():
+            arrays, record = load_tensors(path, "checkpoint")
+            self.learner.restore(arrays, int(record["done"]))
+            self._spent = float(record["seconds"])
+        self._first = self.learner.done
 
 
 if __name__ == "__main__":

@@ -216,3 +216,24 @@ def test_if_no_noise_can_be_read_one_line_says_so(tiny_corpus: TinyCorpus, tmp_p
     made = manifest(tmp_path, find_audio(tiny_corpus.speech), [gone])
     with pytest.raises(DeepnmfError, match=rf"^no noise can be read: {gone}: no such file$"):
         DynamicMixtures(made, CONFIG, PREPARE, FRAMES)
+
+
+def test_the_snr_and_the_channels_may_be_given(tiny_manifest: Path) -> None:
+    mixtures, colours = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES), np.ones((2, 257, 1), np.float32)
+    dull = np.stack([colours[0], np.where(np.arange(257) < 100, 1, 1e-4)[:, None]]).astype(np.float32)
+    for seed in range(10):
+        sources = mixtures.sources(np.random.default_rng(seed))
+
+        def spectra(snr_db: float, colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            _, speech, noise = mixtures.magnitudes(sources, np.random.default_rng(seed), snr_db, colours)  # noqa: B023
+            return speech, noise
+
+        (speech, noise), (more_speech, less_noise) = spectra(20, colours), spectra(40, colours)
+        np.testing.assert_allclose(10 * less_noise * speech, noise * more_speech, rtol=1e-3, atol=1e-5)
+        noise = spectra(20, dull)[1]
+        assert noise[110:].mean() < 1e-2 * noise[:90].mean()
+
+
+def test_scenes_of_another_length(tiny_manifest: Path) -> None:
+    mixtures = DynamicMixtures(tiny_manifest, CONFIG, PREPARE, FRAMES)
+    assert mixtures.scenes(7000).draw(np.random.default_rng(0)).shape == (7000,)

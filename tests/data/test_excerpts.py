@@ -138,3 +138,15 @@ def test_what_cannot_be_read_is_not_drawn(kind: str, tmp_path: Path) -> None:
     assert len(drawn(opened(tmp_path, {bad: "a", good: "b"}), kind, 100, 50)) == 50
     with pytest.raises(DeepnmfError, match=rf"^no {kind} can be read: .*bad\.wav"):
         opened(tmp_path, {bad: "a", str(tmp_path / "gone.wav"): "b"})
+
+
+def test_voices_at_once_are_of_different_speakers(tmp_path: Path) -> None:
+    values = {0.25: "a", 0.5: "b", 0.625: "c"}
+    paths = {write(tmp_path / f"{v}.wav", constant(v, 0.5)): speaker for v, speaker in values.items()}
+    sampler, rng = of_speech(tmp_path, paths), np.random.default_rng(0)
+    for _ in range(20):
+        voices = sampler.voices([100, 2 * RATE_HZ], 10, rng)
+        assert [len(voice) for voice in voices] == [100, 2 * RATE_HZ]
+        assert voices[0].max() != pytest.approx(voices[1].max(), abs=1e-3)
+    with pytest.raises(DeepnmfError, match="speakers"):
+        sampler.voices([10] * 4, 10, rng)

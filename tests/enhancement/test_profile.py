@@ -39,8 +39,10 @@ def profiled_model(kinds: tuple[str, ...] = PROFILE_KINDS) -> Model:
     model, rng = recurrent_model(fusion=5), np.random.default_rng(1)
     assert isinstance(model.network, RecurrentDeepNMF)
     prior = model.network.prior
-    bands, gates, atoms = len(prior.pooling), len(prior.cells[0].input_bias), len(prior.output)
-    shapes = (4, bands), (4,), (3, 2 * bands + 4), (3,), (gates, 3), (10, 16), (atoms, 3)
+    bands, (atoms, known) = len(prior.pooling), prior.output.shape
+    gates = len(prior.cells[0].input_bias) + len(prior.fusion[0].input_bias)
+    statistics = (3, 3 * bands + 8), (3,), (gates, 3), (known, 3), (atoms, 3)
+    shapes = (4, 2 * bands), (4,), (4, 4), (4,), (4,), *statistics, (2, 24), (len(prior.subband[0].input_bias), 2)
     inputs = {kind: ProfileInput(*(rng.standard_normal(s).astype(np.float32) for s in shapes)) for kind in kinds}
     prior = dataclasses.replace(prior, profiles=inputs)
     return dataclasses.replace(model, network=dataclasses.replace(model.network, prior=prior))
@@ -86,7 +88,7 @@ def test_a_model_file_holds_the_inputs(kinds: tuple[str, ...], tmp_path: Path) -
 
 def test_an_input_of_another_size_is_refused(tmp_path: Path) -> None:
     model = profiled_model(("noise",))
-    arrays = model.network.arrays() | {"noise_profile.fullband": np.zeros((5, 3), np.float32)}
+    arrays = model.network.arrays() | {"noise_profile.gates": np.zeros((5, 3), np.float32)}
     broken = type(model.network).from_arrays(arrays, model.network.hyperparameters())
     with pytest.raises(DeepnmfError, match="array noise_profile"):
         save_model(tmp_path / "m.safetensors", dataclasses.replace(model, network=broken))

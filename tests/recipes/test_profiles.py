@@ -1,4 +1,4 @@
-"""The training of inputs for profiles: the torch module is the network, and a stopped run goes on."""
+"""Training with profiles: the torch module is the network, a stopped run goes on, workers change nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDER = ROOT / "recipes" / "profiles"
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("mixtures", "modules", "train"):
+    for name in ("mixtures", "modules", "learner", "train"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -33,58 +33,109 @@ def magnitudes(frames: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fusion", [0, 5])
-def test_the_module_is_the_network_and_starts_without_effect(fusion: int) -> None:
+@pytest.mark.parametrize("kinds", [(), ("noise",), ("voice",), PROFILE_KINDS])
+def test_the_module_is_the_network_and_starts_without_effect(fusion: int, kinds: tuple[str, ...]) -> None:
     torch = pytest.importorskip("torch")
     import modules
+
+    from deepnmf.training.modules import log_bands
 
     rng, start = np.random.default_rng(0), recurrent_model(fusion=fusion).network
     network: Any = modules.with_inputs(start, rng)
     m, profile = magnitudes(20, 0), magnitudes(30, 1)
-    for kind in PROFILE_KINDS:
-        np.testing.assert_array_equal(network.with_profiles({kind: profile}).mask(m), start.mask(m))
+    profiles = dict.fromkeys(kinds, profile)
+    np.testing.assert_allclose(network.with_profiles(profiles).mask(m), start.mask(m), atol=1e-6)
     arrays = {name: W + np.float32(0.1) * rng.standard_normal(W.shape).astype(np.float32) * ("profile" in name)
               for name, W in network.arrays().items()}  # fmt: skip
     network = RecurrentDeepNMF.from_arrays(arrays, network.hyperparameters())
     module = modules.ConditionedModule(network, torch.float32)
-    for kind in PROFILE_KINDS:
-        given = {name: torch.tensor([float(name == kind)]) for name in PROFILE_KINDS}
-        masks = module(torch.tensor(m)[None], torch.tensor(profile)[None], given).detach().numpy()[0]
-        expected = network.with_profiles({kind: profile}).mask(m)
-        np.testing.assert_allclose(masks, expected, atol=1e-5)
-        assert np.abs(expected - network.mask(m)).max() > 1e-4
+    given = {name: torch.tensor([float(name in kinds)]) for name in PROFILE_KINDS}
+    bands = log_bands(torch.tensor(profile)[None], module.base.prior.pooling).transpose(0, 1)
+    masks = module(torch.tensor(m)[None], bands, given).detach().numpy()[0]
+    expected = network.with_profiles(profiles).mask(m)
+    np.testing.assert_allclose(masks, expected, atol=1e-5)
+    assert not kinds or np.abs(expected - network.mask(m)).max() > 1e-3
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared corpus and a model to start from, ``m.safetensors``."""
+    folder = tmp_path_factory.mktemp("profiles")
+    prepare(folder, tiny_corpus.speech, tiny_corpus.noise)
+    model = dataclasses.replace(recurrent_model(), metadata={"config": {"network": {"kind": "recurrent-deep-nmf"}}})
+    save_model(folder / "m.safetensors", model)
+    return folder
+
+
+def trained(experiment: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> Model:
+    import train
+
+    options = ["--start", str(experiment / "m.safetensors"), "--precision", "float32", "--segments", "3", *more]
+    monkeypatch.setattr(sys, "argv", ["train.py", str(experiment), "-o", str(output), *options])
+    train.main()
+    return load_model(output / train.MODEL)
+
+
+def assert_equal(model: Model, other: Model) -> None:
+    arrays = other.network.arrays()
+    for name, array in model.network.arrays().items():
+        np.testing.assert_allclose(arrays[name], array, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on(tiny_corpus: TinyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_stopped_goes_on_and_workers_change_nothing(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch")
     import train
-
-    prepare(tmp_path, tiny_corpus.speech, tiny_corpus.noise)
-    model = recurrent_model()
-    config = {"network": {"kind": "recurrent-deep-nmf"}}
-    save_model(tmp_path / "m.safetensors", dataclasses.replace(model, metadata={"config": config}))
-
-    options = ["--start", str(tmp_path / "m.safetensors"), "--every", "1", "--precision", "float32", "--updates", "2"]
-
-    def trained(name: str) -> Model:
-        monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path), "-o", str(tmp_path / name), *options])
-        train.main()
-        return load_model(tmp_path / name / train.MODEL)
 
     class StoppedError(Exception):
         pass
 
-    def stop(run: Any, update: int, step: Any = train.Run.step) -> None:
-        if update:
-            raise StoppedError
-        step(run, update)
+    def stop(run: Any) -> Any:
+        batches = iter(range(2))
+        step = run.learner.step
 
-    at_once = trained("a")
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Run, "step", stop)
-        with pytest.raises(StoppedError):
-            trained("b")
-    stopped = trained("b")
+        def counted(batch: Any, share: float) -> None:
+            if next(batches) == 1:
+                raise StoppedError
+            step(batch, share)
+            run.keep()
+
+        monkeypatch.setattr(run.learner, "step", counted)
+        return lines(run)
+
+    lines = train.Run.lines
+    at_once = trained(experiment, tmp_path / "a", monkeypatch, "--updates", "2")
     assert at_once.network.profile_inputs() == set(PROFILE_KINDS)
-    for name, array in at_once.network.arrays().items():
-        np.testing.assert_allclose(stopped.network.arrays()[name], array, atol=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Run, "lines", stop)
+        with pytest.raises(StoppedError):
+            trained(experiment, tmp_path / "b", monkeypatch, "--updates", "2")
+    assert_equal(trained(experiment, tmp_path / "b", monkeypatch, "--updates", "2"), at_once)
+    assert_equal(trained(experiment, tmp_path / "c", monkeypatch, "--updates", "2", "--workers", "2"), at_once)
+
+
+@pytest.mark.slow
+def test_a_run_of_limited_time_ends_with_a_model(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    model = trained(experiment, tmp_path, monkeypatch, "--seconds", "1", "--workers", "1")
+    assert model.network.profile_inputs() == set(PROFILE_KINDS)
+    assert int(capsys.readouterr().out.splitlines()[-1].split()[0]) > 0
+
+
+def test_segments_of_each_kind(experiment: Path) -> None:
+    pytest.importorskip("torch")
+    from mixtures import KINDS, NONE, PROFILE_FRAMES, ProfileMixtures
+
+    prior: Any = load_model(experiment / "m.safetensors").network
+    mixtures = ProfileMixtures(experiment / "manifest.jsonl", prior.prior.pooling)
+    found = [mixtures.segment(np.random.default_rng(seed)) for seed in range(40)]
+    assert {segment.kind for segment in found} == set(KINDS)
+    for segment in found:
+        m, speech, noise = segment.magnitudes
+        assert segment.profile.shape == (PROFILE_FRAMES, len(prior.prior.pooling))
+        assert segment.profile.any() == (segment.kind != NONE)
+        assert (m <= speech + noise + 1e-4 * m.max()).all()

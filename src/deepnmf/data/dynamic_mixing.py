@@ -74,6 +74,13 @@ class DynamicMixtures:
         N, the frames of a segment.
     map_bytes : int
         Most bytes of decoded recordings on disk.
+
+    Attributes
+    ----------
+    excerpts : ExcerptSampler
+        The recordings.
+    samples : int
+        Length of the waveforms of a segment.
     """
 
     def __init__(
@@ -86,13 +93,12 @@ class DynamicMixtures:
     ) -> None:
         spec, folder = config.stft, Path(manifest).parent
         self._config, self._prepare = config, prepare
-        self._samples = frames * spec.hop - (spec.window - spec.hop)
+        self.samples = frames * spec.hop - (spec.window - spec.hop)
         self._hertz = np.linspace(0, spec.rate_hz / 2, spec.bins)
         rows = read_manifest(manifest, "train")
-        self._excerpts = ExcerptSampler(rows, spec.rate_hz, folder / "decoded", map_bytes)
+        self.excerpts = ExcerptSampler(rows, spec.rate_hz, folder / "decoded", map_bytes)
         self._rooms = Rooms(folder / "rooms", spec.rate_hz)
-        babble = Babble(self._excerpts, self._rooms, self._samples, spec.rate_hz)
-        self._noises = NoiseScenes(self._excerpts, babble, self._samples, spec.rate_hz)
+        self._noises = self.scenes(self.samples)
 
     def draw(self, rng: np.random.Generator, segment: int = 0) -> np.ndarray:
         """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.
@@ -109,38 +115,75 @@ class DynamicMixtures:
         DeepnmfError
             If too many drawn recordings are silent or unreadable.
         """
-        self._excerpts.move_to(segment)
+        self.excerpts.move_to(segment)
         for _ in range(ATTEMPTS):
             try:
-                speech, noise = self._speech(rng), self._noises.draw(rng)
+                sources = self.sources(rng)
             except DeepnmfError as error:
                 reason = str(error)
                 continue
-            if speech.any() and noise.any():
-                return self._magnitudes(speech, noise, rng)
+            if sources.speech.any() and sources.noise.any():
+                return self.magnitudes(sources, rng)
             reason = "they are silent"
         raise DeepnmfError(f"dynamic mixing of the training recordings failed: {reason}")
 
-    def _speech(self, rng: np.random.Generator) -> np.ndarray:
-        """Return speech ``(samples,)``, which may begin late."""
-        rate_hz, samples = self._config.stft.rate_hz, self._samples
-        longest_pause = int(LONGEST_PAUSE_SECONDS * rate_hz)
-        late = int(rng.uniform(*LATE_SECONDS) * rate_hz) if rng.random() < LATE_SHARE else 0
-        speech = at_some_speed(
-            lambda n: self._excerpts.speech(n, longest_pause, rng), samples, rate_hz, SPEED_SHARE, SPEECH_SPEED, rng
-        )
-        late = min(late, samples // 2)
-        return np.pad(speech, (late, samples))[:samples]
+    def sources(self, rng: np.random.Generator) -> Sources:
+        """Return the speech and the noise of a segment, not yet in rooms.
 
-    def _magnitudes(self, speech: np.ndarray, noise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the magnitudes ``(3, F, N)`` of a segment made of two waveforms ``(samples,)``."""
-        snr_db = self._snr_db(rng)
-        sources = self._with_distortion(self._in_rooms(Sources(speech, noise), snr_db, rng), rng)
-        speech, noise = self._mixed(sources, snr_db, rng)
+        Raises
+        ------
+        DeepnmfError
+            If a recording that was drawn is silent or cannot be read.
+        """
+        return Sources(self._speech(rng), self._noises.draw(rng))
+
+    def scenes(self, samples: int) -> NoiseScenes:
+        """Return the noise of segments of another length, ``(samples,)``."""
+        rate_hz = self._config.stft.rate_hz
+        return NoiseScenes(self.excerpts, Babble(self.excerpts, self._rooms, samples, rate_hz), samples, rate_hz)
+
+    def magnitudes(
+        self,
+        sources: Sources,
+        rng: np.random.Generator,
+        snr_db: float | None = None,
+        colours: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.
+
+        Parameters
+        ----------
+        sources : Sources
+            Two waveforms of the length of a segment, neither of them silent.
+        rng : Generator
+            Random source of rooms, distortion and channels.
+        snr_db : float, optional
+            SNR of the mixture; by default it is drawn.
+        colours : ndarray, optional
+            Gains of the equalisers of speech and noise, ``(2, F, 1)``; by default they are drawn.
+        """
+        snr_db = self._snr_db(rng) if snr_db is None else snr_db
+        sources = self._with_distortion(self._in_rooms(sources, snr_db, rng), rng)
+        speech, noise = self._mixed(sources, snr_db, colours, rng)
         gain = self._channel(speech.shape[1], rng)
         magnitudes = np.abs(gain * np.stack([speech + noise, speech, noise]))
         spec = self._config.stft
         return magnitudes / LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(magnitudes[0])
+
+    def colours(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the gains of random equalisers of speech and noise, ``(2, F, 1)``."""
+        return np.stack([colour(self._hertz, spread_db, rng) for spread_db in (SPEECH_COLOUR_DB, NOISE_COLOUR_DB)])
+
+    def _speech(self, rng: np.random.Generator) -> np.ndarray:
+        """Return speech ``(samples,)``, which may begin late."""
+        rate_hz, samples = self._config.stft.rate_hz, self.samples
+        longest_pause = int(LONGEST_PAUSE_SECONDS * rate_hz)
+        late = int(rng.uniform(*LATE_SECONDS) * rate_hz) if rng.random() < LATE_SHARE else 0
+        speech = at_some_speed(
+            lambda n: self.excerpts.speech(n, longest_pause, rng), samples, rate_hz, SPEED_SHARE, SPEECH_SPEED, rng
+        )
+        late = min(late, samples // 2)
+        return np.pad(speech, (late, samples))[:samples]
 
     def _snr_db(self, rng: np.random.Generator) -> float:
         draw = rng.random()
@@ -173,11 +216,13 @@ class DynamicMixtures:
         clipped = sources.speech + residue + at_level(noise, -rng.uniform(*CLIPPED_SNR_DB))
         return Sources(sources.speech, sources.noise, residue + clipping(clipped, rng))
 
-    def _mixed(self, sources: Sources, snr_db: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _mixed(
+        self, sources: Sources, snr_db: float, colours: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the spectra ``(F, N)`` of speech and of all interference, filtered and at their levels."""
         waves = [sources.speech, sources.noise, *([] if sources.residue is None else [sources.residue])]
         spectra = stft(np.stack(waves), self._config.stft)
-        colours = [colour(self._hertz, spread_db, rng) for spread_db in (SPEECH_COLOUR_DB, NOISE_COLOUR_DB)]
+        colours = self.colours(rng) if colours is None else colours
         speech, noise = spectra[0] * colours[0], spectra[1] * colours[1]
         powers = [float(np.square(np.abs(spectrum)).mean()) for spectrum in (speech, noise)]
         noise = at_level(noise * np.float32(np.sqrt(powers[0] / powers[1])), -snr_db)

@@ -68,11 +68,26 @@ class ExcerptSampler:
 
     def speech(self, samples: int, longest_pause: int, rng: np.random.Generator) -> np.ndarray:
         """Return ``(samples,)`` of one speaker: an excerpt of an utterance, or several with pauses between."""
-        utterances = self._speech.groups.draw(rng)
-        parts = [self._excerpt(utterances.by_length(rng), samples, rng)]
+        return self._utterances(self._speech.groups.draw(rng), samples, longest_pause, rng)
+
+    def voices(self, lengths: Sequence[int], longest_pause: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Return :meth:`speech` of as many different speakers as there are lengths.
+
+        Raises
+        ------
+        DeepnmfError
+            If there are fewer speakers.
+        """
+        if len(lengths) > self.speakers:
+            raise DeepnmfError(f"{len(lengths)} voices at once need as many speakers; there are {self.speakers}")
+        speakers = self._speech.groups.draw_several(len(lengths), rng)
+        return [self._utterances(s, n, longest_pause, rng) for s, n in zip(speakers, lengths, strict=True)]
+
+    def _utterances(self, speaker: _Group, samples: int, longest_pause: int, rng: np.random.Generator) -> np.ndarray:
+        parts = [self._excerpt(speaker.by_length(rng), samples, rng)]
         while (missing := samples - sum(map(len, parts))) > 0:
             pause = np.zeros(rng.integers(longest_pause), np.float32)
-            parts += [pause, self._excerpt(utterances.any(rng), missing, rng)]
+            parts += [pause, self._excerpt(speaker.any(rng), missing, rng)]
         return np.concatenate(parts)[:samples]
 
     def noise(self, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -129,6 +144,10 @@ class _Groups:
     def draw(self, rng: np.random.Generator) -> _Group:
         """Return one of the groups, in proportion to the square root of its length."""
         return self._groups[int(rng.choice(len(self._groups), p=self._odds))]
+
+    def draw_several(self, count: int, rng: np.random.Generator) -> list[_Group]:
+        """Return different groups, in proportion to the square root of their length."""
+        return [self._groups[index] for index in rng.choice(len(self._groups), count, replace=False, p=self._odds)]
 
 
 class _Supply:

@@ -180,8 +180,7 @@ def _with_speech(clean: Tensor) -> Tensor:
 
 def _windows(magnitudes: Tensor, spec: StftSpec) -> Tensor:
     """Return the envelopes of the bands in windows, ``(segments, bands, windows, frames)``."""
-    bands = torch.from_numpy(third_octaves(spec)).to(magnitudes)
-    envelopes = (bands @ magnitudes.square() + LEAST_POWER).sqrt()
+    envelopes = (_bands_on(spec, magnitudes.device, magnitudes.dtype) @ magnitudes.square() + LEAST_POWER).sqrt()
     return envelopes.unfold(2, WINDOW_FRAMES, WINDOW_STEP)
 
 
@@ -191,6 +190,13 @@ def _normalised(windows: Tensor) -> Tensor:
         windows = windows - windows.mean(axis, keepdim=True)
         windows = windows / (windows.square().sum(axis, keepdim=True) + LEAST_POWER / 10).sqrt()
     return windows
+
+
+@functools.cache
+def _bands_on(spec: StftSpec, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return :func:`third_octaves` on a device, copied once: the copy would wait for all work there."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(third_octaves(spec)).to(device, dtype)
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from ...errors import DeepnmfError
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer
 from ..settings import RecurrentDeepNMFConfig
-from .profile_input import PROFILE_KINDS, ProfileInput, name_in_file
+from .profile_input import PROFILE_KINDS, Modulation, ProfileInput, name_in_file
 
 SUBBAND_STRIDE = 2
 """Bands from one sub-band to the next."""
@@ -34,6 +34,8 @@ FROM_FULL_BAND = 10
 """C: features from the full-band part to each sub-band."""
 EMBEDDING = 8
 """S: features from each sub-band to the output."""
+LARGEST_FEATURE = np.float32(1 - 1e-6)
+"""Of the constant inputs of sub-bands, which are held as arguments of a tanh."""
 STARTING_BIAS = -2.0
 """Initial output bias: activations of 0.13, at which the unit-norm atoms of the dictionaries give about unit level."""
 
@@ -107,8 +109,9 @@ class RecurrentPrior:
         inputs = SUBBAND_WIDTH + shapes.size("message", 0) // subbands
         said, local = shapes.size("summary", 0), shapes.size("summary", 1)
         known, fused = units + subbands * said, shapes.size("fusion.0.state_weights", 1) if FUSION in shapes else 0
-        sizes = {"bands": bands, "gates": shapes.size("cell.0.input_bias", 0), "atoms": atoms}
-        sizes |= {"features": inputs - SUBBAND_WIDTH, "local": 2 * SUBBAND_WIDTH}
+        gates = shapes.size("cell.0.input_bias", 0) + LSTM.GATES * fused
+        sizes = {"bands": bands, "gates": gates, "known": known + fused, "atoms": atoms}
+        sizes |= {"around": SUBBAND_WIDTH, "local_gates": LSTM.GATES * local}
         profiles = [ProfileInput.array_specs(kind, sizes, shapes) for kind in _profile_kinds(shapes)]
         return {
             **{name: spec for specs in profiles for name, spec in specs.items()},
@@ -148,18 +151,40 @@ class RecurrentPrior:
     def with_profiles(self, magnitudes: Mapping[str, np.ndarray]) -> RecurrentPrior:
         """Return the prior for recordings with profiles, given as magnitudes ``(F, N)`` at unit level by their kind."""
         for kind, m in magnitudes.items():
-            first, *deeper = self.cells
             bands = np.log(m.T @ self.pooling.T + np.float32(FEATURE_FLOOR))  # (N, bands)
-            offsets = self.profiles[kind].offsets(bands, bands_read(len(self.pooling)))
-            first = dataclasses.replace(first, input_bias=first.input_bias + offsets.fullband)
-            self = dataclasses.replace(
-                self,
-                profiles={other: profile for other, profile in self.profiles.items() if other != kind},
-                cells=(first, *deeper),
-                fullband_to_subband_bias=self.fullband_to_subband_bias + offsets.subband.ravel(),
-                output_bias=self.output_bias + offsets.output,
-            )
+            profile = self.profiles[kind]
+            self = self._modulated(profile.modulation(bands, bands_read(len(self.pooling))), profile.local_gates)
+            left = {other: profile for other, profile in self.profiles.items() if other != kind}
+            self = dataclasses.replace(self, profiles=left)
         return self
+
+    def _modulated(self, profile: Modulation, local_gates: np.ndarray) -> RecurrentPrior:
+        """Return the prior with a profile in its weights; the sub-bands' constant inputs are features of no weights."""
+        first, units = self.cells[0], self.fullband_to_subband.shape[1]
+        known = self.output.shape[1] - sum(cell.units for cell in self.fusion)  # U + B·S
+        local = np.arctanh(np.clip(profile.local, -LARGEST_FEATURE, LARGEST_FEATURE))  # (B, K)
+        weights = (self.fullband_to_subband * profile.gains[:units]).reshape(self.subbands, -1, units)
+        bias = self.fullband_to_subband_bias.reshape(self.subbands, -1)
+        none = np.zeros((*local.shape, units), local.dtype)
+        return dataclasses.replace(
+            self,
+            cells=(_shifted(first, profile.gates[: len(first.input_bias)]), *self.cells[1:]),
+            fullband_to_subband=np.concatenate([weights, none], axis=1).reshape(-1, units),
+            fullband_to_subband_bias=np.concatenate([bias, local], axis=1).ravel(),
+            subband=tuple(
+                dataclasses.replace(cell, input_weights=np.concatenate([cell.input_weights, local_gates], axis=1))
+                for cell in self.subband
+            ),
+            fusion=tuple(
+                dataclasses.replace(
+                    _shifted(cell, profile.gates[-len(cell.input_bias) :]),
+                    input_weights=cell.input_weights * profile.gains[:known],
+                )
+                for cell in self.fusion
+            ),
+            output=self.output * profile.gains,
+            output_bias=self.output_bias + profile.output,
+        )
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters stored beside the arrays."""
@@ -260,6 +285,11 @@ FUSION = "fusion.0.state_weights"
 def _profile_kinds(names: Shapes | Mapping[str, np.ndarray]) -> list[str]:
     """Return the kinds of profiles that a model file with arrays of these names has an input for."""
     return [kind for kind in PROFILE_KINDS if name_in_file(kind, "embedding") in names]
+
+
+def _shifted(cell: LSTM, offset: np.ndarray) -> LSTM:
+    """Return a layer with an offset ``(4U,)`` of its gates."""
+    return dataclasses.replace(cell, input_bias=cell.input_bias + offset)
 
 
 def _multiplications(cells: tuple[LSTM, ...]) -> int:

@@ -1,9 +1,10 @@
 """The optional input of the recurrent prior for a profile: a few seconds of the noise, or of the wanted voice.
 
-A profile is constant during a recording, so that all it does is to add to biases: of the full-band layer and of the
-output by an embedding of the profile, and of the features that go to each sub-band by the profile in the bands of that
-sub-band, with weights that all sub-bands share. A network with a profile is therefore a network of the same size with
-other biases, as fast as one without, and without a profile nothing is added.
+A small network turns the profile into an embedding. It shifts the gates of the full-band layer and of the fusion and
+the output, and scales what goes to fusion and output; what the profile has in the bands of a sub-band is a constant
+input of that sub-band. As a profile is constant during a recording, all of this is folded into the weights, once: a
+network with a profile is a network of the same form, as fast as one without but for a few constant inputs of the
+sub-bands. Without a profile nothing changes.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ from ...artifacts.schema import ArraySpec, Shapes
 
 NOISE, VOICE = "noise", "voice"
 PROFILE_KINDS = (NOISE, VOICE)
-LOCAL_SCALE = 1 / 3
-"""Brings log magnitudes to about unit variance before they enter the sub-bands."""
+BAND_SCALE = 1 / 3
+"""Brings log magnitudes to about unit variance."""
+LEAST_VARIANCE = 1e-4
+"""Added to variances: the square root has no slope at zero."""
+BAND_STATISTICS = 3
+"""Of each band: mean, spread, and spread of the differences of neighbouring frames."""
 
 
-class Offsets(NamedTuple):
-    """What a profile adds to biases."""
+class Modulation(NamedTuple):
+    """What a profile does to a prior of U, B·S and D units, whose sub-bands have V."""
 
-    fullband: np.ndarray
-    """``(4U,)``, to the gates of the first full-band layer."""
-    subband: np.ndarray
-    """``(B, C)``, to the features of each sub-band."""
+    gates: np.ndarray
+    """``(4U + 4D,)``, added to the gates of the first full-band layer and of the fusion."""
+    gains: np.ndarray
+    """``(U + B·S + D,)``, gains of full band, sub-bands and fusion on the way to what comes after them."""
+    local: np.ndarray
+    """``(B, K)``, constant inputs of each sub-band."""
     output: np.ndarray
-    """``(R,)``."""
+    """``(R,)``, added to the output."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +47,40 @@ class ProfileInput:
     Attributes
     ----------
     frame, frame_bias : ndarray
-        ``(H, bands)`` and ``(H,)``: features of each frame, which are averaged over the profile.
+        ``(H, 2·bands)`` and ``(H,)``: first layer of frame features, from log bands and their differences.
+    hidden, hidden_bias : ndarray
+        ``(H, H)`` and ``(H,)``: second layer.
+    attention : ndarray
+        ``(H,)``: from frame features to the weight of the frame in their mean and spread.
     embedding, embedding_bias : ndarray
-        ``(E, 2·bands + H)`` and ``(E,)``: from mean and spread of the log bands and these features.
-    fullband : ndarray
-        ``(4U, E)``.
-    subband : ndarray
-        ``(C, 2·W)``: from mean and spread in the W bands that a sub-band reads.
+        ``(E, 3·bands + 2H)`` and ``(E,)``: from statistics of the bands and of the frame features.
+    gates : ndarray
+        ``(4U + 4D, E)``: see :class:`Modulation`.
+    gains : ndarray
+        ``(U + B·S + D, E)``.
     output : ndarray
         ``(R, E)``.
+    local : ndarray
+        ``(K, 3·W)``: from the statistics of the W bands that a sub-band reads to K constant inputs.
+    local_gates : ndarray
+        ``(4V, K)``: their weights in the layer of the sub-bands.
     """
 
     frame: np.ndarray
     frame_bias: np.ndarray
+    hidden: np.ndarray
+    hidden_bias: np.ndarray
+    attention: np.ndarray
     embedding: np.ndarray
     embedding_bias: np.ndarray
-    fullband: np.ndarray
-    subband: np.ndarray
+    gates: np.ndarray
+    gains: np.ndarray
     output: np.ndarray
+    local: np.ndarray
+    local_gates: np.ndarray
 
-    def offsets(self, bands: np.ndarray, read: np.ndarray) -> Offsets:
-        """Return what a profile adds.
+    def modulation(self, bands: np.ndarray, read: np.ndarray) -> Modulation:
+        """Return what a profile does.
 
         Parameters
         ----------
@@ -69,29 +89,46 @@ class ProfileInput:
         read : ndarray
             ``(W, B)``, the bands that each sub-band reads; the number of bands stands for none.
         """
-        mean, spread = bands.mean(axis=0), bands.std(axis=0, ddof=1)
-        features = np.tanh((bands - bands.mean()) @ self.frame.T + self.frame_bias).mean(axis=0)  # (H,)
-        mean = mean - mean.mean()
-        embedded = np.tanh(self.embedding @ np.concatenate([mean, spread, features]) + self.embedding_bias)  # (E,)
-        local = np.concatenate([np.append(part, np.float32(0))[read] for part in (mean, spread)])  # (2·W, B)
-        subband = (self.subband @ (np.float32(LOCAL_SCALE) * local)).T  # (B, C)
-        return Offsets(self.fullband @ embedded, subband, self.output @ embedded)
+        x = (bands - bands.mean()) * np.float32(BAND_SCALE)
+        steps = np.diff(x, axis=0, prepend=x[:1])
+        statistics = np.stack([x.mean(axis=0), _spread(x), _spread(steps)])  # (3, bands)
+        e = self._embedding(np.concatenate([x, steps], axis=1), statistics.ravel())
+        around = np.pad(statistics, ((0, 0), (0, 1)))[:, read].reshape(-1, read.shape[1])  # (3·W, B)
+        return Modulation(self.gates @ e, 1 + self.gains @ e, np.tanh(self.local @ around).T, self.output @ e)
+
+    def _embedding(self, frames: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+        """Return the embedding ``(E,)`` of frames ``(N, 2·bands)`` and of statistics of all of them."""
+        y = np.tanh(frames @ self.frame.T + self.frame_bias)
+        y = np.tanh(y @ self.hidden.T + self.hidden_bias)  # (N, H)
+        scores = y @ self.attention
+        shares = np.exp(scores - scores.max())
+        shares /= shares.sum()
+        mean = shares @ y
+        spread = np.sqrt(shares @ np.square(y - mean) + np.float32(LEAST_VARIANCE))
+        return np.tanh(self.embedding @ np.concatenate([statistics, mean, spread]) + self.embedding_bias)
 
     @staticmethod
     def array_specs(kind: str, sizes: dict[str, int], shapes: Shapes) -> dict[str, ArraySpec]:
-        """Return the arrays of an input in a model file; H and E are those of the file.
+        """Return the arrays of an input in a model file; H, E and K are those of the file.
 
-        `sizes` has the numbers of ``bands``, ``gates`` 4U, ``features`` C, ``local`` 2·W and ``atoms`` R.
+        `sizes` has the numbers of ``bands``, ``gates`` 4U + 4D, ``known`` U + B·S + D, ``atoms`` R, ``around`` W and
+        ``local_gates`` 4V.
         """
-        H, E = shapes.size(name_in_file(kind, "frame"), 0), shapes.size(name_in_file(kind, "embedding"), 0)
+        H, E, K = (shapes.size(name_in_file(kind, name), 0) for name in ("frame", "embedding", "local"))
+        bands = sizes["bands"]
         expected = {
-            "frame": (H, sizes["bands"]),
+            "frame": (H, 2 * bands),
             "frame_bias": (H,),
-            "embedding": (E, 2 * sizes["bands"] + H),
+            "hidden": (H, H),
+            "hidden_bias": (H,),
+            "attention": (H,),
+            "embedding": (E, BAND_STATISTICS * bands + 2 * H),
             "embedding_bias": (E,),
-            "fullband": (sizes["gates"], E),
-            "subband": (sizes["features"], sizes["local"]),
+            "gates": (sizes["gates"], E),
+            "gains": (sizes["known"], E),
             "output": (sizes["atoms"], E),
+            "local": (K, BAND_STATISTICS * sizes["around"]),
+            "local_gates": (sizes["local_gates"], K),
         }
         return {name_in_file(kind, attribute): ArraySpec(shape) for attribute, shape in expected.items()}
 
@@ -108,3 +145,8 @@ class ProfileInput:
 def name_in_file(kind: str, attribute: str) -> str:
     """Return the name of an array in a model file."""
     return f"{kind}_profile.{attribute}"
+
+
+def _spread(x: np.ndarray) -> np.ndarray:
+    """Return the standard deviation over frames of ``(N, bands)``."""
+    return np.sqrt(x.var(axis=0) + np.float32(LEAST_VARIANCE))
