@@ -1,10 +1,20 @@
-"""What channels do: smooth equalisers, band limits, jumps of level, clipping."""
+"""What channels do: smooth equalisers, narrow resonances, band limits, jumps of level, clipping."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from deepnmf.data.channels import CLIPPED_SHARE, JUMP_DB, band_limits, clipping, colour, level_jump
+from deepnmf.data.channels import (
+    CLIPPED_SHARE,
+    JUMP_DB,
+    RESONANCE_DB,
+    RESONANCES,
+    band_limits,
+    clipping,
+    colour,
+    level_jump,
+    resonances,
+)
 
 HERTZ = np.linspace(0, 8000, 257)
 
@@ -44,3 +54,27 @@ def test_clipping_takes_the_loudest_samples_down() -> None:
         assert added.dtype == np.float32
         assert CLIPPED_SHARE[0] / 2 < np.mean(added != 0) < 1.1 * CLIPPED_SHARE[1]
         assert np.abs(samples + added).max() <= np.abs(samples)[added == 0].max() * 1.01
+
+
+def test_resonances_are_a_few_narrow_peaks_and_notches() -> None:
+    impulse = np.zeros(16000, np.float32)
+    impulse[0] = 1
+    found = []
+    for seed in range(50):
+        response = resonances(impulse, 16000, np.random.default_rng(seed))
+        assert response.dtype == np.float32
+        assert np.square(response[8000:]).sum() < 1e-3  # they have rung off
+        found.append(20 * np.log10(np.abs(np.fft.rfft(response))))
+    decibels = np.stack(found)
+    assert np.abs(decibels).max() <= RESONANCES[1] * RESONANCE_DB[1]
+    assert decibels.max() > 9
+    assert decibels.min() < -9
+    assert 0.4 < (np.abs(decibels) < 1).mean() < 0.95
+    assert np.abs(decibels[:, [0, -1]]).max() < 0.1
+
+
+def test_resonances_at_low_rates_stay_below_half_of_it() -> None:
+    samples = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    for rate_hz in (100, 8000):
+        for seed in range(20):
+            assert np.isfinite(resonances(samples, rate_hz, np.random.default_rng(seed))).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.data import babble, noise_scenes
+from deepnmf.data import babble, cross_synthesis, noise_scenes
 from deepnmf.data.babble import Babble
 from deepnmf.data.excerpts import ExcerptSampler
 from deepnmf.data.manifest import MixtureEntry
@@ -49,7 +49,12 @@ def drawn(found: NoiseScenes, count: int) -> list[np.ndarray]:
 
 def only(monkeypatch: pytest.MonkeyPatch, **shares: float) -> None:
     """Switch off all that is drawn by a share, but for `shares`."""
-    for name in ("SPEED_SHARE", "SECOND_NOISE_SHARE", "EVENTS_SHARE", "BABBLE_SHARE", "LOOPED_SHARE"):
+    names = [
+        name
+        for name in vars(noise_scenes)
+        if name.endswith("_SHARE") and isinstance(getattr(noise_scenes, name), float)
+    ]
+    for name in names:
         monkeypatch.setattr(noise_scenes, name, shares.get(name, 0.0))
 
 
@@ -124,6 +129,39 @@ def test_a_recording_at_another_speed_has_another_pitch() -> None:
 @pytest.mark.parametrize("length", [0, 1, 2, 5])
 def test_fading_what_is_shorter_than_the_fades(length: int) -> None:
     assert len(faded(np.ones(length, np.float32), 4)) == length
+
+
+@pytest.mark.parametrize("share", ["SYNTHETIC_SHARE", "SYNTHETIC_BURSTS_SHARE"])
+def test_synthetic_events_stand_out_of_steady_noise(
+    share: str, hiss: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, **{share: 1.0, "EVENTS_SHARE": float(share == "SYNTHETIC_BURSTS_SHARE")})
+    monkeypatch.setattr(noise_scenes, "EVENTS_DB", (20.0, 20.0))
+    monkeypatch.setattr(noise_scenes, "BED_DB", (-20.0, -20.0))
+    found = drawn(scenes(tmp_path, {"hiss": hiss}), 60)
+    powers = [10 * np.log10(np.square(noise.reshape(-1, 160)).mean(axis=1)) for noise in found]
+    assert np.mean([power.max() - power.min() > 12 for power in powers]) > 0.7  # some go on for the whole segment
+
+
+def test_crossed_sounds_keep_the_rhythm_of_one_of_them(
+    hiss: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, CROSSED_SHARE=1.0)
+    monkeypatch.setattr(cross_synthesis, "SMOOTHING_SECONDS", (0.02, 0.02))
+    beats = hiss * np.where(np.arange(len(hiss)) // 2000 % 2, 1, 0.03)
+    assert min(map(burstiness, drawn(scenes(tmp_path, {"beats": beats}), 10))) > 2
+
+
+def test_resonances_change_the_spectrum(hiss: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spreads = []
+    for share in (0.0, 1.0):
+        only(monkeypatch, RESONANT_SHARE=share)
+        bands = [
+            np.square(np.abs(np.fft.rfft(noise)))[1:].reshape(40, -1).mean(axis=1)
+            for noise in drawn(scenes(tmp_path, {"hiss": hiss}), 20)
+        ]
+        spreads.append(np.log(bands).std())
+    assert spreads[1] > 2 * spreads[0]
 
 
 def test_babble_is_of_the_speech_of_many_speakers(

@@ -9,6 +9,8 @@ import numpy as np
 import soundfile
 from scipy.signal import fftconvolve
 
+from deepnmf.data import synthetic_sounds
+
 RATE_HZ = 16000
 
 Speakers = dict[str, list[Path]]
@@ -18,20 +20,13 @@ Maker = Callable[[np.random.Generator, int, Speakers], np.ndarray]
 
 
 def coloured(rng: np.random.Generator, samples: int, slope_db: float | None = None) -> np.ndarray:
-    """Return stationary noise that falls by `slope_db` an octave above 50 Hz; drawn from 0 to 9 dB by default."""
-    slope_db = rng.uniform(0, 9) if slope_db is None else slope_db
-    hertz = np.fft.rfftfreq(samples, 1 / RATE_HZ)
-    gain = (np.maximum(hertz, 50) / 50) ** (-slope_db / (20 * np.log10(2)))
-    bumps = sum(rng.uniform(-1, 1) * np.cos(k * np.pi * hertz / hertz[-1] + rng.uniform(0, 6)) for k in range(1, 8))
-    spectrum = np.fft.rfft(rng.standard_normal(samples)) * gain * 10 ** (4 * bumps / 20)
-    return np.fft.irfft(spectrum, samples)
+    """Return stationary noise that falls by `slope_db` an octave; drawn from 0 to 9 dB by default."""
+    return synthetic_sounds.coloured(rng, samples, RATE_HZ, rng.uniform(0, 9) if slope_db is None else slope_db)
 
 
 def envelope(rng: np.random.Generator, samples: int, hertz: float, depth_db: float) -> np.ndarray:
     """Return a slow random gain that changes about `hertz` times a second with a standard deviation of `depth_db`."""
-    knots = rng.standard_normal(int(samples / RATE_HZ * hertz * 2) + 3)
-    at = np.linspace(0, len(knots) - 1, samples)
-    return 10 ** (depth_db * np.interp(at, np.arange(len(knots)), knots) / 20)
+    return synthetic_sounds.slow_gain(rng, samples, RATE_HZ, hertz, depth_db)
 
 
 def reverberant(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .excerpts import ExcerptSampler
 from .rooms import Rooms, convolved
-from .waveforms import at_level, at_some_speed, unit_power
+from .waveforms import at_level, at_some_speed, log_uniform, unit_power
 
 VOICES = (3, 17)
 """Bounds of the number of voices; its logarithm is uniform."""
@@ -49,7 +49,7 @@ class Babble:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Return babble ``(samples,)`` at unit power."""
-        count = int(np.exp(rng.uniform(*np.log(VOICES))))
+        count = int(log_uniform(VOICES, rng))
         voices = [at_level(self._voice(rng), rng.normal(0, LEVEL_SPREAD_DB)) for _ in range(count)]
         babble = np.stack(voices).sum(axis=0)
         return unit_power(self._in_room(babble, rng) if rng.random() < ROOM_SHARE else babble)

@@ -1,11 +1,17 @@
-"""Noise of a training segment: stationary sounds, several at once, babble, and bursts at their own level."""
+"""Noise of a training segment: stationary sounds, several at once, babble, and bursts at their own level.
+
+Recordings of noise are few, so some sounds are new ones: two recordings crossed, synthetic events, random resonances.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .babble import Babble
+from .channels import resonances
+from .cross_synthesis import crossed
 from .excerpts import ExcerptSampler
+from .sound_events import sound_events
 from .waveforms import at_level, at_some_speed, faded, unit_power
 
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
@@ -17,6 +23,12 @@ EVENTS_SHARE, EVENTS_DB = 0.25, (0.0, 20.0)
 """Share of segments with bursts over the noise, and the level of a burst above the noise."""
 BABBLE_SHARE = 0.1
 """Share of babble among the sounds."""
+CROSSED_SHARE = 0.15
+"""Share of sounds with the texture of one recording and the envelope of another sound."""
+RESONANT_SHARE = 0.25
+"""Share of sounds with random resonances."""
+SYNTHETIC_SHARE, SYNTHETIC_BURSTS_SHARE = 0.05, 0.25
+"""Share of synthetic events over a stationary sound among the sounds, and that among the bursts over the noise."""
 LOOPED_SHARE = 0.3
 """Share of the recordings shorter than a segment that are looped; others are bursts over a stationary sound."""
 BED_DB = (-35.0, 0.0)
@@ -68,9 +80,14 @@ class NoiseScenes:
         if rng.random() < SECOND_NOISE_SHARE:
             noise = noise + at_level(self._sound(rng), rng.uniform(*SECOND_NOISE_DB))
         if rng.random() < EVENTS_SHARE:
-            burst = unit_power(self._recording(rng))
-            noise = noise + at_level(self._bursts(burst, rng), rng.uniform(*EVENTS_DB))
+            noise = noise + at_level(self._events(rng), rng.uniform(*EVENTS_DB))
         return unit_power(noise)
+
+    def _events(self, rng: np.random.Generator) -> np.ndarray:
+        """Return bursts ``(samples,)`` of a recording or synthetic ones, with silence between."""
+        if rng.random() < SYNTHETIC_BURSTS_SHARE:
+            return sound_events(self._samples, self._rate_hz, rng)
+        return self._bursts(unit_power(self._recording(rng)), rng)
 
     def _recording(self, rng: np.random.Generator) -> np.ndarray:
         """Return up to a segment of one recording."""
@@ -81,9 +98,20 @@ class NoiseScenes:
         return found[::-1] if rng.random() < REVERSED_SHARE else found
 
     def _sound(self, rng: np.random.Generator) -> np.ndarray:
-        """Return one sound ``(samples,)``: babble, stationary, looped, or bursts over a stationary one."""
+        """Return one sound ``(samples,)``, as recorded, crossed with another or with resonances."""
+        sound = self._plain(rng)
+        if rng.random() < CROSSED_SHARE:
+            sound = crossed(self._looped(self._recording(rng)), sound, self._rate_hz, rng)
+        if rng.random() < RESONANT_SHARE:
+            sound = resonances(sound, self._rate_hz, rng)
+        return sound
+
+    def _plain(self, rng: np.random.Generator) -> np.ndarray:
+        """Return ``(samples,)`` of babble, a stationary or looped recording, or events over a stationary one."""
         if rng.random() < BABBLE_SHARE and self._babble.possible:
             return self._babble.draw(rng)
+        if rng.random() < SYNTHETIC_SHARE:
+            return sound_events(self._samples, self._rate_hz, rng) + at_level(self._bed(rng), rng.uniform(*BED_DB))
         found = self._recording(rng)
         if self._is_steady(found) or rng.random() < LOOPED_SHARE:
             return self._looped(found)

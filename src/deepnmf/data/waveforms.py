@@ -1,4 +1,4 @@
-"""Speed, level and fades of waveforms."""
+"""Speed, level and fades of waveforms, and random factors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def at_some_speed(
     """
     if rng.random() > share:
         return read(samples)
-    played_hz = round(rate_hz * float(np.exp(rng.uniform(*np.log(bounds)))))
+    played_hz = round(rate_hz * log_uniform(bounds, rng))
     return resample(read(samples * played_hz // rate_hz + 1), played_hz, rate_hz)
 
 
@@ -49,6 +49,11 @@ def faded(samples: np.ndarray, fade: int) -> np.ndarray:
     fade = min(fade, len(samples) // 2)
     gains = np.minimum(1, np.arange(len(samples)) / max(fade, 1))
     return (samples * gains * gains[::-1]).astype(samples.dtype)
+
+
+def log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float:
+    """Return a number between two positive bounds, whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(*np.log(bounds))))
 
 
 def unit_power(samples: np.ndarray) -> np.ndarray:
