@@ -1,10 +1,10 @@
 """Score a model with and without profiles: noises of a manifest's split, and two or four voices.
 
-    python recipes/profiles/evaluate.py exp/manifest.jsonl exp/profiles/profile.safetensors --split dev
+    python recipes/profiles/evaluate.py exp/manifest.jsonl exp/profiles/profile.safetensors --baseline default
 
 A noise profile is 5 s of the recording of the noise that the mixture does not use. Voices are the utterances of the
 split: each one with one and with three utterances of other speakers, at -3, 0, 3 and 6 dB in turn; the profile is up to
-10 s of other utterances of its speaker. Prints means of SDR in dB.
+10 s of other utterances of its speaker. Prints means of SDR in dB; gains are those over the baseline.
 """
 
 from __future__ import annotations
@@ -44,24 +44,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("model")
+    parser.add_argument("--baseline", help="model to compare with; by default the same, without profiles")
     parser.add_argument("--split", default="dev")
     parser.add_argument("--limit", type=int, help="score about this many cases, spread over all")
     options = parser.parse_args()
     model = load_model(options.model)
+    baseline = load_model(options.baseline) if options.baseline else None
     rows = read_manifest(options.manifest, options.split)
     if options.limit:
         rows = rows[:: max(1, len(rows) // options.limit)]
     for cases in (noises(rows), voices(read_manifest(options.manifest, options.split), options.limit)):
-        print_table([(case.group, *scores(case, model)) for case in cases])
+        print_table([(case.group, scores(case, model, baseline)) for case in cases])
 
 
-def scores(case: Case, model: Model) -> tuple[float, float, float]:
-    """Return SDR of the mixture, without and with the profile."""
+def scores(case: Case, model: Model, baseline: Model | None) -> tuple[float, ...]:
+    """Return SDR of the mixture, of the baseline, and of the model without and with the profile."""
     m = profile_magnitudes(model.features, case.profile[None], RATE_HZ)
-    systems = (model, adapt_to_magnitudes(model, m, kind=case.kind))
-    signals = (case.noisy, *(enhance(case.noisy, RATE_HZ, system) for system in systems))
-    noisy, without, with_profile = (METRICS["sdr"].score(case.clean, signal, RATE_HZ) for signal in signals)
-    return noisy, without, with_profile
+    without, adapted = (sdr(case, system) for system in (model, adapt_to_magnitudes(model, m, kind=case.kind)))
+    return sdr(case, None), sdr(case, baseline) if baseline else without, without, adapted
+
+
+def sdr(case: Case, model: Model | None) -> float:
+    """Return the SDR of a case enhanced by a model, or of the mixture."""
+    signal = enhance(case.noisy, RATE_HZ, model) if model else case.noisy
+    return METRICS["sdr"].score(case.clean, signal, RATE_HZ)
 
 
 def noises(rows: list[MixtureEntry]) -> Iterator[Case]:
@@ -97,13 +103,15 @@ def unit(samples: np.ndarray) -> np.ndarray:
     return samples / np.sqrt(np.square(samples).mean())
 
 
-def print_table(rows: list[tuple[str, float, float, float]]) -> None:
+def print_table(rows: list[tuple[str, tuple[float, ...]]]) -> None:
     """Print the means of each group and of all."""
-    print("| | mixtures | input | without profile | with profile | gain |\n|---|---:|---:|---:|---:|---:|")
-    for group in [*sorted({row[0] for row in rows}), "mean"]:
-        own = np.array([row[1:] for row in rows if group in (row[0], "mean")])
-        noisy, without, with_profile = own.mean(axis=0)
-        cells = f"{noisy:.2f} | {without:.2f} | {with_profile:.2f} | {with_profile - without:+.2f}"
+    print(
+        "| | mixtures | input | baseline | without profile | with profile | gain |\n|---|---:|---:|---:|---:|---:|---:|"
+    )
+    for group in [*sorted({name for name, _ in rows}), "mean"]:
+        own = np.array([values for name, values in rows if group in (name, "mean")])
+        noisy, baseline, without, adapted = own.mean(axis=0)
+        cells = f"{noisy:.2f} | {baseline:.2f} | {without:.2f} | {adapted:.2f} | {adapted - baseline:+.2f}"
         print(f"| {group} | {len(own)} | {cells} |", flush=True)
     print()
 
