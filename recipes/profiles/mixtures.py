@@ -120,10 +120,21 @@ class ProfileMixtures:
         colours = self._channels(rng)
         profile_colour = self._channels(rng)[own] if rng.random() < OTHER_CHANNEL_SHARE else colours[own]
         magnitudes = self._mixtures.magnitudes(drawn.sources, rng, drawn.snr_db, colours)
+        return Segment(magnitudes, kind, self._log_bands(drawn.profile, profile_colour))
+
+    def voice_pairs(self, speakers: int, rng: np.random.Generator) -> np.ndarray:
+        """Return profiles of two excerpts of each of some speakers, in different channels, ``(2, S, P, bands)``."""
+        pause = int(LONGEST_PAUSE_SECONDS * self._config.stft.rate_hz)
+        voices = self._mixtures.excerpts.voices([2 * self._profile] * speakers, pause, rng)
+        halves = np.split(np.stack(voices), 2, axis=1)
+        return np.stack([[self._log_bands(voice, self._channels(rng)[0]) for voice in half] for half in halves])
+
+    def _log_bands(self, samples: np.ndarray, colour: np.ndarray) -> np.ndarray:
+        """Return the log bands ``(P, bands)`` at unit level of a profile in a channel of these gains."""
         spec = self._config.stft
-        m = np.abs(profile_colour * stft(drawn.profile[None].astype(np.float32), spec)[0])[:, :PROFILE_FRAMES]
+        m = np.abs(colour * stft(samples[None].astype(np.float32), spec)[0])[:, :PROFILE_FRAMES]
         m /= LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(m)
-        return Segment(magnitudes, kind, np.log(m.T @ self._pooling.T + np.float32(FEATURE_FLOOR)))
+        return np.log(m.T @ self._pooling.T + np.float32(FEATURE_FLOOR))
 
     def _channels(self, rng: np.random.Generator) -> np.ndarray:
         """Return the gains of the channels of speech and noise, ``(2, F, 1)``."""

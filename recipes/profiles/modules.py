@@ -26,14 +26,25 @@ from deepnmf.training.modules import RecurrentModule, layers_in, log_bands, to_n
 
 EMBEDDING = {NOISE: 32, VOICE: 48}
 FRAME_FEATURES, LOCAL_INPUTS = 64, 6
+EMBEDDING_ARRAYS = ("frame", "frame_bias", "hidden", "hidden_bias", "attention", "embedding", "embedding_bias")
+"""Of an input: what makes the embedding, apart from what is done with it."""
 
 
-def with_inputs(network: RecurrentDeepNMF, rng: np.random.Generator) -> RecurrentDeepNMF:
-    """Return the network with inputs for both kinds of profiles, which change nothing yet."""
+def with_inputs(
+    network: RecurrentDeepNMF, rng: np.random.Generator, embedded: RecurrentDeepNMF | None = None
+) -> RecurrentDeepNMF:
+    """Return the network with inputs for both kinds of profiles, which change nothing yet.
+
+    Embeddings are random, or those of another network with the same bands.
+    """
     prior = network.prior
     if prior.profiles:
         return network
     profiles = {kind: _random_input(prior, EMBEDDING[kind], rng) for kind in PROFILE_KINDS}
+    if embedded is not None:
+        for kind, profile in profiles.items():
+            found = {name: getattr(embedded.prior.profiles[kind], name) for name in EMBEDDING_ARRAYS}
+            profiles[kind] = dataclasses.replace(profile, **found)
     return dataclasses.replace(network, prior=dataclasses.replace(prior, profiles=profiles))
 
 

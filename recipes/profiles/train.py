@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("experiment", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--start", default="default", help="model of the package, or a model file")
+    parser.add_argument("--embedding", help="what embed.py wrote; by default the embedding is random")
     parser.add_argument("--updates", type=int, help="updates of the whole training")
     parser.add_argument("--seconds", type=float, help="time of the whole training, from the first batch on")
     parser.add_argument("--segments", type=int, default=8, help="segments of 3 s in a batch")
@@ -67,7 +68,8 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options, self._model = options, load_model(options.start)
-        network = with_inputs(self._model.network, np.random.default_rng(options.seed))
+        embedded = load_model(options.embedding).network if options.embedding else None
+        network = with_inputs(self._model.network, np.random.default_rng(options.seed), embedded)
         rates = Rates(options.rate, options.average)
         self.learner = Learner(network, self._model, rates, options.device, options.precision)
         self._mixtures = ProfileMixtures(options.experiment / "manifest.jsonl", network.prior.pooling)

@@ -24,7 +24,7 @@ FOLDER = ROOT / "recipes" / "profiles"
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("mixtures", "modules", "learner", "train"):
+    for name in ("mixtures", "modules", "learner", "embed", "train"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -139,3 +139,31 @@ def test_segments_of_each_kind(experiment: Path) -> None:
         assert segment.profile.shape == (PROFILE_FRAMES, len(prior.prior.pooling))
         assert segment.profile.any() == (segment.kind != NONE)
         assert (m <= speech + noise + 1e-4 * m.max()).all()
+
+
+@pytest.mark.slow
+def test_an_embedding_separates_speakers_and_training_takes_it(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    import embed
+    from mixtures import ProfileMixtures
+    from modules import EMBEDDING_ARRAYS, ProfileModule, with_inputs
+
+    start, output = experiment / "m.safetensors", tmp_path / "e.safetensors"
+    options = [str(experiment), "-o", str(output), "--start", str(start), "--speakers", "2", "--updates", "20"]
+    monkeypatch.setattr(sys, "argv", ["embed.py", *options])
+    embed.main()
+    network: Any = load_model(start).network
+    embedded: Any = load_model(output).network
+    mixtures = ProfileMixtures(experiment / "manifest.jsonl", network.prior.pooling)
+    pairs = torch.tensor(mixtures.voice_pairs(2, np.random.default_rng(9)))
+    random = with_inputs(network, np.random.default_rng(0)).prior.profiles["voice"]
+    errors = [
+        float(embed.loss(ProfileModule(p), pairs)[0].detach()) for p in (random, embedded.prior.profiles["voice"])
+    ]
+    assert errors[1] < errors[0]
+    taken = with_inputs(network, np.random.default_rng(1), embedded).prior.profiles["voice"]
+    for name in EMBEDDING_ARRAYS:
+        np.testing.assert_array_equal(getattr(taken, name), getattr(embedded.prior.profiles["voice"], name))
+    assert not any(getattr(taken, head).any() for head in ("gates", "gains", "output", "local_gates"))

@@ -9,47 +9,13 @@ from typing import Any
 import pytest
 
 from deepnmf.report import report
-from helpers.chromium import open_chromium, requests, set_screen, skip_without_chromium
+from helpers.chromium import open_chromium, requests, skip_without_chromium
+from helpers.players import DURATIONS, MANUAL_CLOCK, STATE, advance, find, too_wide, unnamed
 from helpers.report_experiment import make_experiment
 
 pytestmark = pytest.mark.slow
 
 skip_without_chromium()
-
-STATE = "return players.map((player) => [player.current, player.sound.currentTime, !player.sound.paused])"
-
-
-MANUAL_CLOCK = """
-const states = new WeakMap();
-const state = (sound) => states.get(sound) ?? states.set(sound, {time: 0, paused: true}).get(sound);
-Object.defineProperties(HTMLMediaElement.prototype, {
-  paused: {get() { return state(this).paused; }},
-  currentTime: {
-    get() { return state(this).time; },
-    set(seconds) { state(this).time = seconds; this.dispatchEvent(new Event("seeked")); },
-  },
-  play: {value() { state(this).paused = false; return Promise.resolve(); }},
-  pause: {value() { state(this).paused = true; }},
-});
-function advance(seconds) {
-  for (const player of players) for (const sound of player.sounds.filter((each) => !each.paused)) {
-    state(sound).time = Math.min(state(sound).time + seconds, player.length);
-    state(sound).paused = state(sound).time === player.length;
-    if (sound.paused) sound.dispatchEvent(new Event("ended"));
-  }
-}
-"""
-"""Sounds play by `advance` alone: the clips last 1.5 s, and would be over before a busy machine has looked."""
-AFTER_A_FRAME = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
-DURATIONS = """
-const done = arguments[0];
-const loaded = (sound) => new Promise((tell) => {
-  sound.addEventListener("loadedmetadata", () => tell(sound.duration));
-  sound.addEventListener("error", () => tell(0));
-  sound.load();
-});
-Promise.all([...document.querySelectorAll("audio")].map(loaded)).then(done);
-"""
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +44,6 @@ def browser(chromium: Any, page: Path) -> Iterator[Any]:
     yield chromium
     assert chromium.get_log("browser") == []
     assert set(requests(chromium)) <= {page.as_uri(), "data:"}
-
-
-def find(browser: Any, selector: str, index: int = 0) -> Any:
-    return browser.find_elements("css selector", selector)[index]
-
-
-def advance(browser: Any, seconds: float) -> None:
-    """Let this much of a sound pass, and the page draw it."""
-    browser.execute_script(f"advance({seconds})")
-    browser.execute_async_script(AFTER_A_FRAME)
 
 
 def test_every_sound_can_be_decoded(browser: Any) -> None:
@@ -165,19 +121,10 @@ def test_one_table_and_one_dictionary_are_shown_at_a_time(browser: Any) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(browser: Any, width: int) -> None:
-    set_screen(browser, width)
-    wide = browser.execute_script(
-        "return [...document.querySelectorAll('body *')].filter((element) => "
-        "element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
-        ".map((element) => element.outerHTML.slice(0, 200))"
-    )
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert wide == []
+    assert too_wide(browser, width) == []
 
 
 def test_every_control_and_picture_has_a_name(browser: Any) -> None:
-    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    needed = {"button", "radio", "slider", "image", "img", "link", "radiogroup"}
-    found = [node for node in nodes if not node["ignored"] and node["role"]["value"] in needed]
-    assert len(found) > 40
-    assert [node for node in found if not node.get("name", {}).get("value")] == []
+    found, nameless = unnamed(browser)
+    assert found > 40
+    assert nameless == []
