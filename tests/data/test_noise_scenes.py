@@ -88,7 +88,7 @@ def test_short_noise_comes_and_goes_over_a_steady_one(
     only(monkeypatch)
     monkeypatch.setattr(noise_scenes, "BED_DB", (-30.0, -30.0))
     found = scenes(tmp_path, {"hiss": hiss, "click": np.tile(click, 2)})
-    bursts = [noise for noise in drawn(found, 60) if burstiness(noise) > 2 or np.square(noise).max() > 30]
+    bursts = [noise for noise in drawn(found, 120) if burstiness(noise) > 2 or np.square(noise).max() > 30]
     assert len(bursts) > 10
     for noise in bursts:
         power = np.square(noise.reshape(-1, 160)).mean(1)
@@ -150,6 +150,15 @@ def test_crossed_sounds_keep_the_rhythm_of_one_of_them(
     monkeypatch.setattr(cross_synthesis, "SMOOTHING_SECONDS", (0.02, 0.02))
     beats = hiss * np.where(np.arange(len(hiss)) // 2000 % 2, 1, 0.03)
     assert min(map(burstiness, drawn(scenes(tmp_path, {"beats": beats}), 10))) > 2
+
+
+def test_the_level_of_steady_noise_fluctuates(
+    hiss: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, FLUCTUATING_SHARE=1.0)
+    monkeypatch.setattr(noise_scenes, "FLUCTUATIONS_HZ", (6.0, 6.0))
+    monkeypatch.setattr(noise_scenes, "FLUCTUATIONS_DB", (8.0, 8.0))
+    assert min(map(burstiness, drawn(scenes(tmp_path, {"hiss": hiss}), 20))) > 2
 
 
 def test_resonances_change_the_spectrum(hiss: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Noise of a training segment: stationary sounds, several at once, babble, and bursts at their own level.
 
-Recordings of noise are few, so some sounds are new ones: two recordings crossed, synthetic events, random resonances.
+Recordings of noise are few, so some sounds are new ones: two recordings crossed, synthetic events, random resonances
+and fluctuations.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from .channels import resonances
 from .cross_synthesis import crossed
 from .excerpts import ExcerptSampler
 from .sound_events import sound_events
-from .waveforms import at_level, at_some_speed, faded, unit_power
+from .synthetic_sounds import slow_gain
+from .waveforms import at_level, at_some_speed, faded, log_uniform, unit_power
 
 SPEED_SHARE, NOISE_SPEED = 0.4, (0.6, 1.7)
 """Share of recordings played at another speed, and the bounds of the factor: varies the size of the source."""
@@ -27,6 +29,8 @@ CROSSED_SHARE = 0.15
 """Share of sounds with the texture of one recording and the envelope of another sound."""
 RESONANT_SHARE = 0.25
 """Share of sounds with random resonances."""
+FLUCTUATING_SHARE, FLUCTUATIONS_HZ, FLUCTUATIONS_DB = 0.15, (0.3, 12.0), (2.0, 8.0)
+"""Share of sounds whose level fluctuates at random, the bounds of the rate, and of the standard deviation."""
 SYNTHETIC_SHARE, SYNTHETIC_BURSTS_SHARE = 0.05, 0.25
 """Share of synthetic events over a stationary sound among the sounds, and that among the bursts over the noise."""
 LOOPED_SHARE = 0.3
@@ -98,12 +102,15 @@ class NoiseScenes:
         return found[::-1] if rng.random() < REVERSED_SHARE else found
 
     def _sound(self, rng: np.random.Generator) -> np.ndarray:
-        """Return one sound ``(samples,)``, as recorded, crossed with another or with resonances."""
+        """Return one sound ``(samples,)``, as it is, or crossed, with resonances, or fluctuating."""
         sound = self._plain(rng)
         if rng.random() < CROSSED_SHARE:
             sound = crossed(self._looped(self._recording(rng)), sound, self._rate_hz, rng)
         if rng.random() < RESONANT_SHARE:
             sound = resonances(sound, self._rate_hz, rng)
+        if rng.random() < FLUCTUATING_SHARE:
+            hertz, decibels = log_uniform(FLUCTUATIONS_HZ, rng), rng.uniform(*FLUCTUATIONS_DB)
+            sound = sound * slow_gain(rng, self._samples, self._rate_hz, hertz, decibels).astype(np.float32)
         return sound
 
     def _plain(self, rng: np.random.Generator) -> np.ndarray:

@@ -19,12 +19,14 @@ Event = Callable[[], np.ndarray]
 Source = Callable[[int, np.random.Generator], Event]
 """From a sampling rate and a random generator to the events of one thing or creature."""
 
-VARIANTS = 4
-"""Different events of a source in a segment; they recur."""
+VARIANTS, MOST_SOURCES = 4, 3
+"""Different events in a segment, which recur, and the most sources of one kind that give them."""
 GAP_SECONDS = (0.02, 1.2)
 """Bounds of the mean gap between events."""
 REGULAR_SHARE, REGULAR_JITTER = 0.3, 0.08
-"""Share of sources with equal gaps, as of ticks and bells, and the standard deviation of these gaps."""
+"""Share of segments with equal gaps, as of ticks and bells, and the standard deviation of these gaps."""
+CLUSTERING = 0.6
+"""Exponent of the Weibull distribution of other gaps; below 1, events come in clusters with pauses between."""
 SPREAD_DB = (0.0, 12.0)
 """Bounds of the spread of the levels of a segment's events."""
 FADE_SECONDS = 0.003
@@ -37,9 +39,10 @@ BLOCK_SECONDS = 0.02
 
 
 def sound_events(samples: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Return events of one source ``(samples,)``, float32, whose loudest 20 ms have unit power; silence between."""
-    event = SOURCES[int(rng.integers(len(SOURCES)))](rate_hz, rng)
-    variants = [faded(event(), int(FADE_SECONDS * rate_hz)) for _ in range(VARIANTS)]
+    """Return events of one kind ``(samples,)``, float32, whose loudest 20 ms have unit power; silence between."""
+    source = SOURCES[int(rng.integers(len(SOURCES)))]
+    events = [source(rate_hz, rng) for _ in range(int(rng.integers(1, MOST_SOURCES + 1)))]
+    variants = [faded(events[number % len(events)](), int(FADE_SECONDS * rate_hz)) for number in range(VARIANTS)]
     gap_seconds, spread_db = log_uniform(GAP_SECONDS, rng), rng.uniform(*SPREAD_DB)
     regular, held = rng.random() < REGULAR_SHARE, rng.random()
     out = np.zeros(samples)
@@ -49,7 +52,7 @@ def sound_events(samples: int, rate_hz: int, rng: np.random.Generator) -> np.nda
         begin = max(at, 0)
         part = chosen[begin - at :][: samples - begin]
         out[begin : begin + len(part)] += at_level(part, -rng.uniform(0, spread_db))
-        gap = max(0, rng.normal(1, REGULAR_JITTER)) if regular else rng.exponential()
+        gap = max(0, rng.normal(1, REGULAR_JITTER)) if regular else rng.weibull(CLUSTERING)
         at += int(held * len(chosen) + gap * gap_seconds * rate_hz) + 1
     return _at_loudest(out, int(BLOCK_SECONDS * rate_hz))
 
