@@ -9,8 +9,8 @@ import numpy as np
 
 from deepnmf.config import FeatureConfig, PrepareConfig
 from deepnmf.data.channels import band_limits
-from deepnmf.data.dynamic_mixing import DynamicMixtures, Sources
-from deepnmf.data.waveforms import at_level, unit_power
+from deepnmf.data.dynamic_mixing import SPEECH_SPEED, SPEED_SHARE, DynamicMixtures, Sources
+from deepnmf.data.waveforms import at_level, at_some_speed, unit_power
 from deepnmf.dsp.level import LevelTracker
 from deepnmf.dsp.stft import stft
 from deepnmf.errors import DeepnmfError
@@ -92,7 +92,7 @@ class ProfileMixtures:
 
     def _noise(self, rng: np.random.Generator) -> Drawn:
         """Return speech in noise, and other noise of the same scene."""
-        scene, speech = self._scenes.draw(rng), self._mixtures.sources(rng).speech
+        scene, speech = self._scenes.draw(rng), self._mixtures.speech(rng)
         noise, profile = np.split(scene, [self._mixtures.samples])
         if rng.random() < 0.5:
             profile, noise = np.split(scene, [self._profile])
@@ -101,14 +101,24 @@ class ProfileMixtures:
     def _voices(self, rng: np.random.Generator) -> Drawn:
         """Return a voice, one or three others, and other speech of the first."""
         samples, count = self._mixtures.samples, int(rng.choice(OTHER_VOICES))
-        pause = int(LONGEST_PAUSE_SECONDS * self._config.stft.rate_hz)
-        both, *others = self._mixtures.excerpts.voices([samples + self._profile] + [samples] * count, pause, rng)
+        both, *others = self._different([samples + self._profile] + [samples] * count, rng)
         voices = [at_level(unit_power(self._late(voice, rng)), rng.normal(0, LEVEL_SPREAD_DB)) for voice in others]
         noise = unit_power(np.sum(voices, axis=0))
         if rng.random() < NOISE_TOO_SHARE:
             noise = noise + at_level(unit_power(self._mixtures.sources(rng).noise), rng.uniform(*NOISE_TOO_DB))
         speech = self._late(both[self._profile :], rng)
         return Drawn(Sources(speech, noise), both[: self._profile], _snr_db(VOICE_SNR_DB, rng))
+
+    def _different(self, lengths: list[int], rng: np.random.Generator) -> list[np.ndarray]:
+        """Return voices of different speakers, some at another speed, which makes others of them."""
+        rate_hz, fastest = self._config.stft.rate_hz, SPEECH_SPEED[1]
+        longer = [int(fastest * length) + 1 for length in lengths]
+        voices = self._mixtures.excerpts.voices(longer, int(LONGEST_PAUSE_SECONDS * rate_hz), rng)
+        how = rate_hz, SPEED_SHARE, SPEECH_SPEED, rng
+        return [
+            np.resize(at_some_speed(lambda count, voice=voice: voice[:count], length, *how), length)
+            for voice, length in zip(voices, lengths, strict=True)
+        ]
 
     def _late(self, voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         late = int(rng.uniform(*LATE_SECONDS) * self._config.stft.rate_hz) if rng.random() < LATE_SHARE else 0
@@ -124,9 +134,7 @@ class ProfileMixtures:
 
     def voice_pairs(self, speakers: int, rng: np.random.Generator) -> np.ndarray:
         """Return profiles of two excerpts of each of some speakers, in different channels, ``(2, S, P, bands)``."""
-        pause = int(LONGEST_PAUSE_SECONDS * self._config.stft.rate_hz)
-        voices = self._mixtures.excerpts.voices([2 * self._profile] * speakers, pause, rng)
-        halves = np.split(np.stack(voices), 2, axis=1)
+        halves = np.split(np.stack(self._different([2 * self._profile] * speakers, rng)), 2, axis=1)
         return np.stack([[self._log_bands(voice, self._channels(rng)[0]) for voice in half] for half in halves])
 
     def _log_bands(self, samples: np.ndarray, colour: np.ndarray) -> np.ndarray:

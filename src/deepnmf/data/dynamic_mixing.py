@@ -135,7 +135,18 @@ class DynamicMixtures:
         DeepnmfError
             If a recording that was drawn is silent or cannot be read.
         """
-        return Sources(self._speech(rng), self._noises.draw(rng))
+        return Sources(self.speech(rng), self._noises.draw(rng))
+
+    def speech(self, rng: np.random.Generator) -> np.ndarray:
+        """Return speech ``(samples,)``, which may begin late."""
+        rate_hz, samples = self._config.stft.rate_hz, self.samples
+        longest_pause = int(LONGEST_PAUSE_SECONDS * rate_hz)
+        late = int(rng.uniform(*LATE_SECONDS) * rate_hz) if rng.random() < LATE_SHARE else 0
+        speech = at_some_speed(
+            lambda n: self.excerpts.speech(n, longest_pause, rng), samples, rate_hz, SPEED_SHARE, SPEECH_SPEED, rng
+        )
+        late = min(late, samples // 2)
+        return np.pad(speech, (late, samples))[:samples]
 
     def scenes(self, samples: int) -> NoiseScenes:
         """Return the noise of segments of another length, ``(samples,)``."""
@@ -173,17 +184,6 @@ class DynamicMixtures:
     def colours(self, rng: np.random.Generator) -> np.ndarray:
         """Return the gains of random equalisers of speech and noise, ``(2, F, 1)``."""
         return np.stack([colour(self._hertz, spread_db, rng) for spread_db in (SPEECH_COLOUR_DB, NOISE_COLOUR_DB)])
-
-    def _speech(self, rng: np.random.Generator) -> np.ndarray:
-        """Return speech ``(samples,)``, which may begin late."""
-        rate_hz, samples = self._config.stft.rate_hz, self.samples
-        longest_pause = int(LONGEST_PAUSE_SECONDS * rate_hz)
-        late = int(rng.uniform(*LATE_SECONDS) * rate_hz) if rng.random() < LATE_SHARE else 0
-        speech = at_some_speed(
-            lambda n: self.excerpts.speech(n, longest_pause, rng), samples, rate_hz, SPEED_SHARE, SPEECH_SPEED, rng
-        )
-        late = min(late, samples // 2)
-        return np.pad(speech, (late, samples))[:samples]
 
     def _snr_db(self, rng: np.random.Generator) -> float:
         draw = rng.random()
