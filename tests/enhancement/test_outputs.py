@@ -148,13 +148,13 @@ def test_a_folder_of_other_recordings_is_not_written_over(enhance: Enhance, fold
 @pytest.mark.parametrize(
     ("arguments", "output"),
     [
-        (["x.wav"], "clean.m4a"),
+        (["x.wav"], "clean.wma"),
         (["x.wav"], "video.mp4"),
         (["x.wav"], "x.docx"),
         (["x.wav", "y.wav"], "out.wav"),
         (["."], "out.flac"),
         (["x.wav", "--output-format", "flac"], "out.wav"),
-        (["x.wav", "--output-format", "m4a"], "folder"),
+        (["x.wav", "--output-format", "aac"], "folder"),
         (["x.wav"], "taken"),
     ],
 )
@@ -409,7 +409,7 @@ def test_outputs_of_stdin_follow_the_same_rule(enhance: Enhance, folder: Path) -
     assert enhance("*.*") == 0
     assert visible(folder) == ["clean.flac", "x.wav", "x_enhanced.wav"]
     before = (folder / "x.wav").read_bytes()
-    for refused in (["-o", "x.wav"], ["-o", "x.m4a"], ["-o", "folder"], ["-o", "folder/"], ["--json"], ["--dry-run"]):
+    for refused in (["-o", "x.wav"], ["-o", "x.aac"], ["-o", "folder"], ["-o", "folder/"], ["--json"], ["--dry-run"]):
         result = from_stdin(folder, folder / "x.wav", *refused)
         assert result.returncode == 1, refused
         assert result.stderr.count(b"\n") == 1

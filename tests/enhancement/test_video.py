@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepnmf.audio import container as container_module
 from deepnmf.audio import files as audio
 from deepnmf.audio import video as video_module
 from deepnmf.audio.formats import VIDEO_EXTENSIONS
@@ -173,7 +174,7 @@ def test_a_cut_video_is_refused_or_salvaged(tmp_path: Path) -> None:
     ("source", "target", "options", "words"),
     [
         ("talk.mp4", "clean.webm", FileOptions(), r"cannot hold pictures in mpeg4; choose \.mkv"),
-        ("talk.mp4", "clean.mp4", FileOptions(subtype="PCM_16"), "no sample format"),
+        ("talk.mp4", "clean.mp4", FileOptions(subtype="PCM_16"), "sample format"),
         ("talk.mp4", "clean.mp4", FileOptions(track=2), "no audio track 2"),
         ("noisy.wav", "clean.mp4", FileOptions(), "no picture"),
         ("noisy.wav", "clean.wav", FileOptions(track=2), "no audio track 2"),
@@ -194,7 +195,7 @@ def test_one_line_says_why_there_is_no_video(
 
 def test_without_an_encoder_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(video_module.CODECS, ".mp4", "no_such_encoder")
-    monkeypatch.setitem(video_module.CODEC_NAMES, "no_such_encoder", "AAC")
+    monkeypatch.setitem(container_module.CODEC_NAMES, "no_such_encoder", "AAC")
     source = make_video(tmp_path / "talk.mp4")
     with pytest.raises(DeepnmfError, match=r"no encoder of AAC.* extra formats"):
         enhance_file(source, tmp_path / "clean.mp4", small_model())

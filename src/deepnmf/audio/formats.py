@@ -23,12 +23,14 @@ EXTENSIONS = (
 """Suffixes of the audio files that can be written."""
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 """Suffixes of the videos that can be written, with PyAV, from other videos."""
+M4A = ".m4a"
+"""Suffix of sound in MPEG-4, which is written with PyAV too."""
 _OTHER_FORMATS = """
     m4a m4b m4r m4v mp4 mov 3gp 3g2 f4v aac adts amr awb ac3 eac3 dts wma wmv asf webm weba mkv mka avi flv mpg mpeg ts
     m2ts mts mp2 mp1 ape wv tta spx ogv ogx dsf qcp aiffc bwf rf64 sph nist voc sf ircam mpc tak
 """
 DECODED = tuple(f".{name}" for name in _OTHER_FORMATS.split())
-"""Suffixes of further readable formats: phone recordings, videos, old and rare formats. Of them, videos are written."""
+"""Suffixes of further readable formats: phone recordings, videos, old and rare ones; videos and .m4a are written."""
 READABLE = EXTENSIONS + DECODED
 CONTAINERS = {".aif": "AIFF", ".aifc": "AIFF", ".opus": "OGG", ".oga": "OGG", ".snd": "AU", ".wave": "WAV"}
 """libsndfile's format for suffixes that differ from its name."""
@@ -133,6 +135,11 @@ class AudioSource(Protocol):
 def is_video(path: Path | str) -> bool:
     """Whether the suffix of a name denotes a video that can be written."""
     return Path(path).suffix.lower() in VIDEO_EXTENSIONS
+
+
+def is_m4a(path: Path | str) -> bool:
+    """Whether the suffix of a name denotes sound in MPEG-4."""
+    return Path(path).suffix.lower() == M4A
 
 
 class Sink(Protocol):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..audio.container import ContainerWriter
 from ..audio.formats import EXTENSIONS, WAV_LIKE, AudioFormat, encoding_for
-from ..audio.video import VideoWriter
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 
@@ -70,7 +70,7 @@ def output_encoding(path: Path, like: AudioFormat, subtype: str | None = None) -
     return dataclasses.replace(encoding, rate_hz=_closest_rate(encoding))
 
 
-SUGGESTION = "choose .wav, .flac, .ogg, .opus or .mp3, and for a video .mp4, .mov, .mkv or .webm"
+SUGGESTION = "choose .wav, .flac, .ogg, .opus, .mp3 or .m4a, and for a video .mp4, .mov, .mkv or .webm"
 
 
 def _closest_subtype(path: Path, like: AudioFormat) -> str:
@@ -98,13 +98,13 @@ class ResamplingWriter:
 
     Parameters
     ----------
-    writer : AudioWriter or VideoWriter
+    writer : AudioWriter or ContainerWriter
         Open.
     rate_hz : int
         Sampling rate of the samples.
     """
 
-    def __init__(self, writer: AudioWriter | VideoWriter, rate_hz: int) -> None:
+    def __init__(self, writer: AudioWriter | ContainerWriter, rate_hz: int) -> None:
         import soxr
 
         self.encoding = writer.encoding
@@ -140,12 +140,12 @@ class ResamplingWriter:
         self._writer.write(np.atleast_2d(self._stream.resample_chunk(samples, last=last).T))
 
 
-FileWriter = AudioWriter | VideoWriter | ResamplingWriter
+FileWriter = AudioWriter | ContainerWriter | ResamplingWriter
 """What a file is written by."""
 
 
 @contextlib.contextmanager
-def resampled(writer: AudioWriter | VideoWriter, rate_hz: int) -> Iterator[FileWriter]:
+def resampled(writer: AudioWriter | ContainerWriter, rate_hz: int) -> Iterator[FileWriter]:
     """Yield the writer, wrapped in a resampler if its file has another rate than `rate_hz`."""
     if writer.encoding.rate_hz == rate_hz:
         yield writer

@@ -11,7 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.formats import AudioFormat, AudioSource, is_video
+from ..audio.container import ContainerWriter
+from ..audio.formats import AudioFormat, AudioSource, is_m4a, is_video
+from ..audio.m4a import M4aWriter
 from ..audio.reader import AudioReader
 from ..audio.video import VideoWriter
 from ..audio.writer import AudioWriter
@@ -167,17 +169,20 @@ def open_writer(
     written: Written | None = None,
 ) -> FileWriter:
     """Return a writer whose file is renamed into place when `stack` exits without an error."""
-    like = source.encoding
-    encoding = None if is_video(path) else output_encoding(path, like, subtype)
-    if encoding is None and subtype is not None:
-        raise DeepnmfError(f"{path}: the sound of a video has no sample format such as {subtype}; leave it out")
+    like, in_container = source.encoding, is_video(path) or is_m4a(path)
+    encoding = None if in_container else output_encoding(path, like, subtype)
+    if in_container and subtype is not None:
+        raise DeepnmfError(f"{path}: {path.suffix} has no sample format such as {subtype}; leave it out")
     temporary = stack.enter_context(atomic_path(path))
     stack.enter_context(_then(written, temporary, path))
-    writer: AudioWriter | VideoWriter
-    if encoding is None:
-        writer = stack.enter_context(VideoWriter(temporary, like, source.video, shown=path))
+    writer: AudioWriter | ContainerWriter
+    if encoding is not None:
+        writer = AudioWriter(temporary, encoding, source.tags, shown=path)
+    elif is_m4a(path):
+        writer = M4aWriter(temporary, like, source.tags, source.video, shown=path)
     else:
-        writer = stack.enter_context(AudioWriter(temporary, encoding, source.tags, shown=path))
+        writer = VideoWriter(temporary, like, source.video, shown=path)
+    stack.enter_context(writer)
     return stack.enter_context(resampled(writer, like.rate_hz))
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..audio.formats import EXTENSIONS, is_video
+from ..audio.formats import EXTENSIONS, is_m4a, is_video
 from ..errors import DeepnmfError
 from ..shards import WHOLE, Shard
 from .encodings import SUGGESTION, is_writable
@@ -191,11 +191,11 @@ def _jobs(inputs: list[Input], targets: list[Path], roots: list[Path], suffix: s
 
 
 def _own_suffix(target: Path) -> str:
-    return target.suffix if _is_output(target) else ".wav"
+    return target.suffix if is_writable(target) or is_video(target) else ".wav"
 
 
 def _is_output(path: Path) -> bool:
-    return is_writable(path) or is_video(path)
+    return is_writable(path) or is_video(path) or is_m4a(path)
 
 
 def _refuse_harm(jobs: list[Job], plan: Plan, records: Records | None) -> None:
