@@ -152,7 +152,19 @@ def test_the_comparison_of_networks(open_tree: Path, grid: Path) -> None:
     assert [(row[0], row[6]) for row in rows] == [("sigmoid-2x4-t2", "2"), ("deep-k2-t2", "1")]
     assert "±" in rows[0][4]
     assert "parameters" in rows[0][7]  # the smallest network leads at its size
-    figure = grid.parent / "figure.svg"
-    command = [sys.executable, grid / "results.py", grid.parent / "exp", grid / "systems.tsv", figure]
+    draws(printed, grid.parent)
+
+
+def test_the_figure_of_networks_is_drawn_from_the_table(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    draws((ROOT / "recipes/open/RESULTS.md").read_text(encoding="utf-8"), tmp_path)
+
+
+def draws(table: str, folder: Path) -> None:
+    """Draw the table of networks in a text, and check that there is a point for each row in each of four panels."""
+    results, figure = folder / "results.md", folder / "figure.svg"
+    results.write_text(table, encoding="utf-8")
+    command = [sys.executable, ROOT / "recipes/open/model_size/figure.py", results, figure]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
-    assert "</svg>" in figure.read_text()
+    rows = table.partition("| network |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert figure.read_text().count("<use ") >= 4 * len(rows)

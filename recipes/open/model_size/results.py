@@ -1,6 +1,6 @@
-"""Print and draw the comparison of networks of recipes/open/model_size. Usage: results.py EXP SYSTEMS [FIGURE].
+"""Print the comparison of networks of recipes/open/model_size. Usage: results.py EXP SYSTEMS.
 
-Runs whose names differ only by ``-seedN`` are one point, their mean. Needs the `plot` extra for the figure.
+Runs whose names differ only by ``-seedN`` are one point, their mean. figure.py draws the table.
 """
 
 import csv
@@ -15,6 +15,7 @@ from deepnmf.model import load_model
 
 METRICS = {"si_sdr": "SI-SDR, dB", "sdr": "SDR, dB"}
 SIZES = {"parameters": "parameters", "macs": "multiply–accumulates per second"}
+HEAD = "| network | parameters | MACs per second | training frames | SI-SDR | SDR | seeds | best at its size |"
 FAMILIES = {
     "dnmf": "deep NMF",
     "deep": "deep NMF",
@@ -28,8 +29,6 @@ FAMILIES = {
     "dr": "DR-NMF",
 }
 """Name of a family by the first word of its systems' names."""
-LONG = "-long"
-"""End of the names of systems that are trained for four times as many frames."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,13 @@ class Point:
         return statistics.mean(self.scores[metric])
 
 
-def main(experiment: Path, systems: Path, figure: Path | None = None) -> None:
-    """Print one row for each network, smallest first, and draw score against size."""
+def main(experiment: Path, systems: Path) -> None:
+    """Print one row for each network, smallest first."""
     points = sorted(read_points(experiment, systems), key=lambda point: point.parameters)
-    print("| network | parameters | MACs per second | training frames | SI-SDR | SDR | seeds | best at its size |")
+    print(HEAD)
     print("|---|---:|---:|---:|---:|---:|---:|---|")
     for point in points:
         print(row(point, points))
-    if figure:
-        draw(points, figure)
 
 
 def read_points(experiment: Path, systems: Path) -> list[Point]:
@@ -107,31 +104,6 @@ def spread(values: list[float]) -> str:
     """Return the mean, and how far the seeds are from it at most."""
     mean = statistics.mean(values)
     return f"{mean:.2f}" + (f" ± {max(abs(value - mean) for value in values):.2f}" if len(values) > 1 else "")
-
-
-def draw(points: list[Point], figure: Path) -> None:
-    """Draw each score against each size, with the Pareto front."""
-    from matplotlib.figure import Figure
-
-    image = Figure(figsize=(11, 8), layout="constrained")
-    panels = image.subplots(len(METRICS), len(SIZES), sharey="row", sharex="col")
-    families = sorted({point.family for point in points})
-    for axes_row, (metric, label) in zip(panels, METRICS.items(), strict=True):
-        for axes, (size, size_label) in zip(axes_row, SIZES.items(), strict=True):
-            for number, family in enumerate(families):
-                members = [point for point in points if point.family == family]
-                places = [(getattr(point, size), point.mean(metric)) for point in members]
-                faces = ["none" if point.name.endswith(LONG) else f"C{number}" for point in members]
-                marks = {"label": family, "edgecolors": f"C{number}", "facecolors": faces, "s": 36, "zorder": 3}
-                axes.scatter(*zip(*places, strict=True), **marks)
-            best = front(points, size, metric)
-            corners = [getattr(point, size) for point in best], [point.mean(metric) for point in best]
-            axes.plot(*corners, color="0.6", linewidth=1, drawstyle="steps-post", zorder=1)
-            axes.set(xscale="log", xlabel=size_label, ylabel=label)
-            axes.grid(alpha=0.3)
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    image.legend(handles, labels, loc="outside lower center", ncols=5, title="hollow: four times the training")
-    image.savefig(figure, metadata={"Date": None})
 
 
 if __name__ == "__main__":
