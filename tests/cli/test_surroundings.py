@@ -18,6 +18,7 @@ import deepnmf.enhancement.batch
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, run
 from helpers.enhance_models import small_model
+from helpers.ranks import start_ranks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shells, signals and names of POSIX")
 
@@ -94,6 +95,15 @@ def test_what_cannot_be_done_is_one_line(line: str) -> None:
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith(b"deepnmf: ")
+
+
+@pytest.mark.parametrize("line", [["--nope"], ["enhance", "--nope"], ["train"], ["evaluate", "-j", "x"]])
+def test_of_several_processes_one_prints_an_error_of_usage(line: list[str]) -> None:
+    ranks = start_ranks(2, ["-m", "deepnmf", *line])
+    first, second = (process.communicate()[1] for process in ranks)
+    assert "Error: " in first
+    assert second == ""
+    assert [process.returncode for process in ranks] == [2, 2]
 
 
 NAMES = [

@@ -14,13 +14,15 @@ import typer
 from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra
 from ._help import example_lines
-from ._process import accept_any_name, occupy_closed_descriptors, printable, silence, stop_on_signals
+from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, printable, silence, stop_on_signals
 from ._suggestions import Group
 
 COMMANDS = (
     "enhance", "profile", "live", "serve", "models", "export", "train", "evaluate", "report", "show", "verify",
 )  # fmt: skip
 """Modules of commands, in the order of the help."""
+UsageError: Any = typer.BadParameter.__base__
+"""Of click, or of typer's own copy of it."""
 TRAINING = ("prepare", "features", "pretrain")
 """Further commands of the module `train`."""
 COMPLETION = "_DEEPNMF_COMPLETE"
@@ -105,9 +107,15 @@ def main() -> None:
     stop_on_signals()
     try:
         try:
-            _needed(sys.argv[1:])(prog_name="deepnmf")  # also under `python -m`: completion scripts name the command
+            # By this name also under `python -m`: completion scripts name the command.
+            code = _needed(sys.argv[1:])(prog_name="deepnmf", standalone_mode=False)
+        except UsageError as error:
+            if is_first_process():
+                error.show()
+            code = error.exit_code
         finally:
             _flush()
+        sys.exit(code)
     except DeepnmfError as error:
         _end(str(error))
     except ImportError as error:

@@ -40,6 +40,11 @@ def _exit(number: int, _: Any) -> None:
     sys.exit(128 + number)
 
 
+def is_first_process() -> bool:
+    """Return whether this is the first of the processes that torchrun has started, or the only one."""
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0").strip() == "0"
+
+
 def occupy_closed_descriptors() -> None:
     """Open the null device in place of closed standard streams.
 
