@@ -14,11 +14,8 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check formatting, lint, types and the layers of the package."""
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
-    session.run("lint-imports")
+    """Check formatting, lint, types and layers; Dockerfiles, shell scripts and workflows."""
+    session.run(".ci/lint", external=True)
 
 
 @nox.session
