@@ -12,7 +12,7 @@ import pytest
 
 from deepnmf.data.decoded import DecodedRecordings
 from deepnmf.errors import DeepnmfError, InputError
-from deepnmf.training.ahead import ahead
+from deepnmf.training.ahead import ahead, killed_workers_named
 from deepnmf.training.experiment import DataSource, train
 from helpers.signals import TinyCorpus
 
@@ -52,6 +52,23 @@ def test_an_error_keeps_its_type_and_its_one_line(workers: int) -> None:
 def test_a_killed_worker_is_named_in_one_line() -> None:
     with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*--workers.*$"):
         list(ahead(killed, COUNT, 2))
+
+
+def process_ids(_: int) -> list[np.ndarray]:
+    return [np.array(os.getpid())]
+
+
+def test_a_killed_worker_is_named_whatever_runs_at_that_moment() -> None:
+    items = ahead(process_ids, 10**6, 1)
+    (worker,) = next(items)
+
+    def update() -> None:
+        with killed_workers_named():
+            os.kill(int(worker), signal.SIGKILL)
+            signal.pause()  # the error comes out of the handler of a signal
+
+    with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*--workers.*$"):
+        update()
 
 
 def test_the_map_of_decoded_recordings_is_opened_again_in_another_process(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import multiprocessing.util
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -75,13 +76,20 @@ def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config)
 
 
 def _start_worker(warm_up: Callable[[Config], None], config: Config) -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a parent that is killed cannot stop its workers
-
-        def leave() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=leave, daemon=True).start()
+    end_with_parent()
     with contextlib.suppress(DeepnmfError):
         warm_up(config)
+
+
+def end_with_parent() -> None:
+    """Let this process of multiprocessing end as soon as its parent does, which cannot stop it when it is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def leave() -> None:
+        parent.join()
+        shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)  # sockets that pass memory on
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()

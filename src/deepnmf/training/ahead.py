@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing.util
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -9,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DeepnmfError
+from ..evaluation.workers import end_with_parent
 
 T = TypeVar("T")
 
@@ -54,21 +57,35 @@ def ahead(item: Callable[[int], T], count: int, workers: int, pinned: bool = Fal
     DeepnmfError
         What `item` raises, or if a worker is killed.
     """
+    if workers:
+        multiprocessing.util.get_temp_dir()  # theirs, too: a worker that is killed cannot remove one of its own
     items: DataLoader[T | DeepnmfError] = DataLoader(
         _Items(item, count),
         batch_size=None,
         num_workers=workers,
+        worker_init_fn=_start_worker,
         prefetch_factor=PREFETCHED if workers else None,
         pin_memory=pinned and torch.cuda.is_available(),
     )
-    try:
+    with killed_workers_named():
         for found in items:
             if isinstance(found, DeepnmfError):
                 raise found
             yield found
+
+
+@contextlib.contextmanager
+def killed_workers_named() -> Iterator[None]:
+    """Raise `DeepnmfError` when a worker is killed: torch raises its error in a signal handler, whatever runs then."""
+    try:
+        yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise DeepnmfError(
             "a worker process was killed, often for want of memory; train with fewer --workers to resume"
         ) from None
+
+
+def _start_worker(_: int) -> None:
+    end_with_parent()  # torch would notice after five seconds, and keep the connections of the process for so long

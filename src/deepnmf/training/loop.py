@@ -23,6 +23,7 @@ from ..errors import DeepnmfError, InputError
 from ..model import Model, save_model
 from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
+from .ahead import killed_workers_named
 from .batches import Batches, DynamicBatches, StoredBatches
 from .curves import Curves, EpochCurves
 from .duration import TimeLeft, has_stalled
@@ -114,7 +115,8 @@ def train_network(
         history, state = processes.from_first(lambda: _resume(output, run, step, report))
         step.load_state_dict(state)
         clock = TimeLeft()
-        with contextlib.closing(Curves(output, history, tensorboard and not processes.rank)) as curves:
+        curves_of_run = contextlib.closing(Curves(output, history, tensorboard and not processes.rank))
+        with killed_workers_named(), curves_of_run as curves:
 
             def keep(updates: EpochCurves) -> None:
                 curves.add(history[-1]["dev_sdr_db"], updates)
