@@ -72,6 +72,26 @@ def test_a_file_that_changes_is_decoded_anew(same_time: bool, paths: list[str], 
     np.testing.assert_allclose(found.excerpt((paths[0],), 0, RATE_HZ), sound(9, 0.5), atol=1e-4)
 
 
+def test_maps_of_files_that_have_changed_are_removed_and_others_reported(
+    paths: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "decoded"
+
+    def kept(*chosen: str) -> set[Path]:
+        DecodedRecordings([(path,) for path in chosen], RATE_HZ, folder)
+        return set(folder.iterdir())
+
+    both = kept(*paths[:2])
+    assert "other corpora" not in capsys.readouterr().err
+    more = kept(paths[2])  # of another manifest: may be used again
+    assert more > both
+    assert "other corpora" in capsys.readouterr().err
+    Path(paths[3]).unlink()
+    write(Path(paths[0]), sound(9, 0.5))
+    assert kept(paths[2], paths[3]) >= more - both  # a recording that is gone may come back
+    assert not both & set(folder.iterdir())
+
+
 def test_nothing_is_left_of_a_map_that_was_not_finished(
     paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

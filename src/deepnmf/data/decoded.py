@@ -20,10 +20,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..artifacts import atomic_path, file_hash, read_json, write_json
-from ..audio.tar_members import file_of
 from ..errors import DeepnmfError
-from ..progress import Progress
+from ..progress import Progress, note
 from .decoding import PART_SECONDS, Files, Part, count_samples, decode_part, decode_parts, parts_of
+from .stale_maps import DATA, remove_stale, stamps
 
 FORMAT = 2
 MAP_BYTES = 2**34
@@ -56,20 +56,23 @@ class DecodedRecordings:
     rate_hz : int
         Sampling rate of the samples.
     folder : Path
-        Folder of the map, which is written atomically, and again when the length or the time of a file changes.
+        Folder of the map, which is written atomically, and again when the length or the time of a file changes; then
+        maps of files that have changed are removed, and a line on stderr has the size of the others.
     map_bytes : int
         Largest size of the map. Recordings that do not fit are decoded in parts when they are drawn.
     """
 
     def __init__(self, recordings: Iterable[Files], rate_hz: int, folder: Path, map_bytes: int = MAP_BYTES) -> None:
         recordings = sorted(set(recordings))
-        data, index = (
-            Path(folder) / f"{_key(recordings, rate_hz, map_bytes)}.{suffix}" for suffix in ("int16", "json")
-        )
+        data, index = (Path(folder) / f"{_key(recordings, rate_hz, map_bytes)}{suffix}" for suffix in (DATA, ".json"))
         if not (data.exists() and index.exists()):
+            files = list(map(stamps, recordings))  # as they were before any was decoded
             with atomic_path(data) as temporary, temporary.open("wb") as file:
                 entries = _decode_all(recordings, rate_hz, file, map_bytes)
-            write_json(index, {"recordings": [asdict(entry) for entry in entries], "samples": file_hash(data)})
+            located = [asdict(entry) for entry in entries]
+            write_json(index, {"recordings": located, "files": files, "samples": file_hash(data)})
+            if left := remove_stale(data):
+                note(f"{folder}: {left / 1e9:.1f} GB decoded for other corpora or settings; delete what is not used")
         entries = read_index(index)
         if len(entries) != len(recordings) or not all(_has_its_parts(entry, rate_hz) for entry in entries):
             raise DeepnmfError(f"{index}: not the index of these {len(recordings)} recordings; {_ANEW}")
@@ -154,7 +157,7 @@ def read_index(index: Path) -> list[Entry]:
     DeepnmfError
         If one of the two is missing or damaged.
     """
-    record, data = read_json(index), index.with_suffix(".int16")
+    record, data = read_json(index), index.with_suffix(DATA)
     if record.get("samples") != file_hash(data):
         raise DeepnmfError(f"{data}: checksum mismatch, the file is damaged; {_ANEW}")
     values, held = record.get("recordings"), data.stat().st_size // 2
@@ -186,17 +189,8 @@ def _key(recordings: list[Files], rate_hz: int, map_bytes: int) -> str:
     """Return a hash that changes with any of the files."""
     digest = hashlib.sha256(f"{FORMAT} {rate_hz} {map_bytes}".encode())
     for files in recordings:
-        digest.update(json.dumps([(name, *_stamp(Path(name))) for name in files]).encode())
+        digest.update(json.dumps(stamps(files)).encode())
     return digest.hexdigest()[:16]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Return the size and the time of a file, zeros if there is none."""
-    try:
-        found = file_of(path).stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
 
 
 def _decode_all(recordings: list[Files], rate_hz: int, file: BinaryIO, map_bytes: int) -> list[Entry]:
