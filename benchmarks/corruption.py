@@ -86,10 +86,10 @@ def make_experiment(folder: Path) -> Path:
     return experiment
 
 
-def write_corpus(folder: Path) -> None:
-    """Write recordings of four speakers and three types of noise."""
+def write_corpus(folder: Path, seconds: int = 1) -> None:
+    """Write recordings of four speakers, of so many seconds, and three types of noise."""
     rng = np.random.default_rng(0)
-    t = np.arange(RATE_HZ) / RATE_HZ
+    t = np.arange(seconds * RATE_HZ) / RATE_HZ
     for index in range(4):
         speech = np.sin(2 * np.pi * (150 + 40 * index) * t) * np.clip(np.sin(20 * t + index), 0, None)
         _write(folder / f"speech/speaker{index}/a.wav", 0.2 * speech)

@@ -5,17 +5,18 @@ Usage: python benchmarks/faults.py [--moments 50] [--corruptions 1000] [--audio 
 
 Each command is run once undisturbed, then disturbed and run again; its artifacts have to be those of the undisturbed
 run, and nothing may be left beside them. What a damaged file gives has to be one line that names it. Prints a table;
-exits with 1 if anything went wrong. The whole takes about an hour on an idle core.
+exits with 1 if anything went wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
+import itertools
 import os
 import resource
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,19 +28,17 @@ from pathlib import Path
 import corruption
 import mutated_audio
 import numpy as np
+from run_processes import Run
+
+from deepnmf.artifacts.locks import LOCK
 
 VARIABLE = ("timing.json", "curves.csv", ".deepnmf-outputs.jsonl")
 """Files whose contents hold times, or the history of a folder."""
-MODULE = [sys.executable, "-m", "deepnmf"]
-BACKWARDS = """
-import itertools, sys, time
-count = itertools.count()
-for name in ("time", "monotonic", "perf_counter"):
-    setattr(time, name, lambda: 1e9 - next(count))
-from deepnmf.cli import main
-main()
-"""
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "deepnmf"]
+CACHE_OF_TORCH = "torchinductor_"
+"""First letters of a temporary folder that torch keeps."""
+COMMANDS = ["enhance", "features", "evaluate", "train", "train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"]
+PARALLEL = {"train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"}
+"""Those of several processes, in which a full disk and the clock change nothing."""
 Outcome = tuple[str, str, str]
 """Check, what was done, and ``"ok"`` or what is wrong."""
 
@@ -51,42 +50,31 @@ class Command:
     name: str
     line: list[str]
     output: Path
-    program: tuple[str, ...] = tuple(MODULE)
+    ranks: int = 1
 
-    def start(self, program: list[str] | None = None, limit: int | None = None) -> subprocess.Popen[str]:
-        """Start it in a session of its own; `limit` is the largest file that it can write, in bytes."""
+    def start(self, before: Callable[[], object] | None = None) -> Run:
+        """Start it; `before` is called in its process first."""
+        return Run(self.line, self.output.with_name(f"run-{self.name}"), self.ranks, before)
 
-        def full() -> None:
-            if limit is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-        return subprocess.Popen(
-            [*(program or self.program), *self.line],
-            start_new_session=True,
-            preexec_fn=full,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-
-    def run(self, program: list[str] | None = None, limit: int | None = None) -> tuple[int, str]:
+    def run(self, before: Callable[[], object] | None = None) -> tuple[int, str]:
         """Run it; return exit code and what it printed on stderr."""
-        process = self.start(program, limit)
-        errors = process.communicate()[1]
-        return process.returncode, errors
+        return self.start(before).wait()
 
     def artifacts(self) -> dict[str, bytes]:
-        """Return what it has written."""
-        paths = (path for path in self.output.rglob("*") if path.is_file())
-        return {
+        """Return what it has written, temporary files included."""
+        found = {
             path.relative_to(self.output).as_posix(): b"" if path.name in VARIABLE else path.read_bytes()
-            for path in paths
+            for path in self.output.rglob("*")
+            if path.is_file()
         }
+        temporary = self.output.with_name(f"run-{self.name}") / "tmp"
+        left = [path.name for path in temporary.glob("*") if not path.name.startswith(CACHE_OF_TORCH)]
+        return found | {f"(temporary) {name}": b"" for name in left}
 
     def clear(self) -> None:
         """Delete what it has written."""
         shutil.rmtree(self.output, ignore_errors=True)
+        shutil.rmtree(self.output.with_name(f"run-{self.name}"), ignore_errors=True)
 
 
 def main() -> None:
@@ -97,7 +85,7 @@ def main() -> None:
     parser.add_argument("--audio", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=list(CHECKS), default=list(CHECKS))
-    parser.add_argument("--commands", nargs="+", default=["enhance", "features", "evaluate", "train", "train2"])
+    parser.add_argument("--commands", nargs="+", default=COMMANDS)
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
@@ -119,19 +107,24 @@ def commands(folder: Path, names: Sequence[str]) -> list[Command]:
     corruption.write_corpus(folder)
     sources = ["--speech", str(folder / "speech"), "--noise", str(folder / "noise")]
     settings = [word for setting in corruption.SETTINGS for word in ("--set", setting)]
-    training = [*sources, "--epochs", "3", *settings]
-    subprocess.run([*MODULE, "prepare", *sources, "-o", str(folder / "prepared")], check=True, capture_output=True)
+    Run(["prepare", *sources, "-o", str(folder / "prepared")], folder / "run-prepare").wait()
     manifest, out = str(folder / "prepared/manifest.jsonl"), folder / "out"
-    scoring = ["--manifest", manifest, "--model", "snmf", "--metric", "si_sdr"]
+    enhance = ["enhance", str(folder / "noise"), "-o", str(out), "--skip-existing", "--model", "snmf"]
+    evaluate = ["evaluate", "--manifest", manifest, "--model", "snmf", "--metric", "si_sdr", "-o", str(out)]
+    train = ["train", *sources, "--epochs", "3", *settings, "-o", str(out)]
+    corruption.write_corpus(folder / "long", seconds=20)
+    longer = ["train", "--speech", str(folder / "long/speech"), "--noise", str(folder / "noise"), "--epochs", "3"]
+    longer += ["--network", "gru", "--set", "network.units=8", "--set", "train.batch_segments=2", "-o", str(out)]
     found = [
-        Command(
-            "enhance", ["enhance", str(folder / "noise"), "-o", str(out), "--skip-existing", "--model", "snmf"], out
-        ),
+        Command("enhance", enhance, out),
         Command("features", ["features", manifest, "-o", str(out)], out),
-        Command("evaluate", ["evaluate", *scoring, "-o", str(out)], out),
-        Command("train", ["train", *training, "-o", str(out)], out),
+        Command("evaluate", evaluate, out),
+        Command("train", train, out),
+        Command("train_ranks", train, out, ranks=2),
+        Command("train_workers", [*longer, "--workers", "2"], out),
+        Command("enhance_jobs", [*enhance, "-j", "2"], out),
+        Command("evaluate_jobs", [*evaluate, "-j", "2"], out),
     ]
-    found.append(Command("train2", found[-1].line, out, tuple(TORCHRUN)))
     return [command for command in found if command.name in names]
 
 
@@ -146,35 +139,22 @@ def killed(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
         for _ in range(options.moments):
             command.clear()
             moment = rng.uniform(0, seconds)
-            kill_after(command, moment, rng)
-            code, errors = command.run()
-            yield f"killed: {command.name}", f"after {moment:.2f} s", compared(command, expected, code, errors)
+            ended = kill_after(command, moment, rng)
+            again = compared(command, expected, *command.run())
+            yield f"killed: {command.name}", f"after {moment:.2f} s", ended if ended != "ok" else again
         command.clear()
 
 
-def kill_after(command: Command, seconds: float, rng: np.random.Generator) -> None:
-    """Start a command and kill it, or one of its ranks, after some time."""
-    process = command.start()
+def kill_after(command: Command, seconds: float, rng: np.random.Generator) -> str:
+    """Start a command, kill it or one of its processes after some time, and return what is wrong with its end."""
+    run = command.start()
     time.sleep(seconds)
-    ranks = children(process.pid) if command.program != tuple(MODULE) else []
-    if ranks:
-        os.kill(int(rng.choice(ranks)), signal.SIGKILL)
-    elif process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-
-
-def children(parent: int) -> list[int]:
-    """Return the processes that a process has started (Linux)."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            found.append(int(path.parent.name))
-    return found
+    run.kill(rng)
+    left, (_, errors) = run.left_over(), run.wait()
+    if left:
+        return f"{len(left)} processes go on"
+    odd = [line for line in errors.splitlines() if line.startswith(("Traceback", "deepnmf: unexpected"))]
+    return f"says {odd[0]}" if odd else "ok"
 
 
 def compared(command: Command, expected: dict[str, bytes], code: int, errors: str) -> str:
@@ -191,18 +171,23 @@ def compared(command: Command, expected: dict[str, bytes], code: int, errors: st
 def full_disk(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Run each command with a limit on the size of files, then without."""
     rng = np.random.default_rng(options.seed)
-    for command in commands(folder, [name for name in options.commands if name != "train2"]):
+    for command in commands(folder, [name for name in options.commands if name not in PARALLEL]):
         command.clear()
         command.run()
         expected = command.artifacts()
         for _ in range(max(1, options.moments // 5)):
             limit = int(10 ** rng.uniform(1, 5.5))
             command.clear()
-            code, errors = command.run(limit=limit)
+            code, errors = command.run(functools.partial(limit_files, limit))
             yield f"disk full: {command.name}", f"at {limit} bytes", refused(command, expected, code, errors)
             again = compared(command, expected, *command.run())
             yield f"disk full: {command.name}", f"at {limit} bytes, run again", again
         command.clear()
+
+
+def limit_files(size: int) -> None:
+    """Let this process write no file beyond a size, in bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def refused(command: Command, expected: dict[str, bytes], code: int, errors: str) -> str:
@@ -219,17 +204,24 @@ def refused(command: Command, expected: dict[str, bytes], code: int, errors: str
 
 def clock_back(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Run each command with a clock that goes back at every look, and with inputs of the future."""
-    for command in commands(folder, [name for name in options.commands if name != "train2"]):
+    for command in commands(folder, [name for name in options.commands if name not in PARALLEL]):
         command.clear()
         command.run()
         expected = command.artifacts()
         command.clear()
-        code, errors = command.run([sys.executable, "-c", BACKWARDS])
+        code, errors = command.run(turn_back)
         yield f"clock: {command.name}", "goes back", compared(command, expected, code, errors)
         for path in command.output.rglob("*"):
             os.utime(path, (4e9, 4e9))
         yield f"clock: {command.name}", "artifacts of the future", compared(command, expected, *command.run())
         command.clear()
+
+
+def turn_back() -> None:
+    """Let the clocks of this process go back by a second at every look."""
+    count = itertools.count()
+    for name in ("time", "monotonic", "perf_counter"):
+        setattr(time, name, lambda: 1e9 - next(count))
 
 
 def two_at_once(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
@@ -241,13 +233,13 @@ def two_at_once(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     for _ in range(max(1, options.moments // 10)):
         command.clear()
         first = command.start()
-        while not (command.output / ".deepnmf-lock").exists() and first.poll() is None:
+        while not (command.output / LOCK).exists() and not first.has_ended():
             time.sleep(0.01)
-        code, errors = command.run()
+        code, errors = dataclasses.replace(command, name="second").run()
         said = "ok" if code == 1 and "another run" in errors else f"exit {code}: {errors.splitlines()[-1:]}"
         yield "two trainings", "the second", said
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+        first.kill()
+        first.wait()
         yield "two trainings", "after the first has died", compared(command, expected, *command.run())
 
 

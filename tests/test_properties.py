@@ -42,7 +42,7 @@ def tried(function: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
     hnp.arrays(st.sampled_from(["float32", "float64", "int16", "complex64", "bool"]), hnp.array_shapes(max_dims=3)),
     st.sampled_from([16000, 8000, 44100, 1, 0, -16000]),
 )
-@settings(max_examples=60, suppress_health_check=SLOW)
+@settings(suppress_health_check=SLOW)
 def test_any_array_is_enhanced_to_its_shape_or_refused(samples: np.ndarray, rate_hz: int) -> None:
     found, error = tried(deepnmf.enhance, samples, rate_hz, MODEL)
     assert error or (found.shape == samples.shape and np.isfinite(found).all())
