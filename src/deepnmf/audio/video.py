@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import DeepnmfError, InputError
 from .container import ContainerWriter, true_tags
 from .formats import AudioFormat
+from .subtitles import HELD, SubtitleConverter
 from .video_packets import PacketCopier
 
 CODECS = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
@@ -80,11 +81,13 @@ class VideoWriter(ContainerWriter):
         with self._faults_named():
             self._source = video.open()
             self._output = self._open(path)
+            self._converters: dict[int, SubtitleConverter] = {}
             tracks = self._add_tracks()
             self._output.set_chapters(self._source.chapters())
             self._output.metadata.update(true_tags(self._source.metadata))
             self._output.start_encoding()
-        self._copier = PacketCopier(self._source, tracks, video.origin_seconds, strict=not self._is_matroska)
+        strict = not self._is_matroska
+        self._copier = PacketCopier(self._source, tracks, self._converters, video.origin_seconds, strict)
 
     @property
     def _is_matroska(self) -> bool:
@@ -135,7 +138,8 @@ class VideoWriter(ContainerWriter):
     def _copy_of(self, stream: Any) -> Any:
         if stream.type == "data" or (stream.type == "attachment" and self._suffix != ".mkv"):
             raise ValueError  # data of recorders have no format of their own
-        track = self._output.add_stream_from_template(stream, opaque=True)
+        track = self._text_track(stream) if stream.type == "subtitle" else None
+        track = track or self._output.add_stream_from_template(stream, opaque=True)
         track.metadata.update(true_tags(stream.metadata))
         track.disposition = stream.disposition
         if stream.type == "video" and not self._is_matroska:
@@ -144,6 +148,17 @@ class VideoWriter(ContainerWriter):
             elif stream.codec_context.name == "hevc":
                 track.codec_context.codec_tag = "hvc1"  # Apple's players refuse the default, hev1
         return track
+
+    def _text_track(self, stream: Any) -> Any:
+        """Return a track for subtitles in text of a codec that the container cannot hold, or None."""
+        if getattr(stream, "name", None) in HELD[self._suffix]:
+            return None
+        try:
+            converter = SubtitleConverter(stream, self._output, self._suffix)
+        except ValueError:
+            return None
+        self._converters[stream.index] = converter
+        return converter.track
 
     def _copied(self, seconds: float) -> Iterator[Any]:
         return self._copier.until(seconds)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .subtitles import SubtitleConverter
+
 
 class PacketCopier:
     """The packets of some tracks of a container, in order, addressed to the tracks of another.
@@ -15,14 +17,24 @@ class PacketCopier:
         PyAV's, open for reading.
     tracks : dict of int to stream
         Output tracks by the index of the source's.
+    converters : dict of int to SubtitleConverter
+        Of the tracks whose codec changes, by the same index.
     origin_seconds : float
         Time stamp that becomes zero.
     strict : bool
         Whether the output's decoding times must increase: in MP4, but not in Matroska, which does not store them.
     """
 
-    def __init__(self, source: Any, tracks: dict[int, Any], origin_seconds: float, strict: bool) -> None:
-        self._tracks, self._origin_seconds, self._strict = tracks, origin_seconds, strict
+    def __init__(
+        self,
+        source: Any,
+        tracks: dict[int, Any],
+        converters: dict[int, SubtitleConverter],
+        origin_seconds: float,
+        strict: bool,
+    ) -> None:
+        self._tracks, self._converters = tracks, converters
+        self._origin_seconds, self._strict = origin_seconds, strict
         self._packets = self._timed([stream for stream in source.streams if stream.index in tracks], source)
         self._next: Any = next(self._packets, None)
 
@@ -37,6 +49,8 @@ class PacketCopier:
         waiting: dict[int, list[Any]] = {}
         for packet in self._demultiplexed(streams, source):
             index = packet.stream.index
+            if index in self._converters and (packet := self._converters[index].convert(packet)) is None:
+                continue
             packet.stream = self._tracks[index]
             if packet.pts is None and packet.dts is None:  # a cover
                 packet.pts = packet.dts = 0
