@@ -6,6 +6,7 @@ Which settings a network and its training have depends on the kind of network: :
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -17,11 +18,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from .errors import ConfigError, DeepnmfError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 T = TypeVar("T")
 
@@ -53,7 +49,8 @@ class Settings:
     """Its name, for messages."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        section: Any = type(self)
+        hints = _hints(section)
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
             value, name = getattr(self, item.name), f"{self.SECTION}.{item.name}"
             value = _typed(hints[item.name], value, name)
@@ -64,6 +61,12 @@ class Settings:
         """Return whether a setting has an effect, given the others."""
         only = next(f for f in dataclasses.fields(self) if f.name == name).metadata.get("only", {})  # type: ignore[arg-type]
         return all(self.has_effect(other) and getattr(self, other) == value for other, value in only.items())
+
+
+@functools.cache
+def _hints(section: type[Settings]) -> dict[str, Any]:
+    """Return the types of a section's values, which are strings in its annotations."""
+    return typing.get_type_hints(section)
 
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
@@ -242,7 +245,7 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "config") -> T:
 def _built(cls: Any, values: Any) -> Any:
     if not isinstance(values, dict):
         raise ConfigError(f"{cls.SECTION} is a table, not {values!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = [item.name for item in dataclasses.fields(cls)]
     if unknown := [key for key in values if key not in known]:
         raise ConfigError(f"unknown key {cls.SECTION}.{unknown[0]}; known: {', '.join(known)}")
@@ -273,10 +276,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         If it cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return _parse_toml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the configuration ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from None
 
 
@@ -293,9 +296,18 @@ def parse_setting(text: str) -> tuple[Any, ...]:
     if not equals or len(names) < 2 or not all(names):
         raise ConfigError(f"{text!r}: a setting has the form SECTION.KEY=VALUE, such as network.layers=25")
     try:
-        return (*names, tomllib.loads(f"value = {value}")["value"])
-    except tomllib.TOMLDecodeError:
+        return (*names, _parse_toml(f"value = {value}")["value"])
+    except ValueError:
         return (*names, value.strip())
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of TOML; a ``ValueError`` is raised if it is none."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
 
 
 def overlaid(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from .config import FeatureConfig, to_dict
 from .errors import DeepnmfError
 from .model_cards import limitations, package_card, package_models, package_path, package_scores
 from .networks.base import Estimator, Network
-from .networks.kinds import KINDS as KINDS
-from .networks.kinds import kind_of as kind_of
+from .networks.registry import KINDS as KINDS
+from .networks.registry import kind_of as kind_of
 
 DEFAULT_MODEL = "default"
 BEST = "best.safetensors"

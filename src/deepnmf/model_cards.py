@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from importlib import resources
 from pathlib import Path
 
-FOLDER = Path(str(resources.files("deepnmf") / "models"))
+FOLDER = Path(__file__).parent / "models"
 LIMITATIONS = "Limitations"
 """Title of the section on limitations."""
 COMPARISON = "default"

@@ -31,6 +31,7 @@ from deepnmf.artifacts import (
     write_json,
     write_text,
 )
+from deepnmf.artifacts.schema import ArraySpec
 from deepnmf.errors import DeepnmfError
 
 TENSORS = {"w": np.arange(6.0, dtype=np.float32).reshape(2, 3), "b": np.ones(2)}
@@ -333,3 +334,11 @@ def test_equal_files_whatever_the_order_of_arrays_and_types(tmp_path: Path) -> N
     loaded = load_tensors(tmp_path / "1", "k")[0]
     assert {name: array.dtype for name, array in loaded.items()} == {name: a.dtype for name, a in arrays.items()}
     assert all(np.array_equal(loaded[name], arrays[name]) for name in arrays)
+
+
+@given(bits=st.lists(st.one_of(st.integers(0, 2**16 - 1), st.sampled_from([0x7C00, 0xFC00, 0x8000, 0x7BFF]))))
+def test_half_precision_is_checked_as_numpy_compares_it(bits: list[int]) -> None:
+    array = np.array(bits, np.uint16).view(np.float16)
+    wrong = not np.isfinite(array).all() or (array < 0).any()
+    with pytest.raises(DeepnmfError, match=r"negative|NaN") if wrong else contextlib.nullcontext():
+        ArraySpec((len(bits),), nonnegative=True).check_values("x", array)

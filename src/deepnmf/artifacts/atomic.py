@@ -9,7 +9,6 @@ import hashlib
 import os
 import platform
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -52,7 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def _temporary_name(suffix: str) -> str:
     """Return a hidden name that is short, whatever the final one is, with the host and process."""
-    name = f".deepnmf-{_host()}-{os.getpid()}-{secrets.token_hex(4)}.part{suffix if len(suffix) <= 16 else ''}"
+    name = f".deepnmf-{_host()}-{os.getpid()}-{os.urandom(4).hex()}.part{suffix if len(suffix) <= 16 else ''}"
     _OURS.add(name)
     return name
 

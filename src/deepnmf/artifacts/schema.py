@@ -40,13 +40,24 @@ class ArraySpec:
         """
         if array.dtype.name not in self.dtypes:
             raise DeepnmfError(f"array {name} must be of {' or '.join(self.dtypes)}, not {array.dtype.name}")
-        if not array.size:
-            return
-        low, high = float(array.min()), float(array.max())
-        if not math.isfinite(high - low):
+        is_finite, is_nonnegative = _bounds(array) if array.size else (True, True)
+        if not is_finite:
             raise DeepnmfError(f"array {name} has entries that are NaN or infinite")
-        if self.nonnegative and low < 0:
+        if self.nonnegative and not is_nonnegative:
             raise DeepnmfError(f"array {name} has negative entries")
+
+
+def _bounds(array: np.ndarray) -> tuple[bool, bool]:
+    """Return whether all entries are finite, and whether none is below 0.
+
+    Half precision, which processors convert entry by entry, is compared by its bits: as unsigned integers, negative
+    numbers are beyond all others, and in both halves infinity and NaN are beyond all numbers.
+    """
+    if array.dtype == np.float16:
+        signed, unsigned = (int(array.view(kind).max()) for kind in (np.int16, np.uint16))
+        return signed < 0x7C00 and unsigned < 0xFC00, unsigned <= 0x8000
+    low, high = float(array.min()), float(array.max())
+    return math.isfinite(high - low), low >= 0
 
 
 @dataclass(frozen=True)

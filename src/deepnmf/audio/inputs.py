@@ -7,7 +7,6 @@ import os
 import select
 import stat
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,6 +94,8 @@ class ByteStream:
         if self.size is not None:
             return
         try:
+            import tempfile
+
             file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the stream
             while data := self.read_some(READ_BYTES):
                 if file.write(data) and limit is not None and file.tell() > limit:

@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..errors import DeepnmfError, InputError, is_installed
 from . import wav
-from .ffmpeg import FfmpegDecoder, open_ffmpeg
 from .formats import LARGEST_CHANNELS, AudioFormat, NotOurs, Tags
 from .inputs import ByteStream, open_input
 from .signatures import SIGNATURE_BYTES, signature
-from .sndfile import SndfileDecoder, open_sndfile
-from .video import Video
+
+if TYPE_CHECKING:
+    from .video import Video
 
 BLOCK_SECONDS = 2.0
 UNKNOWN_BYTES = 1 << 26
@@ -109,6 +109,8 @@ class AudioReader:
     @property
     def video(self) -> Video | None:
         """The container of the recording, if its pictures can be copied."""
+        from .ffmpeg import FfmpegDecoder
+
         return self._decoder.video if isinstance(self._decoder, FfmpegDecoder) else None
 
     def _open_decoder(self) -> Decoder:
@@ -118,6 +120,8 @@ class AudioReader:
             return wav.SampleReader(stream, raw, raw.sample_format, None)
         decoder = _plain_decoder(stream)
         if isinstance(decoder, NotOurs):
+            from .ffmpeg import open_ffmpeg
+
             lost = decoder.lost
             decoder = open_ffmpeg(stream, str(decoder), self._track, self._in_time)
             decoder.lost = decoder.lost or lost
@@ -202,10 +206,14 @@ class AudioReader:
             raise InputError(f"{self.path}: {lost}; fetch it again, or salvage the readable part")
         self._loss_reported = True
         self.notes.append(f"{self.path}: {lost}; the readable part was used")
+        from .sndfile import SndfileDecoder
+
         return isinstance(self._decoder, SndfileDecoder) and is_installed("av") and self._go_on_with_ffmpeg()
 
     def _go_on_with_ffmpeg(self) -> bool:
         """Change the decoder: where libsndfile stops, FFmpeg skips damaged frames and continues."""
+        from .ffmpeg import open_ffmpeg
+
         self._stream.seek(self._origin)
         try:
             decoder = open_ffmpeg(self._stream, "")
@@ -243,6 +251,8 @@ def _plain_decoder(stream: ByteStream) -> Decoder | NotOurs:
             return wav.open_wav(stream)
     stream.spool(None if signature(stream.peek(SIGNATURE_BYTES)) else UNKNOWN_BYTES)
     origin = stream.tell()
+    from .sndfile import open_sndfile
+
     try:
         return open_sndfile(stream)
     except NotOurs as reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -115,6 +116,7 @@ def main() -> None:
             code = error.exit_code
         finally:
             _flush()
+            gc.freeze()  # at exit, Python would go through all objects for garbage that the system frees anyway
         sys.exit(code)
     except DeepnmfError as error:
         _end(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,8 +117,8 @@ class Batch:
 
     def _origin(self, job: Job) -> Origin:
         """Return the origin of the output; unique for a pipe or a model without a checksum."""
-        source = (file_digest(job.source) if str(job.source) != STDIN else None) or secrets.token_hex()
-        model = self.model.metadata.get("sha256") or secrets.token_hex()
+        source = (file_digest(job.source) if str(job.source) != STDIN else None) or os.urandom(32).hex()
+        model = self.model.metadata.get("sha256") or os.urandom(32).hex()
         o = self.options
         shaping = (
             __version__,

@@ -6,13 +6,16 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..audio.container import ContainerWriter
 from ..audio.formats import EXTENSIONS, WAV_LIKE, AudioFormat, encoding_for
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
+
+if TYPE_CHECKING:
+    from ..audio.container import ContainerWriter
 
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
@@ -140,7 +143,7 @@ class ResamplingWriter:
         self._writer.write(np.atleast_2d(self._stream.resample_chunk(samples, last=last).T))
 
 
-FileWriter = AudioWriter | ContainerWriter | ResamplingWriter
+FileWriter: TypeAlias = "AudioWriter | ContainerWriter | ResamplingWriter"
 """What a file is written by."""
 
 

@@ -6,16 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.container import ContainerWriter
 from ..audio.formats import AudioFormat, AudioSource, is_m4a, is_video
-from ..audio.m4a import M4aWriter
 from ..audio.reader import AudioReader
-from ..audio.video import VideoWriter
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 from ..model import Model
@@ -25,6 +22,9 @@ from .masks import mask_file
 from .plot import Picture
 from .stream import Progress, enhance_stream
 from .warm_up import warmed_up
+
+if TYPE_CHECKING:
+    from ..audio.container import ContainerWriter
 
 Written = Callable[[Path, Path], None]
 """Called with the temporary and the final name of a finished file."""
@@ -179,8 +179,12 @@ def open_writer(
     if encoding is not None:
         writer = AudioWriter(temporary, encoding, source.tags, shown=path)
     elif is_m4a(path):
+        from ..audio.m4a import M4aWriter
+
         writer = M4aWriter(temporary, like, source.tags, source.video, shown=path)
     else:
+        from ..audio.video import VideoWriter
+
         writer = VideoWriter(temporary, like, source.video, shown=path)
     stack.enter_context(writer)
     return stack.enter_context(resampled(writer, like.rate_hz))

@@ -18,7 +18,6 @@ from ..config import FeatureConfig, difference, to_dict
 from ..errors import DeepnmfError, InputError
 from ..model import DEFAULT_MODEL, Model, load_model
 from ..networks.unfolded.profile_input import NOISE
-from .adapt import adapt_to_magnitudes, profile_magnitudes
 
 SUFFIX = ".safetensors"
 SAMPLED_SECONDS = 60.0
@@ -55,6 +54,8 @@ class Profile:
             raise DeepnmfError("-: stdin cannot be read twice; give --noise-profile a file")
         if path == recording and path.exists() and not path.is_file():
             raise DeepnmfError(f"{path}: a stream cannot be read twice; give --noise-profile a file")
+        from .adapt import adapt_to_magnitudes
+
         m = self.magnitudes(model.features, path)
         try:
             return adapt_to_magnitudes(model, m, kind=self.kind, replace=self.replace, with_speech=self.source is None)
@@ -65,6 +66,8 @@ class Profile:
         """Return the magnitudes ``(F, N)`` at unit level of the profile in a recording or a file of :func:`profile`."""
         if path.suffix == SUFFIX:
             return load_profile(path, features)
+        from .adapt import profile_magnitudes
+
         with AudioReader(path, salvage=self.salvage) as reader:
             parts, rate_hz = self._parts(reader), reader.encoding.rate_hz
         if not parts:

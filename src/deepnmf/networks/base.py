@@ -6,12 +6,12 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from ..artifacts.schema import ArraySpec, NumberSpec, Shapes
-from ..config import FeatureConfig, NetworkConfig, TrainConfig
 from ..dsp.arrays import Array
 from ..dsp.stft import stack_context
 from ..errors import DeepnmfError
@@ -19,8 +19,26 @@ from ..errors import DeepnmfError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ..config import FeatureConfig, NetworkConfig, TrainConfig
     from ..nmf.dictionary import Dictionary
     from .unfolded.deep_nmf import DeepNMF
+
+
+def in_settings(name: str) -> Any:
+    """Return a class attribute that stands for a class of :mod:`.settings`, imported when it is used: by training.
+
+    It is assigned without an annotation, for which :func:`dataclasses.dataclass` would use it.
+    """
+    return _InSettings(name)
+
+
+class _InSettings:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return getattr(import_module("deepnmf.networks.settings"), self._name)
+
 
 NumpyMask: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """The mask of stacked magnitudes, of a network of NumPy's arrays."""

@@ -15,7 +15,7 @@ import numpy as np
 from ..artifacts.schema import ArraySpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """A recurrent layer of U units with G gates.
 

@@ -25,19 +25,19 @@ from ...artifacts.schema import (
     check_speech_atoms,
     context_of,
 )
-from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import AnyArray, Array
 from ...dsp.stft import stack_context
 from ...errors import InputError
 from ...nmf.updates import update_activations, wiener_mask
-from ..base import DictionaryNetwork, FramewiseNetwork
-from ..settings import DeepNMFConfig, DeepNMFTraining
+from ..base import DictionaryNetwork, FramewiseNetwork, in_settings
 from .unfold import unfold
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ...config import FeatureConfig
     from ...nmf.dictionary import Dictionary
+    from ..settings import DeepNMFConfig
 
 
 UNIT_TOLERANCE = 0.01
@@ -71,8 +71,8 @@ class DeepNMF(FramewiseNetwork):
         μ of each layer and atom, ``(K, R)``.
     """
 
-    SETTINGS: ClassVar[type[NetworkConfig]] = DeepNMFConfig
-    TRAINING: ClassVar[type[TrainConfig]] = DeepNMFTraining
+    SETTINGS = in_settings("DeepNMFConfig")
+    TRAINING = in_settings("DeepNMFTraining")
     FROM_DICTIONARY: ClassVar[bool] = True
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {

@@ -13,18 +13,20 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...artifacts.schema import ArraySpec, Shapes
-from ...config import StftSpec
 from ...dsp.bands import band_pooling
 from ...errors import DeepnmfError
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer
-from ..settings import RecurrentDeepNMFConfig
 from .profile_input import PROFILE_KINDS, Modulation, ProfileInput, name_in_file
+
+if TYPE_CHECKING:
+    from ...config import StftSpec
+    from ..settings import RecurrentDeepNMFConfig
 
 SUBBAND_STRIDE = 2
 """Bands from one sub-band to the next."""
@@ -40,7 +42,7 @@ STARTING_BIAS = -2.0
 """Initial output bias: activations of 0.13, at which the unit-norm atoms of the dictionaries give about unit level."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecurrentPrior:
     """Weights of the prior: U units over the full band, V units in each of B sub-bands, R atoms.
 
@@ -236,7 +238,7 @@ class RecurrentPrior:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StreamWeights:
     """Weights of a prior in the layout that streams read: transposed, and features before sub-bands.
 

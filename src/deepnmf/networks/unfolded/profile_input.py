@@ -40,7 +40,7 @@ class Modulation(NamedTuple):
     """``(R,)``, added to the output."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProfileInput:
     """Weights of the input for one kind of profile.
 

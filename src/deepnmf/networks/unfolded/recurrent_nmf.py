@@ -28,20 +28,19 @@ from ...artifacts.schema import (
     Shapes,
     check_speech_atoms,
 )
-from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import epsilon
 from ...nmf.updates import update_activations
-from ..base import Network
-from ..settings import RecurrentDeepNMFConfig, RecurrentDeepNMFTraining
-from .deep_nmf import activations_by_layer
+from ..base import Network, in_settings
 from .prior import RecurrentPrior
 from .prior_stream import PriorStream
 
 if TYPE_CHECKING:
+    from ...config import FeatureConfig
     from ...nmf.dictionary import Dictionary
+    from ..settings import RecurrentDeepNMFConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecurrentDeepNMF(Network):
     """A deep NMF network whose initial activations are predicted by a recurrent prior.
 
@@ -59,8 +58,8 @@ class RecurrentDeepNMF(Network):
         μ and β of the multiplicative updates.
     """
 
-    SETTINGS: ClassVar[type[NetworkConfig]] = RecurrentDeepNMFConfig
-    TRAINING: ClassVar[type[TrainConfig]] = RecurrentDeepNMFTraining
+    SETTINGS = in_settings("RecurrentDeepNMFConfig")
+    TRAINING = in_settings("RecurrentDeepNMFTraining")
     FROM_DICTIONARY: ClassVar[bool] = True
     DYNAMIC_MIXING: ClassVar[bool] = True
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
@@ -127,6 +126,8 @@ class RecurrentDeepNMF(Network):
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level."""
+        from .deep_nmf import activations_by_layer
+
         h = PriorStream(self.prior).push(magnitudes)
         return activations_by_layer(magnitudes, self.dictionaries, h, self.sparsity, self.beta)
 
