@@ -19,7 +19,7 @@ from deepnmf.networks.settings import RecurrentDeepNMFTraining
 from deepnmf.networks.unfolded.profile_input import NOISE, VOICE
 
 NONE = "none"
-KINDS, SHARES = (NONE, NOISE, VOICE), (0.40, 0.24, 0.36)
+KINDS, SHARES = (NONE, NOISE, VOICE), (0.40, 0.18, 0.42)
 """Kinds of segments. Those without a profile are those of all training, so that the model stays as good without one."""
 SEGMENT_FRAMES, PROFILE_FRAMES = 300, 500
 NOISE_SNR_DB, VOICE_SNR_DB = (-9.0, 12.0), (-5.0, 8.0)
