@@ -173,3 +173,30 @@ def test_a_default_without_the_input_is_replaced_by_snmf_and_that_is_reported(
         assert "snmf" in capsys.readouterr().err
     assert run(monkeypatch, "enhance", "x.wav", "-o", "c.wav", "--noise-profile", "0:1", "--model", "snmf") == 0
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes() == Path("c.wav").read_bytes()
+
+
+def test_a_network_with_a_profile_can_be_exported() -> None:
+    torch = pytest.importorskip("torch")
+    from deepnmf.export.mask_graph import mask_graph
+    from deepnmf.export.steps import mask_step
+
+    rng = np.random.default_rng(0)
+    m, noise = (rng.random((257, n)).astype(np.float32) for n in (6, 30))
+    network = profiled_model().network.with_profiles({"noise": noise})
+    expected = network.estimator().push(m)
+    graph, step = mask_graph(network), mask_step(network)
+    states = [torch.zeros(shape) for shape in graph.states.values()]
+    np.testing.assert_allclose(graph(torch.from_numpy(m), *states)[0].detach(), expected, atol=1e-5)
+    states = [torch.zeros(shape) for shape in step.states.values()]
+    for frame, mask in zip(m.T, expected.T, strict=True):
+        found, *states = step(torch.from_numpy(frame[:, None]), *states)
+        np.testing.assert_allclose(found.detach()[:, 0], mask, atol=1e-5)
+
+
+def test_a_network_with_a_profile_is_a_model_like_any_other(tmp_path: Path) -> None:
+    model, noise = profiled_model(), np.random.default_rng(0).random((257, 30)).astype(np.float32)
+    adapted = dataclasses.replace(model, network=model.network.with_profiles({"noise": noise}))
+    save_model(tmp_path / "m.safetensors", adapted)
+    loaded = load_model(tmp_path / "m.safetensors")
+    assert loaded.network.profile_inputs() == {"voice"}
+    np.testing.assert_allclose(enhanced(loaded, sound(1)), enhanced(adapted, sound(1)), atol=2e-3)  # half precision
