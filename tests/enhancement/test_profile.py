@@ -200,3 +200,21 @@ def test_a_network_with_a_profile_is_a_model_like_any_other(tmp_path: Path) -> N
     loaded = load_model(tmp_path / "m.safetensors")
     assert loaded.network.profile_inputs() == {"voice"}
     np.testing.assert_allclose(enhanced(loaded, sound(1)), enhanced(adapted, sound(1)), atol=2e-3)  # half precision
+
+
+def test_adaptation_uses_pauses_and_not_single_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = profiled_model()
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(
+        type(model.network), "with_profiles", lambda network, profiles: given.append(profiles["noise"]) or network
+    )
+    recording = sound(4)
+    recording[:, RATE : 2 * RATE] += hum(1)
+    adapt_to_noise(model, recording, RATE, with_speech=True)
+    adapt_to_noise(model, recording, RATE)
+    (pauses, everything) = given
+    assert 0.1 < pauses.shape[1] / everything.shape[1] < 0.3
+    places = [int(np.abs(everything - frame[:, None]).sum(axis=0).argmin()) for frame in pauses.T]
+    steps = np.diff(places)
+    assert (steps > 0).all()
+    assert (steps > 1).sum() < len(places) / 5  # of frames by themselves, 4 in 5 would be alone

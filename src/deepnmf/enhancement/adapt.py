@@ -26,6 +26,8 @@ RECORDING_ATOMS = 32
 """Noise atoms learned by default; the score on dev noises rises up to this number (benchmarks/adaptation.py)."""
 PAUSE_SHARE = 0.2
 """Share of a recording's frames, those with least speech, from which its noise is learned."""
+PAUSE_FRAMES = 31
+"""Shortest pauses, about, that an input for profiles gets: it compares neighbouring frames."""
 ITERATIONS = 50
 
 
@@ -79,7 +81,7 @@ def adapt_to_magnitudes(
     The other parameters, and the errors, are those of :func:`adapt_to_noise`.
     """
     if kind in model.network.profile_inputs():
-        frames = m[:, _pauses(model, m)] if with_speech else m
+        frames = m[:, np.sort(_pauses(model, m, PAUSE_FRAMES))] if with_speech else m
         return dataclasses.replace(model, network=model.network.with_profiles({kind: frames}))
     if kind != NOISE:
         raise DeepnmfError(f"this model has no input for a {kind} profile; use another --model")
@@ -111,12 +113,17 @@ def profile_magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: in
     return m / LevelTracker(features.level_seconds, spec.hop / rate_hz).push(m)
 
 
-def _pauses(model: Model, m: np.ndarray) -> np.ndarray:
-    """Return the indices of the frames of ``(F, N)`` with the least estimated speech, silence excluded."""
+def _pauses(model: Model, m: np.ndarray, together: int = 1) -> np.ndarray:
+    """Return the indices of the frames of ``(F, N)`` with the least estimated speech, silence excluded.
+
+    The share of speech in a frame is that over so many frames `together`, from the least on.
+    """
     speech = (model.estimator().push(m) * m).sum(axis=0)
     total = m.sum(axis=0)
     sounding = np.flatnonzero(total > 1e-3 * total.max())
-    order = sounding[np.argsort(speech[sounding] / total[sounding])]
+    around = np.ones(min(together, len(sounding)))
+    shares = np.convolve(speech[sounding], around, "same") / np.convolve(total[sounding], around, "same")
+    order = sounding[np.argsort(shares)]
     return order[: max(1, round(PAUSE_SHARE * len(order)))]
 
 
