@@ -35,7 +35,7 @@ def opened(path: Path) -> Any:
 )  # fmt: skip
 def test_length_rate_and_time_are_kept(name: str, rate_hz: int, channels: int, tmp_path: Path) -> None:
     pytest.importorskip("av")
-    samples = np.repeat(audio.resample(SOUND, 16000, rate_hz), channels, axis=0)
+    samples = np.repeat(audio.resample(SOUND, 16000, rate_hz), channels, axis=0)[:, :-7]  # no whole milliseconds
     audio.write(tmp_path / name, samples, rate_hz)
     assert enhance_file(tmp_path / name, tmp_path / "y.m4a", small_model(), UNCHANGED) == []
     found, found_hz = audio.read(tmp_path / "y.m4a")

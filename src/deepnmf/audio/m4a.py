@@ -48,7 +48,11 @@ class M4aWriter(ContainerWriter):
         super().__init__(like, "aac", layout, 0.0, shown)
         self._covers: list[Any] = []
         with self._faults_named():
-            options = {"movflags": "+faststart", "brand": "M4A "}  # the muxer of .m4a refuses covers in PNG
+            options = {
+                "movflags": "+faststart",
+                "brand": "M4A ",  # the muxer of .m4a itself refuses covers in PNG
+                "movie_timescale": str(self.encoding.rate_hz),  # else the length is rounded to 1 ms
+            }
             self._output = av.open(str(path.absolute()), "w", format="mp4", container_options=options)
             if container is None:
                 self._sound = self._add_sound(0)
