@@ -41,7 +41,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: TinyCorpus) ->
     corpus = ("--speech", tiny_corpus.speech, "--noise", tiny_corpus.noise)
     for arguments in (
         ("prepare", *corpus, "-o", folder),
-        ("features", folder / "manifest.jsonl", "-o", folder / "features"),
+        ("features", folder / "manifest.jsonl", "-o", folder / "features", "--set", "network.kind=deep-nmf"),
     ):
         result = light(*arguments)
         assert result.returncode == 0, result.stderr
@@ -64,6 +64,13 @@ def test_it_prepares_features_and_pretrains(stages: Path) -> None:
     few = ("--set", "snmf.iterations=2", "--set", "snmf.speech_atoms=4", "--set", "snmf.noise_atoms=4")
     result = light("pretrain", stages / "features", "-o", dictionary, *few)
     assert (result.returncode, dictionary.exists()) == (0, True), result.stderr
+
+
+def test_dynamic_mixing_names_what_it_needs_before_any_work(stages: Path) -> None:
+    assert light("features", stages / "manifest.jsonl", "-o", stages / "dev").returncode == 0
+    result = light("pretrain", stages / "dev", "-o", stages / "none.safetensors")
+    assert result.returncode == 1
+    assert re.fullmatch(r"deepnmf: dynamic mixing needs scipy.*\n", result.stderr)
 
 
 @pytest.mark.parametrize(

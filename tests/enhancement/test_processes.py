@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -84,6 +86,14 @@ def test_a_process_that_dies_costs_its_file_only(folder: Path) -> None:
     assert str(dead.job.source) in str(dead.error)
     assert [outcome.status for outcome in outcomes].count("enhanced") == 6
     assert not leftovers(output)
+
+
+@pytest.mark.parametrize("sent", [0, 5, -5])
+def test_a_process_whose_starter_dies_ends_without_a_word(sent: int) -> None:
+    message = pickle.dumps(Batch(small_model(), FileOptions()))
+    code = "from deepnmf.enhancement.worker import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], input=message[:sent], capture_output=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
 def test_a_consumer_that_stops_ends_the_processes(folder: Path) -> None:

@@ -36,7 +36,9 @@ def main() -> None:
     """Enhance what stdin asks for."""
     _end_on_signals()
     jobs, replies = _streams()
-    batch = pickle.load(jobs)
+    batch = _next(jobs)
+    if batch is None:
+        return
     records = Records()  # not closed: its locks and its tidying are the other process's
 
     def send(message: Any) -> None:
@@ -62,10 +64,10 @@ def _streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _next(jobs: BinaryIO) -> Any:
-    """Return the next job, ``None`` when there are no more or the other process is gone."""
+    """Return the next message, ``None`` when there are no more or the other process is gone, even amid one."""
     try:
         return pickle.load(jobs)
-    except (EOFError, OSError):
+    except (EOFError, OSError, pickle.UnpicklingError):
         return None
 
 

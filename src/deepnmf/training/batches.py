@@ -14,7 +14,6 @@ from ..data.features import FeatureSet, Segment
 from ..data.manifest import read_manifest
 from ..networks.kinds import Config
 from ..nmf.partition import Partition
-from .ahead import ahead
 from .processes import ALONE, Processes
 
 CHUNK_FRAMES = 1000
@@ -120,6 +119,8 @@ class DynamicBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield this process's share of the batches of an epoch."""
+        from .ahead import ahead  # needs torch; `pretrain` draws examples without it
+
         share = functools.partial(self._share, number)
         for batch in ahead(share, self.epoch_batches, self._workers, self._pinned):
             yield [Example(*map(np.asarray, example)) for example in batch]

@@ -11,7 +11,7 @@ import numpy as np
 from ..artifacts import save_tensors
 from ..config import to_dict
 from ..data.features import FeatureSet, Segment
-from ..errors import DeepnmfError, InputError
+from ..errors import DeepnmfError, InputError, require
 from ..networks.kinds import Config
 from ..nmf.dictionary import Dictionary, load_dictionary
 from ..nmf.sparse_nmf import SparseNMF
@@ -98,7 +98,8 @@ def _sample(features: Path, dev: FeatureSet, config: Config, signal: int, proces
         drawn = processes.share(_first((data.segments[i] for i in order), limit))
         own = [data.stacked(segment, ("speech", "noise")[signal]) for segment in drawn]
         return np.concatenate([np.zeros((context * dev.config.stft.bins, 0), np.float32), *own], axis=1)
-    from .batches import DynamicBatches  # whose filters need SciPy
+    require("dynamic mixing", "scipy")
+    from .batches import DynamicBatches
 
     batches = processes.first_alone(lambda: DynamicBatches(dev.recordings, config, segments=1))
     count = min(batches.epoch_batches, -(-limit // batches.SEGMENT_FRAMES))
