@@ -17,6 +17,7 @@ import itertools
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ CACHE_OF_TORCH = "torchinductor_"
 COMMANDS = ["enhance", "features", "evaluate", "train", "train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"]
 PARALLEL = {"train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"}
 """Those of several processes, in which a full disk and the clock change nothing."""
+PAGE = 4096
 Outcome = tuple[str, str, str]
 """Check, what was done, and ``"ok"`` or what is wrong."""
 
@@ -50,11 +52,13 @@ class Command:
     name: str
     line: list[str]
     output: Path
+    work: Path
+    """Its working folder."""
     ranks: int = 1
 
     def start(self, before: Callable[[], object] | None = None) -> Run:
         """Start it; `before` is called in its process first."""
-        return Run(self.line, self.output.with_name(f"run-{self.name}"), self.ranks, before)
+        return Run(self.line, self.work, self.ranks, before)
 
     def run(self, before: Callable[[], object] | None = None) -> tuple[int, str]:
         """Run it; return exit code and what it printed on stderr."""
@@ -67,14 +71,13 @@ class Command:
             for path in self.output.rglob("*")
             if path.is_file()
         }
-        temporary = self.output.with_name(f"run-{self.name}") / "tmp"
-        left = [path.name for path in temporary.glob("*") if not path.name.startswith(CACHE_OF_TORCH)]
+        left = [path.name for path in (self.work / "tmp").glob("*") if not path.name.startswith(CACHE_OF_TORCH)]
         return found | {f"(temporary) {name}": b"" for name in left}
 
     def clear(self) -> None:
         """Delete what it has written."""
         shutil.rmtree(self.output, ignore_errors=True)
-        shutil.rmtree(self.output.with_name(f"run-{self.name}"), ignore_errors=True)
+        shutil.rmtree(self.work, ignore_errors=True)
 
 
 def main() -> None:
@@ -102,30 +105,31 @@ def main() -> None:
     sys.exit(wrong.total() > 0)
 
 
-def commands(folder: Path, names: Sequence[str]) -> list[Command]:
-    """Return the commands of these names on a tiny corpus below `folder`, each with its input prepared."""
+def commands(folder: Path, names: Sequence[str], disk: Path | None = None) -> list[Command]:
+    """Return the commands of these names on a tiny corpus below `folder`, which write there, or to another disk."""
     corruption.write_corpus(folder)
     sources = ["--speech", str(folder / "speech"), "--noise", str(folder / "noise")]
     settings = [word for setting in corruption.SETTINGS for word in ("--set", setting)]
     Run(["prepare", *sources, "-o", str(folder / "prepared")], folder / "run-prepare").wait()
-    manifest, out = str(folder / "prepared/manifest.jsonl"), folder / "out"
+    manifest, out = str(folder / "prepared/manifest.jsonl"), (disk or folder) / "out"
     enhance = ["enhance", str(folder / "noise"), "-o", str(out), "--skip-existing", "--model", "snmf"]
     evaluate = ["evaluate", "--manifest", manifest, "--model", "snmf", "--metric", "si_sdr", "-o", str(out)]
     train = ["train", *sources, "--epochs", "3", *settings, "-o", str(out)]
     corruption.write_corpus(folder / "long", seconds=20)
     longer = ["train", "--speech", str(folder / "long/speech"), "--noise", str(folder / "noise"), "--epochs", "3"]
     longer += ["--network", "gru", "--set", "network.units=8", "--set", "train.batch_segments=2", "-o", str(out)]
-    found = [
-        Command("enhance", enhance, out),
-        Command("features", ["features", manifest, "-o", str(out)], out),
-        Command("evaluate", evaluate, out),
-        Command("train", train, out),
-        Command("train_ranks", train, out, ranks=2),
-        Command("train_workers", [*longer, "--workers", "2"], out),
-        Command("enhance_jobs", [*enhance, "-j", "2"], out),
-        Command("evaluate_jobs", [*evaluate, "-j", "2"], out),
-    ]
-    return [command for command in found if command.name in names]
+    lines = {
+        "enhance": enhance,
+        "features": ["features", manifest, "-o", str(out)],
+        "evaluate": evaluate,
+        "train": train,
+        "train_ranks": train,
+        "train_workers": [*longer, "--workers", "2"],
+        "enhance_jobs": [*enhance, "-j", "2"],
+        "evaluate_jobs": [*evaluate, "-j", "2"],
+    }
+    ranks = {"train_ranks": 2}
+    return [Command(name, lines[name], out, folder / f"run-{name}", ranks.get(name, 1)) for name in names]
 
 
 def killed(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
@@ -185,6 +189,36 @@ def full_disk(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
         command.clear()
 
 
+def small_disk(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
+    """Run each command on a disk (tmpfs, which root can mount) that is too small for it, then grow the disk."""
+    rng, disk = np.random.default_rng(options.seed), folder / "disk"
+    disk.mkdir(parents=True)
+    if os.geteuid() or not _mounted(disk, 2**30):
+        return
+    try:
+        for command in commands(folder, [name for name in options.commands if name not in PARALLEL], disk):
+            command.run()
+            expected = command.artifacts()
+            needed = sum(-(-len(content) // PAGE) * PAGE for content in expected.values())
+            for _ in range(max(1, options.moments // 5)):
+                command.clear()
+                size = PAGE * int(rng.integers(1, needed // PAGE + 2))
+                _mounted(disk, size, "remount,")
+                first = refused(command, expected, *command.run())
+                yield f"small disk: {command.name}", f"{size} of {needed} bytes", first
+                _mounted(disk, 2**30, "remount,")
+                again = compared(command, expected, *command.run())
+                yield f"small disk: {command.name}", f"{size} of {needed} bytes, grown", again
+            command.clear()
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _mounted(disk: Path, size: int, how: str = "") -> bool:
+    line = ["mount", "-t", "tmpfs", "-o", f"{how}size={size}", "tmpfs", str(disk)]
+    return subprocess.run(line, capture_output=True, check=False).returncode == 0
+
+
 def limit_files(size: int) -> None:
     """Let this process write no file beyond a size, in bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -235,7 +269,7 @@ def two_at_once(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
         first = command.start()
         while not (command.output / LOCK).exists() and not first.has_ended():
             time.sleep(0.01)
-        code, errors = dataclasses.replace(command, name="second").run()
+        code, errors = dataclasses.replace(command, work=folder / "run-second").run()
         said = "ok" if code == 1 and "another run" in errors else f"exit {code}: {errors.splitlines()[-1:]}"
         yield "two trainings", "the second", said
         first.kill()
@@ -260,6 +294,7 @@ def mutated(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
 CHECKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Outcome]]] = {
     "killed": killed,
     "full_disk": full_disk,
+    "small_disk": small_disk,
     "clock_back": clock_back,
     "two_at_once": two_at_once,
     "corrupted": corrupted,

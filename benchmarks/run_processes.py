@@ -6,6 +6,7 @@ Most of the time of a tiny training goes into imports, in which there is little 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import multiprocessing.util
 import os
@@ -58,15 +59,22 @@ class Run:
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
         for name in IMPORTED:
             importlib.import_module(name)
-        self._folder, self._errors = folder, folder / "stderr"
-        self._errors.write_bytes(b"")
+        self._folder = folder
+        self._errors, errors = os.pipe()  # no file, which a full disk would cut
         variables = [{}] if ranks == 1 else _ranks(ranks)
-        self._processes = [_fork(line, folder, self._errors, own, before) for own in variables]
+        self._processes = [_fork(line, folder, errors, own, before) for own in variables]
+        os.close(errors)
 
     def wait(self) -> tuple[int, str]:
         """Return the exit code, of several one that is not 0, and what was printed on stderr."""
         codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in self._processes]
-        return max(codes, key=abs), self._errors.read_text(encoding="utf-8", errors="replace")
+        os.set_blocking(self._errors, False)  # a process that goes on may keep the other end open
+        found = b""
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self._errors, 2**16):
+                found += part
+        os.close(self._errors)
+        return max(codes, key=abs), found.decode(errors="replace")
 
     def has_ended(self) -> bool:
         """Return whether no process runs any more."""
@@ -118,7 +126,7 @@ def _ranks(count: int) -> list[dict[str, str]]:
 
 
 def _fork(
-    line: list[str], folder: Path, errors: Path, variables: Mapping[str, str], before: Callable[[], object] | None
+    line: list[str], folder: Path, errors: int, variables: Mapping[str, str], before: Callable[[], object] | None
 ) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
@@ -131,7 +139,7 @@ def _fork(
         os.chdir(folder)
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(0, 1)
-        os.dup2(os.open(errors, os.O_WRONLY | os.O_APPEND), 2)
+        os.dup2(errors, 2)
         os.environ.update(variables, TMPDIR=str(folder / "tmp"))
         tempfile.tempdir = None
         if before is not None:
