@@ -116,3 +116,20 @@ def test_objectives_of_plain_and_extrapolated_updates_are_tabulated() -> None:
     X = np.random.default_rng(0).random((60, 20)).astype(np.float32)
     lines = nmf.convergence(X, atoms=3, beta=1.0, sparsity=0.1, updates=21).splitlines()
     assert [line.split("|")[1].strip() for line in lines[4:]] == ["10", "20", "21"]
+
+
+def test_rates_are_compared_in_the_band_that_both_hold() -> None:
+    import rates
+
+    pytest.importorskip("fast_bss_eval")
+    pytest.importorskip("pystoi")
+    rng = np.random.default_rng(0)
+    clean = (0.1 * rng.standard_normal(16000)).astype(np.float32)
+    noisy = clean + (0.01 * rng.standard_normal(16000)).astype(np.float32)
+    found = rates.rate_scores([(clean, noisy)], [8000, 16000, 48000], small_model())
+    for scores in found.values():
+        assert scores.shape == (1, 2, len(rates.SCORED))
+        assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(found[16000][:, 0], found[16000][:, 1])
+    np.testing.assert_allclose(found[48000][:, 0], found[48000][:, 1], rtol=0.05)
+    assert "±" in rates.cell("si_sdr", found[8000][:, :, 0])
