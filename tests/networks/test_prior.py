@@ -14,8 +14,8 @@ from deepnmf.config import StftSpec
 from deepnmf.networks.cells import GRU, LSTM
 from deepnmf.networks.recurrence import CellStack, LSTMBank
 from deepnmf.networks.settings import RecurrentDeepNMFConfig
-from deepnmf.networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior, bands_read
-from deepnmf.networks.unfolded.prior_stream import PriorStream, neighbourhood_views
+from deepnmf.networks.unfolded.prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior, bands_read
+from deepnmf.networks.unfolded.prior_stream import PriorStream, neighbourhoods
 from deepnmf.training.modules import PriorModule, cells_to_numpy
 
 SPEC = StftSpec()
@@ -51,8 +51,7 @@ def test_a_bank_is_one_layer_of_torch_for_each_stream() -> None:
         expected = theirs(x)[0].permute(0, 2, 1).numpy()
     bank = LSTMBank(*cells_to_numpy(theirs, LSTM), streams=4)
     for frame, outputs in zip(x.numpy(), expected, strict=True):
-        bank.inputs[:] = frame.T
-        bank.step()
+        bank.step(frame.T)
         np.testing.assert_allclose(bank.doubled_outputs / 2, outputs, atol=1e-6)
 
 
@@ -76,15 +75,13 @@ def test_the_arrays_and_settings_give_the_prior_back() -> None:
 @given(st.integers(2, 80))
 def test_a_sub_band_reads_its_own_bands_in_the_middle_and_zeros_beyond_the_ends(count: int) -> None:
     values = np.arange(1.0, 1 + count)
-    bands, read = neighbourhood_views(count)
-    bands[:] = values
+    (read,) = neighbourhoods(np.pad(values, MARGIN)[None])
     assert read.shape == (SUBBAND_WIDTH, count // SUBBAND_STRIDE)
-    margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
     padded = np.append(values, 0)
     np.testing.assert_array_equal(read, padded[bands_read(count)])  # what exported graphs read
     for b in range(read.shape[1]):
         for k in range(SUBBAND_WIDTH):
-            band = b * SUBBAND_STRIDE + k - margin
+            band = b * SUBBAND_STRIDE + k - MARGIN
             assert read[k, b] == (values[band] if 0 <= band < count else 0)
 
 

@@ -16,6 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+ZERO = np.array(0, np.float32)
+"""Converted once, as a scalar is for each use."""
+
 
 class Array(Protocol):
     """A ``numpy.ndarray`` or a ``torch.Tensor``: what the two share, and so all that code annotated by it may use.
@@ -157,6 +160,6 @@ def softplus(x: AnyArray) -> AnyArray:
         namespace.negative(y, out=y)
         namespace.exp(y, out=y)
         namespace.log1p(y, out=y)
-        y += namespace.maximum(x, 0)
+        y += namespace.maximum(x, ZERO)
         return y
     return namespace.nn.functional.softplus(x, threshold=40)  # beyond it the two terms are equal in float64

@@ -36,9 +36,18 @@ class LevelTracker:
         [0.5, 0.5]
         """
         levels, bins = [], len(magnitudes)
-        for energy in np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64).tolist():
+        for energy in _energies(magnitudes):
             if (power := energy / bins) > LEVEL_FLOOR**2:
                 self._counted += 1
                 self._power += max(1 / self._counted, self._least_weight) * (power - self._power)
             levels.append(max(self._power**0.5, LEVEL_FLOOR))
         return np.array(levels, np.float32)
+
+
+def _energies(magnitudes: np.ndarray) -> list[float]:
+    """Return the sums of squares ``(N,)`` of frames ``(F, N)``."""
+    if magnitudes.shape[1] == 1:  # a stream: without the overhead of a reduction
+        frame = magnitudes[:, 0].astype(np.float64)
+        return [float(np.dot(frame, frame))]
+    energies: list[float] = np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64).tolist()
+    return energies

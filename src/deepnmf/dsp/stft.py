@@ -49,20 +49,21 @@ class Analyser:
 
     def __init__(self, spec: StftSpec, channels: int = 1) -> None:
         self.spec = spec
-        self._window = window(spec)
+        self._window, self._hop, self._fft_size = window(spec), spec.hop, spec.fft_size
         self._buffer = np.zeros((channels, spec.window - spec.hop), np.float32)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Return the frames that ``samples`` (channels, n) complete, shape ``(channels, F, frames)``, complex64."""
         buffer = np.concatenate([self._buffer, samples.astype(np.float32, copy=False)], axis=1)
-        frames = max(0, (buffer.shape[1] - self.spec.window) // self.spec.hop + 1)
-        self._buffer = buffer[:, frames * self.spec.hop :].copy()
+        window, hop = len(self._window), self._hop
+        frames = max(0, (buffer.shape[1] - window) // hop + 1)
+        self._buffer = buffer[:, frames * hop :].copy()
         if not frames:
             return np.zeros((len(buffer), self.spec.bins, 0), np.complex64)
         across, along = buffer.strides
-        shape, strides = (len(buffer), frames, self.spec.window), (across, self.spec.hop * along, along)
+        shape, strides = (len(buffer), frames, window), (across, hop * along, along)
         views: np.ndarray = np.ndarray(shape, np.float32, buffer, strides=strides)  # as_strided, without its overhead
-        spectrum = np.fft.rfft(views * self._window, self.spec.fft_size, axis=-1)
+        spectrum = np.fft.rfft(views * self._window, self._fft_size)
         return spectrum.astype(np.complex64, copy=False).swapaxes(1, 2)
 
 
@@ -71,27 +72,39 @@ class Synthesiser:
 
     def __init__(self, spec: StftSpec, channels: int = 1) -> None:
         self.spec = spec
-        self._window = synthesis_window(spec)
-        hop = spec.hop
-        self._segments = [slice(start, min(start + hop, spec.window)) for start in range(0, spec.window, hop)]
-        self._tail = np.zeros((channels, len(self._segments) - 1, hop), np.float32)
+        self._shape = _segments(spec), spec.hop
+        self._fft_size, self._samples = spec.fft_size, min(spec.fft_size, math.prod(self._shape))
+        self._window = np.zeros(self._samples, np.float32)
+        self._window[: spec.window] = synthesis_window(spec)
+        self._tail = np.zeros((channels, self._shape[0] - 1, spec.hop), np.float32)
         self._skip = spec.window - spec.hop  # the zeros before the first sample
 
     def push(self, spectrum: np.ndarray) -> np.ndarray:
         """Return the samples that frames ``(channels, F, frames)`` complete, shape ``(channels, n)``, float32."""
-        channels, _, count = spectrum.shape
-        waves = np.fft.irfft(spectrum.swapaxes(1, 2), self.spec.fft_size, axis=-1)[..., : self.spec.window]
-        waves *= self._window
-        late = self._tail.shape[1]
-        summed = np.zeros((channels, count + late, self.spec.hop), np.float32)
-        summed[:, :late] = self._tail
-        for delay, segment in enumerate(self._segments):
-            summed[:, delay : delay + count, : segment.stop - segment.start] += waves[..., segment]
+        segments = self._windowed(spectrum)
+        channels, count, late, hop = len(segments), segments.shape[1], *self._tail.shape[1:]
+        if count == 1:  # of a stream
+            summed = segments[:, 0]
+            summed[:, :late] += self._tail
+        else:
+            summed = np.zeros((channels, count + late, hop), np.float32)
+            summed[:, :late] = self._tail
+            for delay in range(late + 1):
+                summed[:, delay : delay + count] += segments[:, :, delay]
         self._tail = summed[:, count:].copy()
         samples = summed[:, :count].reshape(channels, -1)
         skipped = min(self._skip, samples.shape[1])
         self._skip -= skipped
         return samples[:, skipped:]
+
+    def _windowed(self, spectrum: np.ndarray) -> np.ndarray:
+        """Return the windowed frames in segments of one hop, ``(channels, frames, segments, hop)``."""
+        waves = np.fft.irfft(spectrum.swapaxes(1, 2), self._fft_size)[..., : self._samples]
+        waves *= self._window
+        missing = math.prod(self._shape) - self._samples  # the last segment may be longer than the transform
+        if missing:
+            waves = np.pad(waves, ((0, 0), (0, 0), (0, missing)))
+        return waves.reshape(*waves.shape[:2], *self._shape)
 
 
 def padding(spec: StftSpec, length: int) -> int:

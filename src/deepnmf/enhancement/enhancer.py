@@ -94,6 +94,7 @@ class Enhancer:
         self.spec = spec_at_rate(model.features.stft, rate_hz)
         self._least_gain = np.float32(0 if max_attenuation_db is None else 10 ** (-max_attenuation_db / 20))
         self._masks = channels if independent else 1
+        self._longest = max(1, int(CHUNK_SECONDS * rate_hz))
         self._observer = observer
         self._reset()
 
@@ -155,8 +156,8 @@ class Enhancer:
             If the shape is wrong or a sample is NaN, infinite or absurdly large.
         """
         block = self._checked(block)
-        pieces = [self._piece(piece) for piece in self._pieces(block)]
-        ready = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+        pieces = self._pieces(block)
+        ready = self._piece(block) if len(pieces) == 1 else np.concatenate([*map(self._piece, pieces)], axis=1)
         self._received += block.shape[1]
         self._returned += ready.shape[1]
         return ready
@@ -186,7 +187,7 @@ class Enhancer:
         return block.astype(np.float32, copy=False)
 
     def _pieces(self, block: np.ndarray) -> list[np.ndarray]:
-        step = max(1, int(CHUNK_SECONDS * self.rate_hz))
+        step = self._longest
         if block.shape[1] <= step:
             return [block]
         return [block[:, at : at + step] for at in range(0, block.shape[1], step)]
@@ -201,21 +202,20 @@ class Enhancer:
         return self._synthesiser.push(spectrum * gains)
 
     def _gains(self, spectrum: np.ndarray) -> np.ndarray:
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
+        magnitudes = np.abs(spectrum)
         if self._masks < self.channels:
-            power = power.mean(axis=0, keepdims=True)
+            magnitudes = np.sqrt(np.square(magnitudes).mean(axis=0, keepdims=True))
         if self._masks == 1:
-            gains = self._tracks[0].push(power[0])[None]
+            gains = self._tracks[0].push(magnitudes[0])[None]
         else:
-            gains = np.stack([track.push(p) for track, p in zip(self._tracks, power, strict=True)])
+            gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
         if not math.isfinite(np.vdot(gains, gains)):  # before PCM or a maximum turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         return np.maximum(gains, self._least_gain) if self._least_gain else gains
 
 
 class _MaskTrack:
-    """Gains of one stream of power spectra at the recording's rate: level, the model's mask, and the band above."""
+    """Gains of one stream of spectra at the recording's rate: level, the model's mask, and the band above."""
 
     def __init__(self, model: Model, spec: StftSpec) -> None:
         features = model.features
@@ -224,15 +224,15 @@ class _MaskTrack:
         self._model_spec, self._spec = features.stft, spec
         self._above = upper_band(features.stft, spec) if spec.bins > features.stft.bins else None
 
-    def push(self, power: np.ndarray) -> np.ndarray:
-        """Return the gains ``(F, N)`` of power spectra ``(F, N)`` at the recording's rate."""
-        inside = model_band(np.sqrt(power[: self._model_spec.bins]), self._model_spec, self._spec)
+    def push(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the gains ``(F, N)`` of magnitudes ``(F, N)`` at the recording's rate."""
+        inside = model_band(magnitudes, self._model_spec, self._spec)
         inside /= self._level.push(inside)
         mask = self._estimator.push(inside)
         if self._above is None:
             return mask[: self._spec.bins]
         known = self._above.top.stop
-        above = self._above.push(mask, inside, power[known:])
+        above = self._above.push(mask, inside, np.square(magnitudes[known:]))
         return np.concatenate([mask[:known], above])
 
 

@@ -67,29 +67,21 @@ class LSTM(Cell):
     GATES: ClassVar[int] = 4
 
     @functools.cached_property
-    def step_weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Bias ``(4U,)`` and weights ``(I, 4U)`` and ``(U, 4U)`` of the arguments of a tanh for each gate.
+    def joint_weights(self) -> np.ndarray:
+        """Weights ``(4U, 1 + I + U)`` of bias, inputs and state: of the arguments of a tanh for each gate.
 
         As σ(x) = ½ + ½ tanh(x/2), arguments of sigmoids are halved; the weights of the state are for twice the output.
-        The gates are in the order of :attr:`joint_weights`.
+        The gates are in the order output, input, forget, candidate.
         """
-        joint, first_state = self.joint_weights, 1 + self.inputs
-        columns = joint[:, 0], joint[:, 1:first_state].T, joint[:, first_state:].T
-        bias, from_input, from_state = (np.ascontiguousarray(weights) for weights in columns)
-        return bias, from_input, from_state
-
-    @functools.cached_property
-    def joint_weights(self) -> np.ndarray:
-        """The same as one matrix ``(4U, 1 + I + U)``; sigmoids first: input, forget and output gate, then candidate."""
         bias = (self.input_bias + self.state_bias)[:, None]
         weights = np.concatenate([bias, self.input_weights, self.state_weights / 2], axis=1)
-        gates = weights.reshape(4, self.units, -1)[SIGMOIDS_FIRST]
+        gates = weights.reshape(4, self.units, -1)[GATES_AT_WORK]
         gates[:3] /= 2
         return gates.reshape(weights.shape)
 
 
-SIGMOIDS_FIRST = [0, 1, 3, 2]
-"""Positions of the gates of LSTM in torch's order."""
+GATES_AT_WORK = [3, 0, 1, 2]
+"""Positions of the gates of LSTM in torch's order: the sigmoids first, the factors of candidate and cell adjacent."""
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Cell))
 """Attributes of a cell."""

@@ -7,14 +7,17 @@ one tanh gives all gates of LSTM, and its streams keep twice the output: the wei
 
 from __future__ import annotations
 
-from typing import Protocol
+import functools
+from typing import Protocol, cast
 
 import numpy as np
 
 from ..dsp.arrays import sigmoid
 from .cells import GRU, LSTM, Cell
 
-ONE, HALF = np.float32(1), np.float32(0.5)
+ONE, HALF = np.array(1, np.float32), np.array(0.5, np.float32)  # twice as fast as scalars, which are converted
+SMALL_PRODUCT = 1_000_000
+"""With AVX-512, OpenBLAS does not pack matrices whose product takes no more multiplications: 1.2 times as fast."""
 
 
 class CellStream(Protocol):
@@ -30,11 +33,10 @@ class CellStack:
     def __init__(self, cells: tuple[Cell, ...]) -> None:
         self._layers = [(cell.units, open_stream(cell)) for cell in cells]
 
-    def push(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the last layer's outputs ``(N, U)`` for the next inputs ``(N, I)``, written to `out` if given."""
-        last = len(self._layers) - 1
-        for index, (units, layer) in enumerate(self._layers):
-            outputs = out if index == last and out is not None else np.empty((len(x), units), np.float32)
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """Return the last layer's outputs ``(N, U)`` for the next inputs ``(N, I)``."""
+        for units, layer in self._layers:
+            outputs = np.empty((len(x), units), np.float32)
             layer.push(x, outputs)
             x = outputs
         return x
@@ -70,22 +72,55 @@ class LSTMStream:
     """One stream through long short-term memory."""
 
     def __init__(self, cell: LSTM) -> None:
-        self._bias, self._input, self._state = cell.step_weights
-        self._gates = _Gates((cell.units,))
-        self._output = np.zeros(cell.units, np.float32)
+        self._rows = LSTMRows(np.ascontiguousarray(cell.joint_weights.T))
+        self._inputs = 1 + cell.inputs
 
     def push(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write the outputs for the next inputs ``(N, I)`` to `out`, ``(N, U)``."""
-        from_input = x @ self._input  # np.dot would copy a slice of wider rows
-        from_input += self._bias
-        output, gates = self._output, self._gates
-        for row, arguments in zip(out, from_input, strict=True):
-            np.dot(output, self._state, out=gates.arguments)
-            gates.arguments += arguments
+        rows = np.empty((len(x), self._inputs + out.shape[1]), np.float32)
+        rows[:, 0] = ONE
+        rows[:, 1 : self._inputs] = x
+        self._rows.push(rows)
+        np.multiply(rows[:, self._inputs :], HALF, out=out)
+
+
+class LSTMRows:
+    """One stream through a layer of long short-term memory, whose inputs and outputs are columns of the same rows.
+
+    Parameters
+    ----------
+    weights : ndarray
+        ``(J, 4U)``: of the columns of a row, of which the last U are twice the outputs and the others the inputs, one
+        of them a constant for the bias; gates as those of :attr:`LSTM.joint_weights`.
+    """
+
+    def __init__(self, weights: np.ndarray) -> None:
+        units = weights.shape[1] // 4
+        self._inputs = len(weights) - units
+        self._weights, self._of_inputs, self._of_state = weights, weights[: self._inputs], weights[self._inputs :]
+        self._gates = _Gates((units,))
+        self._output = np.zeros(units, np.float32)
+
+    def push(self, rows: np.ndarray) -> None:
+        """Write twice the outputs for the next rows ``(N, J)`` into their last U columns."""
+        if len(rows) == 1:
+            self._push_one(rows[0])
+            return
+        inputs, gates, of_state = self._inputs, self._gates, self._of_state
+        output, arguments = self._output, gates.arguments
+        for row, from_inputs in zip(rows[:, inputs:], rows[:, :inputs] @ self._of_inputs, strict=True):
+            output.dot(of_state, arguments)  # methods and places are faster than functions and names
+            arguments += from_inputs
             gates.advance(row)
             output = row
-        self._output = output.copy()
-        out *= HALF
+        self._output[:] = output
+
+    def _push_one(self, row: np.ndarray) -> None:
+        output = row[self._inputs :]
+        output[:] = self._output
+        row.dot(self._weights, self._gates.arguments)
+        self._gates.advance(output)
+        self._output[:] = output
 
 
 class LSTMBank:
@@ -93,43 +128,50 @@ class LSTMBank:
 
     Attributes
     ----------
-    inputs : ndarray
-        ``(I, B)``: write the inputs of a frame here before :meth:`step`.
     doubled_outputs : ndarray
         ``(U, B)``: twice the outputs of the last step.
     """
 
     def __init__(self, cell: LSTM, streams: int) -> None:
-        self._weights = cell.joint_weights
         self._joint = np.zeros((1 + cell.inputs + cell.units, streams), np.float32)
         self._joint[0] = ONE
-        self.inputs, self.doubled_outputs = self._joint[1 : 1 + cell.inputs], self._joint[1 + cell.inputs :]
+        self._inputs, self.doubled_outputs = self._joint[1 : 1 + cell.inputs], self._joint[1 + cell.inputs :]
         self._gates = _Gates((cell.units, streams))
+        weights, arguments = cell.joint_weights, self._gates.arguments
+        parts = -(-weights.size * streams // SMALL_PRODUCT) if has_small_products() else 1
+        self._parts = list(zip(np.array_split(weights, parts), np.array_split(arguments, parts), strict=True))
 
-    def step(self) -> None:
-        """Advance by one frame."""
-        np.dot(self._weights, self._joint, out=self._gates.arguments)
+    def step(self, inputs: np.ndarray) -> None:
+        """Advance by one frame, given its inputs ``(I, B)``."""
+        self._inputs[:] = inputs
+        for weights, arguments in self._parts:
+            weights.dot(self._joint, arguments)
         self._gates.advance(self.doubled_outputs)
 
 
+@functools.cache
+def has_small_products() -> bool:
+    """Whether the processor is one on which OpenBLAS distinguishes small products: it has AVX-512."""
+    found = cast("dict[str, dict[str, list[str]]]", np.show_config(mode="dicts"))["SIMD Extensions"]["found"]
+    return any(name.startswith(("AVX512", "X86_V4")) for name in found)
+
+
 class _Gates:
-    """Cell state of LSTM, and a buffer for its gates, ``(4U, …)`` in the order of :attr:`LSTM.step_weights`."""
+    """Cell state of LSTM, and a buffer for its gates, ``(4U, …)`` in the order of :attr:`LSTM.joint_weights`."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        gates = np.empty((4, *shape), np.float32)
-        self.arguments = gates.reshape(4 * shape[0], *shape[1:])
-        self._sigmoids = gates[:3]
-        self._input, self._forget, self._output, self._candidate = gates
-        self._cell = np.zeros(shape, np.float32)
+        rows = np.zeros((5, *shape), np.float32)  # output, input and forget gate, candidate, cell state
+        self.arguments = rows[:4].reshape(4 * shape[0], *shape[1:])
+        self._sigmoids, self._factors, self._summands = rows[:3], rows[1:3], rows[3:]
+        self._output, self._candidate, self._cell = rows[0], rows[3], rows[4]
 
     def advance(self, doubled_output: np.ndarray) -> None:
         """Turn the arguments of the gates into the next cell state, and write twice the output."""
-        np.tanh(self.arguments, out=self.arguments)
+        np.tanh(self.arguments, self.arguments)
         self._sigmoids += ONE  # twice the sigmoids
-        cell, candidate = self._cell, self._candidate
-        cell *= self._forget
-        candidate *= self._input
-        cell += candidate
+        self._summands *= self._factors
+        cell = self._cell
+        cell += self._candidate
         cell *= HALF
-        np.tanh(cell, out=doubled_output)
+        np.tanh(cell, doubled_output)
         doubled_output *= self._output

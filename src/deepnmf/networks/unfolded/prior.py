@@ -22,6 +22,7 @@ from ...dsp.bands import band_pooling
 from ...errors import DeepnmfError
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer
+from .prior_weights import StreamWeights, stream_weights
 from .profile_input import PROFILE_KINDS, Modulation, ProfileInput, name_in_file
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ SUBBAND_STRIDE = 2
 """Bands from one sub-band to the next."""
 SUBBAND_WIDTH = 8
 """Input bands of a sub-band: its own and as many of its neighbours on both sides."""
+MARGIN = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
+"""Neighbours on each side."""
 FROM_FULL_BAND = 10
 """C: features from the full-band part to each sub-band."""
 EMBEDDING = 8
@@ -195,33 +198,7 @@ class RecurrentPrior:
     @functools.cached_property
     def stream_weights(self) -> StreamWeights:
         """The weights as streams read them."""
-        embedding = np.tile(self.subband_embedding_bias, self.subbands)  # (B·S,)
-        fullband_units = self.cells[-1].units
-        embedded = slice(fullband_units, fullband_units + len(embedding))
-
-        def by_feature(weights: np.ndarray) -> np.ndarray:  # columns (U, B·S, D) in the order (U, S·B, D)
-            parts = np.split(weights, [embedded.start, embedded.stop], axis=1)
-            return np.concatenate([parts[0], _features_first(parts[1].T, self.subbands).T, parts[2]], axis=1)
-
-        def bias(weights: np.ndarray, own: np.ndarray) -> np.ndarray:
-            return own + weights[:, embedded] @ embedding
-
-        return StreamWeights(
-            pooling=np.ascontiguousarray(self.pooling.T),
-            fullband_to_subband=_features_first(self.fullband_to_subband, self.subbands).T,
-            fullband_to_subband_bias=_features_first(self.fullband_to_subband_bias[:, None], self.subbands)[:, 0],
-            subband_embedding=self.subband_embedding / 2,  # it reads doubled outputs
-            fusion=tuple(
-                dataclasses.replace(
-                    cell,
-                    input_weights=by_feature(cell.input_weights),
-                    input_bias=bias(cell.input_weights, cell.input_bias),
-                )
-                for cell in self.fusion
-            ),
-            output=by_feature(self.output).T,
-            output_bias=bias(self.output, self.output_bias),
-        )
+        return stream_weights(self, MARGIN)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentPrior:
@@ -236,38 +213,6 @@ class RecurrentPrior:
             profiles={kind: ProfileInput.from_arrays(kind, arrays) for kind in _profile_kinds(arrays)},
             **{name: arrays[in_file] for name, in_file in NAMES_IN_FILE.items()},
         )
-
-
-@dataclass(frozen=True, eq=False)
-class StreamWeights:
-    """Weights of a prior in the layout that streams read: transposed, and features before sub-bands.
-
-    Attributes
-    ----------
-    pooling : ndarray
-        ``(F, bands)``.
-    fullband_to_subband, fullband_to_subband_bias : ndarray
-        ``(U, C·B)`` and ``(C·B,)``.
-    subband_embedding : ndarray
-        ``(S, V)``, for doubled outputs.
-    fusion : tuple of LSTM
-        Its bias includes what the bias of the embedding adds.
-    output, output_bias : ndarray
-        ``(U + S·B + D, R)`` and ``(R,)``; the same.
-    """
-
-    pooling: np.ndarray
-    fullband_to_subband: np.ndarray
-    fullband_to_subband_bias: np.ndarray
-    subband_embedding: np.ndarray
-    fusion: tuple[LSTM, ...]
-    output: np.ndarray
-    output_bias: np.ndarray
-
-
-def _features_first(weights: np.ndarray, subbands: int) -> np.ndarray:
-    """Return rows ``(B·C, …)`` in the order ``(C·B, …)``."""
-    return weights.reshape(subbands, -1, weights.shape[1]).swapaxes(0, 1).reshape(weights.shape)
 
 
 NAMES_IN_FILE = {

@@ -6,71 +6,84 @@ import numpy as np
 
 from ...dsp.arrays import softplus
 from ..layers import FEATURE_FLOOR
-from ..recurrence import CellStack, LSTMBank
-from .prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
+from ..recurrence import ONE, LSTMBank, LSTMRows
+from .prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
+from .prior_weights import Product
 
-FLOOR = np.float32(FEATURE_FLOOR)
+FLOOR = np.array(FEATURE_FLOOR, np.float32)
 
 
 class PriorStream:
     """Initial activations of a stream of frames; the states start at zero."""
 
     def __init__(self, prior: RecurrentPrior) -> None:
-        weights = prior.stream_weights
-        self._weights = weights
-        self._cells, self._fusion = CellStack(prior.cells), CellStack(weights.fusion)
+        weights = self._weights = prior.stream_weights
+        self._layers = [(layer.columns, LSTMRows(layer.weights)) for layer in weights.layers]
+        self._fusion = [(layer.columns, LSTMRows(layer.weights)) for layer in weights.fusion]
         self._subbands = LSTMBank(prior.subband[0], prior.subbands)
-        self._bands, self._near = neighbourhood_views(len(prior.pooling))
-        self._fullband_units = prior.cells[-1].units
-        self._unfused = self._fullband_units + prior.subbands * len(weights.subband_embedding)
+        self._row = self._rows(1)
+        self._near_row = neighbourhoods(self._row[:, : weights.columns.one])
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
-        weights, units, unfused = self._weights, self._fullband_units, self._unfused
-        known = np.empty((m.shape[1], len(weights.output)), np.float32)  # (N, U + S·B + D)
-        z = known[:, :units]
-        bands = np.dot(m.T, weights.pooling)
+        weights, frames = self._weights, m.shape[1]
+        rows = self._row if frames == 1 else self._rows(frames)
+        bands = m.T.dot(weights.pooling)
         bands += FLOOR
-        np.log(bands, out=bands)  # (N, bands)
-        self._cells.push(bands, z)  # (N, U)
-        from_full_band = z @ weights.fullband_to_subband
-        from_full_band += weights.fullband_to_subband_bias
-        np.tanh(from_full_band, out=from_full_band)  # (N, C·B)
-        self._embed(bands, from_full_band, known[:, units:unfused])
-        if weights.fusion:
-            self._fusion.push(known[:, :unfused], known[:, unfused:])  # (N, D)
-        h = np.dot(known, weights.output)
-        h += weights.output_bias
-        return softplus(h).T  # (R, N)
+        np.log(bands, out=rows[:, weights.columns.bands])
+        for columns, layer in self._layers:
+            layer.push(rows[:, columns])
+        self._embed(rows)
+        for columns, layer in self._fusion:
+            layer.push(rows[:, columns])
+        return softplus(_product(rows, weights.output)).T  # (R, N)
 
-    def _embed(self, bands: np.ndarray, from_full_band: np.ndarray, out: np.ndarray) -> None:
-        """Run the sub-bands on ``(N, bands)`` and ``(N, C·B)``; write their embeddings ``(N, S·B)``."""
-        bank, weights, near = self._subbands, self._weights.subband_embedding, self._near
-        width, subbands = near.shape
-        from_full_band = from_full_band.reshape(len(bands), -1, subbands)
-        out = out.reshape(len(bands), -1, subbands)
-        of_bands, of_full_band = bank.inputs[:width], bank.inputs[width:]
-        for frame, message, embedding in zip(bands, from_full_band, out, strict=True):
-            self._bands[:] = frame
-            of_bands[:] = near
-            of_full_band[:] = message
-            bank.step()
-            np.dot(weights, bank.doubled_outputs, out=embedding)
+    def _rows(self, frames: int) -> np.ndarray:
+        columns = self._weights.columns
+        rows = np.empty((frames, columns.fusion.stop), np.float32)
+        rows[:, : columns.one] = 0
+        rows[:, columns.one] = ONE
+        return rows
+
+    def _embed(self, rows: np.ndarray) -> None:
+        """Run the sub-bands on rows that the full-band layers have filled; write their embeddings there."""
+        bank, weights = self._subbands, self._weights
+        inputs = self._subband_inputs(rows)
+        embeddings = rows[:, weights.columns.embedding].reshape(len(rows), -1, inputs.shape[2])
+        for frame, embedding in zip(inputs, embeddings, strict=True):
+            bank.step(frame)
+            weights.subband_embedding.dot(bank.doubled_outputs, embedding)
+
+    def _subband_inputs(self, rows: np.ndarray) -> np.ndarray:
+        """Return the inputs of the sub-bands, ``(N, SUBBAND_WIDTH + C, B)``."""
+        product, one = self._weights.fullband_to_subband, self._weights.columns.one
+        near = self._near_row if rows is self._row else neighbourhoods(rows[:, :one])
+        features = _product(rows, product).reshape(len(rows), -1, near.shape[2])
+        inputs = np.empty((len(rows), SUBBAND_WIDTH + features.shape[1], near.shape[2]), np.float32)
+        inputs[:, :SUBBAND_WIDTH] = near
+        np.tanh(features, out=inputs[:, SUBBAND_WIDTH:])
+        return inputs
 
 
-def neighbourhood_views(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a frame of `count` bands to write to, and the input bands of each sub-band, ``(SUBBAND_WIDTH, B)``.
+def _product(rows: np.ndarray, product: Product) -> np.ndarray:
+    read = rows[:, product.columns]
+    return read.dot(product.weights) if len(rows) == 1 else read @ product.weights  # dot would copy the slice
 
-    Both are views of one buffer: what is written to one is read from the other.
+
+def neighbourhoods(bands: np.ndarray) -> np.ndarray:
+    """Return the input bands of each sub-band, ``(N, SUBBAND_WIDTH, B)``, as a view.
+
+    Parameters
+    ----------
+    bands : ndarray
+        ``(N, MARGIN + bands + MARGIN)``, with zeros in the margins.
 
     Examples
     --------
-    >>> bands, near = neighbourhood_views(6)
-    >>> bands[:] = np.arange(1, 7)
-    >>> near.T.astype(int).tolist()
+    >>> bands = np.array([[0, 0, 0, 1, 2, 3, 4, 5, 6, 0, 0, 0]])
+    >>> neighbourhoods(bands)[0].T.tolist()
     [[0, 0, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 0], [2, 3, 4, 5, 6, 0, 0, 0]]
     """
-    margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
-    padded = np.zeros(count + 2 * margin, np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, SUBBAND_WIDTH)[::SUBBAND_STRIDE]
-    return padded[margin : margin + count], windows[: count // SUBBAND_STRIDE].T
+    along, across = bands.strides
+    shape = len(bands), SUBBAND_WIDTH, (bands.shape[1] - 2 * MARGIN) // SUBBAND_STRIDE
+    return np.lib.stride_tricks.as_strided(bands, shape, (along, across, SUBBAND_STRIDE * across), writeable=False)

@@ -180,6 +180,11 @@ class RecurrentDeepNMF(Network):
         }
 
     @functools.cached_property
+    def output_by_source(self) -> tuple[np.ndarray, np.ndarray]:
+        """The reconstruction dictionaries of speech and noise, ``(atoms, F)`` as a product reads them."""
+        return tuple(map(np.ascontiguousarray, np.split(self.output.T, [self.speech_atoms])))  # type: ignore[return-value]
+
+    @functools.cached_property
     def update_rates(self) -> list[np.ndarray]:
         """Reciprocals ``(R,)`` of the denominator of each layer's update with β = 1, where all frames share it."""
         return [1 / (W.sum(axis=0) + np.float32(self.sparsity + epsilon(W))) for W in self.dictionaries]
@@ -201,10 +206,10 @@ class RecurrentEstimator:
     """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out."""
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
-        self._network, speech = network, network.speech_atoms
+        self._network = network
         self._prior = PriorStream(network.prior)
-        self._speech, self._noise = network.output[:, :speech], network.output[:, speech:]
-        self._floor = np.float32(epsilon(network.output))
+        self._speech, self._noise = network.output_by_source
+        self._floor = np.array(epsilon(network.output), np.float32)
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
@@ -214,8 +219,9 @@ class RecurrentEstimator:
         h = self._prior.push(magnitudes).T  # (N, R)
         for W, rates in zip(network.dictionaries, network.update_rates, strict=True):
             h = self._updated(magnitudes, W, rates, h)
-        speech = h[:, : network.speech_atoms] @ self._speech.T  # (N, F); np.dot would copy the slices
-        total = h[:, network.speech_atoms :] @ self._noise.T
+        product = np.ndarray.dot if len(h) == 1 else np.matmul  # the latter does not copy slices of several rows
+        speech = product(h[:, : network.speech_atoms], self._speech)  # (N, F)
+        total = product(h[:, network.speech_atoms :], self._noise)
         total += speech
         total += self._floor
         speech /= total
@@ -226,9 +232,9 @@ class RecurrentEstimator:
         network = self._network
         if network.beta != 1:
             return update_activations(m, W, h.T, network.sparsity, network.beta).T
-        model = np.dot(h, W.T)
+        model = h.dot(W.T)
         model += self._floor
         np.divide(m.T, model, out=model)
-        h *= np.dot(model, W)
+        h *= model.dot(W)
         h *= rates
         return h
