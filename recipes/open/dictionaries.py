@@ -2,15 +2,17 @@
 
     python recipes/open/dictionaries.py exp/open/features exp/open/deep-k4-t1 framewise snmf --every 3
 
-Mixtures are those of dev, of which ``--every N`` takes each N-th.
+Mixtures are those of dev, of which ``--every N`` takes each N-th. ``--figure FILE`` draws the atoms of the last layer
+and of the output of each model, in the order of their centres (needs the `plot` extra).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,6 +20,10 @@ from deepnmf.data.features import FeatureSet
 from deepnmf.model import load_model
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF, starting_activations
 from deepnmf.training.loop import dev_score
+from deepnmf.training.processes import ALONE, Processes
+
+if TYPE_CHECKING:
+    from deepnmf.training.step import TrainingStep
 
 SPARSITIES = (0.0, 0.3, 3.0, 10.0)
 """Factors by which the sparsity is changed."""
@@ -29,16 +35,23 @@ def main() -> None:
     parser.add_argument("features", type=Path)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--calibrate", action="store_true", help="scale the bins of all dictionaries as training does")
+    parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
+    networks = {}
     for name in options.models:
         network = load_model(name).network
         if not isinstance(network, DeepNMF):
             raise SystemExit(f"{name}: not a deep NMF")
         data = FeatureSet(options.features, "dev", network.shape[1] // network.shape[0])
+        network = network.calibrated(data.sample, list(network.arrays())) if options.calibrate else network.canonical()
+        networks[name] = network
         data.segments = data.segments[:: options.every]
         print(f"\n{Path(name).name}, {len(data.segments)} mixtures:\n")
-        layer_table(network.canonical(), data)
-        change_table(network.canonical(), data)
+        layer_table(network, data)
+        change_table(network, data)
+    if options.figure:
+        draw(networks, options.figure)
 
 
 def layer_table(network: DeepNMF, data: FeatureSet) -> None:
@@ -86,7 +99,14 @@ def change_table(network: DeepNMF, data: FeatureSet) -> None:
     """Print the dev score of the network and of changed ones."""
     print("\n| change | dev SI-SDR of spectra, dB |\n|---|---:|")
     for name, changed in changes(network).items():
-        print(f"| {name} | {dev_score(cast('Any', changed), data):.2f} |")
+        print(f"| {name} | {dev_score(cast('TrainingStep', Trained(changed.mask)), data):.2f} |")
+
+
+class Trained(NamedTuple):
+    """What :func:`deepnmf.training.loop.dev_score` needs of a network in training."""
+
+    mask: Callable[..., Any]
+    processes: Processes = ALONE
 
 
 def changes(network: DeepNMF) -> dict[str, DeepNMF]:
@@ -107,6 +127,34 @@ def smooth(W: np.ndarray, bins: int) -> np.ndarray:
     smoothed = (0.25 * (frames[:, :-2] + frames[:, 2:]) + 0.5 * frames[:, 1:-1]).reshape(W.shape)
     norms = np.linalg.norm(smoothed, axis=0)
     return np.asarray(smoothed * np.linalg.norm(W, axis=0) / np.where(norms == 0, 1, norms), W.dtype)
+
+
+def draw(networks: dict[str, DeepNMF], figure: Path) -> None:
+    """Draw the atoms of the last layer and of the output, a column for each network, dB below the peak of each atom."""
+    from matplotlib.figure import Figure
+
+    image = Figure(figsize=(1 + 4 * len(networks), 6), layout="constrained")
+    panels = image.subplots(2, len(networks), squeeze=False, sharex="col", sharey=True)
+    for column, (name, network) in zip(panels.T, networks.items(), strict=True):
+        last = network.dictionaries[network.layers[-1]]
+        for axes, W, which in zip(column, (last, network.output), ("last layer", "output"), strict=True):
+            shown = axes.imshow(decibels(np.asarray(W)[-network.shape[0] :], network.speech_atoms), **IMAGE)
+            axes.axvline(network.speech_atoms - 0.5, color="white", linewidth=1)
+            axes.set(title=f"{Path(name).stem}, {which}", ylabel="bin", xlabel="atoms of speech | atoms of noise")
+            axes.label_outer()
+    image.colorbar(shown, ax=panels, label="dB below the peak of the atom")
+    image.savefig(figure, dpi=72)
+
+
+IMAGE: dict[str, Any] = {"aspect": "auto", "origin": "lower", "interpolation": "nearest", "vmin": -30, "vmax": 0}
+
+
+def decibels(W: np.ndarray, speech_atoms: int) -> np.ndarray:
+    """Return atoms ``(F, R)`` in dB below their peaks, those of speech and those of noise by their centres."""
+    centres = np.arange(len(W)) @ np.square(W) / np.maximum(np.square(W).sum(axis=0), 1e-30)
+    order = np.lexsort((centres, np.arange(W.shape[1]) >= speech_atoms))
+    peaks = np.maximum(W.max(axis=0), 1e-30)
+    return 20 * np.log10(np.maximum(W / peaks, 1e-3))[:, order]
 
 
 if __name__ == "__main__":

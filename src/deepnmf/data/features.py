@@ -26,6 +26,8 @@ from .shards import SIGNALS, open_shard, write_shard
 FORMAT = 3
 """Of the feature folder: blocks of mixtures in files bounded by frames, listed with their checksums."""
 SPLITS = ("train", "dev")
+SAMPLED_SEGMENTS, SAMPLED_FRAMES, SAMPLED_STEP = 20, 250, 4
+"""About how many segments :meth:`FeatureSet.sample` takes, how many frames of each, and each which one."""
 BlockRecords: TypeAlias = dict[str, dict[str, Any]]
 """What each file of a block records, by its name."""
 
@@ -291,6 +293,12 @@ class FeatureSet:
     def stacked(self, segment: Segment, signal: str = "mixture") -> np.ndarray:
         """Return the context-stacked magnitudes ``(T·F, N)`` of one of the `SIGNALS`."""
         return self._stack(self.load(segment)[0][SIGNALS.index(signal)], segment)
+
+    def sample(self) -> np.ndarray:
+        """Return the context-stacked magnitudes ``(T·F, N)`` of some thousand frames of mixtures all over the split."""
+        chosen = self.segments[:: max(1, len(self.segments) // SAMPLED_SEGMENTS)]
+        frames = slice(0, SAMPLED_FRAMES * SAMPLED_STEP, SAMPLED_STEP)
+        return np.concatenate([self.stacked(segment)[:, frames] for segment in chosen], axis=1)
 
     def example(self, segment: Segment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the stacked mixture ``(T·F, N)``, and speech and noise of the current frames ``(F, N)``."""

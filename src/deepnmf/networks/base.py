@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast
 
@@ -154,6 +154,18 @@ class Network(ABC):
 
     def canonical(self) -> Self:
         """Return the same network, of NumPy's arrays, in the form that training stores: one scale for equal masks."""
+        return self
+
+    def calibrated(self, mixtures: Callable[[], np.ndarray], trained: Collection[str]) -> Self:  # noqa: ARG002
+        """Return the network with its arbitrary scales, on which masks do not depend, at the level of mixtures.
+
+        Parameters
+        ----------
+        mixtures : callable
+            Gives stacked magnitudes ``(T·F, N)`` at unit level, if the kind has such scales.
+        trained : collection of str
+            Names of the arrays that training has changed.
+        """
         return self
 
     def trained_arrays(self, settings: Any) -> list[str]:  # noqa: ARG002

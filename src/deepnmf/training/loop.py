@@ -120,7 +120,7 @@ def train_network(
 
             def keep(updates: EpochCurves) -> None:
                 curves.add(history[-1]["dev_sdr_db"], updates)
-                _save(output, run, step, config, history)
+                _save(output, run, step, config, history, dev)
                 done = len(history) - 1
                 report(_line(done, epochs, **history[-1]) + (clock.after_epoch(epochs - done) if done else ""))
 
@@ -200,9 +200,11 @@ def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
             raise InputError(f"array {name} is not finite, or has the shape of no weight")
 
 
-def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: History) -> None:
+def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: History, dev: FeatureSet) -> None:
     """Write the models, then the checkpoint that completes the epoch."""
-    model = Model(step.to_numpy().canonical(), config.features, {**run, "history": history})
+    network = step.to_numpy().canonical()
+    network = network.calibrated(dev.sample, network.trained_arrays(config.network))
+    model = Model(network, config.features, {**run, "history": history})
     scores = [entry["dev_sdr_db"] for entry in history]
     if scores.index(max(scores)) == len(scores) - 1:
         save_model(output / BEST, model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -30,6 +30,7 @@ from ...dsp.stft import stack_context
 from ...errors import InputError
 from ...nmf.updates import update_activations, wiener_mask
 from ..base import DictionaryNetwork, FramewiseNetwork, in_settings
+from .calibration import calibrated
 from .unfold import unfold
 
 if TYPE_CHECKING:
@@ -172,6 +173,13 @@ class DeepNMF(FramewiseNetwork):
             gains=np.stack(gains).astype(self.gains.dtype),
             sparsities=np.stack(sparsities).astype(self.sparsities.dtype),
         )
+
+    def calibrated(self, mixtures: Callable[[], np.ndarray], trained: Collection[str]) -> Self:
+        """Return the network in canonical form whose W h has the mean spectrum of mixtures, in every trained layer."""
+        if not trained:
+            return self
+        m, network = mixtures(), self.canonical()
+        return calibrated(network, m, np.asarray(starting_activations(m, network)), trained)
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level.
