@@ -28,6 +28,7 @@ from deepnmf.networks.kinds import Config, changed_settings, configuration, kind
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.batches import DynamicBatches
 from deepnmf.training.loop import dev_score
+from deepnmf.training.processes import Processes
 from deepnmf.training.step import TrainingStep
 
 DECAY = 0.999
@@ -44,9 +45,11 @@ def main() -> None:
         network = with_fusion(network, options.fusion_units, options.seed)
     config = settings(model, options)
     train: Any = config.train
-    batches = DynamicBatches(options.experiment / "manifest.jsonl", config, train.batch_segments)
+    processes = Processes(device=options.device)
+    manifest = options.experiment / "manifest.jsonl"
+    batches = DynamicBatches(manifest, config, train.batch_segments, processes, workers=options.workers)
     updates = config.train.epochs * -(-batches.epoch_frames // batches.batch_frames)
-    step = TrainingStep(network, config, updates)
+    step = TrainingStep(network, config, updates, options.device)
     run = Run(step, config, options.output, {"started_from": model.metadata["sha256"], "config": config.to_dict()})
     dev = FeatureSet(options.experiment / "features", "dev", 1)
     for epoch in range(run.resume() + 1, config.train.epochs + 1):
@@ -69,6 +72,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--fusion-units", type=int, default=0, help="of a fusion layer to be added; 0: none")
     parser.add_argument("--loss-distortion", type=float, default=0.0)
     parser.add_argument("--loss-residue", type=float, default=0.0)
+    parser.add_argument("--segments", type=int, help="of a batch; default: as the model was trained")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that mix ahead")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -91,6 +97,7 @@ def settings(model: Model, options: argparse.Namespace) -> Config:
         "dictionary_learning_rate": options.dictionary_rate,
         "loss_distortion": options.loss_distortion,
         "loss_residue": options.loss_residue,
+        "batch_segments": options.segments,
         "seed": options.seed,
     }
     network = {"fusion_units": options.fusion_units} if options.fusion_units else {}
@@ -144,7 +151,7 @@ class Run:
         save_model(self._output / BEST, Model(self._step.to_numpy(), self._features, record))
 
     def _checkpoint(self) -> None:
-        average = {f"average.{number:03d}": mean.numpy() for number, mean in enumerate(self._average)}
+        average = {f"average.{number:03d}": mean.cpu().numpy() for number, mean in enumerate(self._average)}
         save_tensors(self._output / CHECKPOINT, self._step.state_dict() | average, "checkpoint", self._record)
 
     def resume(self) -> int:
