@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from ...dsp.arrays import epsilon
+
 if TYPE_CHECKING:
     from .deep_nmf import DeepNMF
 
 Net = TypeVar("Net", bound="DeepNMF")
-FLAT = 1e-30
-"""Bins with less than this in the mixture or in its model keep their scale."""
+ABOVE_GUARD = 10.0
+"""Bins keep their scale where mixture or model are not this far above the guard: training may have made use of it."""
 
 
 def calibrated(network: Net, m: np.ndarray, h: np.ndarray, trained: Collection[str]) -> Net:
@@ -20,7 +22,7 @@ def calibrated(network: Net, m: np.ndarray, h: np.ndarray, trained: Collection[s
 
     The output's mask is a ratio in each bin. With β = 1, a layer's numerator ``Wᵀ (m / W h)`` does not depend on the
     scale of a bin, either, and its denominator is a constant of each atom, which its gain makes up for. Training
-    therefore leaves these scales anywhere; masks are the same but for the guard.
+    therefore leaves these scales anywhere; masks are the same but for the guard against division by zero.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def bin_scales(network: DeepNMF, m: np.ndarray, h: np.ndarray) -> Mapping[str, n
 
 
 def ratio_of_means(m: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """Return Σ m / Σ Λ of each bin, ``(F, 1)``; one where either is zero."""
-    above, below = (x.sum(axis=1, dtype=np.float64)[:, None] for x in (m, model))
-    is_flat = (above < FLAT) | (below < FLAT) | ~np.isfinite(above / np.maximum(below, FLAT))
-    return np.where(is_flat, 1.0, above / np.where(is_flat, 1.0, below))
+    """Return Σ m / Σ Λ of each bin, ``(F, 1)``; one where either is so low that the guard acts."""
+    means = [x.sum(axis=1, dtype=np.float64)[:, None] / max(1, x.shape[1]) for x in (m, model)]
+    is_scaled = np.minimum(*means) > ABOVE_GUARD * epsilon(model)
+    return np.where(is_scaled, means[0] / np.where(is_scaled, means[1], 1), 1.0)
