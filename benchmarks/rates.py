@@ -38,28 +38,14 @@ def main() -> None:
     rows = rows[:: max(1, len(rows) // options.limit)] if options.limit else rows
     mixtures = [load_mixture(row, RATE_HZ) for row in rows]
     print(row("rate, Hz", [METRICS[name].label for name in SCORED]) + "\n|---|" + "---|" * len(SCORED))
-    for rate_hz, scores in rate_scores([(m.speech, m.noisy) for m in mixtures], options.rates, options.model).items():
+    model = load_model(options.model)
+    for rate_hz in options.rates:
+        scores = np.array([pair_scores(m.speech, m.noisy, rate_hz, model) for m in mixtures])
         print(row(f"{rate_hz:,}", [cell(name, scores[:, :, k]) for k, name in enumerate(SCORED)]), flush=True)
 
 
-def rate_scores(
-    pairs: list[tuple[np.ndarray, np.ndarray]], rates_hz: list[int], model: Model | str
-) -> dict[int, np.ndarray]:
-    """Return the scores of clean and noisy signals ``(samples,)`` by rate.
-
-    Returns
-    -------
-    dict
-        For each rate an array ``(mixtures, 2, metrics)``: enhanced at 16 kHz, and at the rate.
-    """
-    model = load_model(model) if isinstance(model, str) else model
-    return {
-        rate_hz: np.array([pair_scores(clean, noisy, rate_hz, model) for clean, noisy in pairs]) for rate_hz in rates_hz
-    }
-
-
 def pair_scores(clean: np.ndarray, noisy: np.ndarray, rate_hz: int, model: Model) -> list[list[float]]:
-    """Return the scores of a mixture ``(samples,)`` that is enhanced at 16 kHz and at another rate."""
+    """Return the scores of a mixture ``(samples,)`` that is enhanced at 16 kHz and at another rate, two rows."""
     common = min(rate_hz, RATE_HZ)
     clean_there, noisy_there = (resample(samples, RATE_HZ, rate_hz) for samples in (clean, noisy))
     noisy_usual = resample(noisy_there, rate_hz, RATE_HZ) if rate_hz > RATE_HZ else noisy
