@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +14,7 @@ LAYERS_LIMIT = 1000
 """Most layers that a network from a file may have: more would run for ever."""
 
 
-@dataclass(frozen=True)
-class ArraySpec:
+class ArraySpec(NamedTuple):
     """An array that must be there.
 
     Attributes
@@ -60,8 +58,7 @@ def _bounds(array: np.ndarray) -> tuple[bool, bool]:
     return math.isfinite(high - low), low >= 0
 
 
-@dataclass(frozen=True)
-class NumberSpec:
+class NumberSpec(NamedTuple):
     """A number within ``low`` to ``high``, both included.
 
     Attributes

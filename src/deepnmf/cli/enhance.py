@@ -45,7 +45,7 @@ from ._enhance_options import (
     VoiceProfile,
 )
 from ._help import USE, add
-from ._process import one_thread_per_worker, silence
+from ._process import one_thread_per_worker, silence, uncollected
 from ._shard import ShardName, chosen_shard
 from ._suggestions import EnhanceCommand
 
@@ -106,8 +106,10 @@ def enhance(
     output holds floats. A run writes over its own earlier outputs, never over an input.
     """
     one_thread_per_worker()
-    from ..enhancement.files import FileOptions
-    from ..enhancement.setup import parse_profile, set_up_model
+    with uncollected():
+        from ..enhancement.batch import Batch  # noqa: F401 - here, as it imports most
+        from ..enhancement.files import FileOptions
+        from ..enhancement.setup import parse_profile, set_up_model
 
     subtype = output_subtype.upper() if output_subtype else None
     independent = channels is Channels.INDEPENDENT

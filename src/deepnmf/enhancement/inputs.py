@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..audio.formats import READABLE
 from ..audio.signatures import SIGNATURE_BYTES, signature
@@ -27,8 +28,7 @@ IN_OUTPUT = "the output folder"
 SEARCHED = "a link to a folder that is searched anyway"
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """A file to enhance; `folder` is the folder that was given, or None if the file was."""
 
     path: Path

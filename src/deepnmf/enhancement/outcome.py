@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import DeepnmfError
 from .plan import Job
@@ -18,8 +18,7 @@ class AlreadyDone(Exception):  # noqa: N818 - an end, not an error
     """The output is there already, made from the same input by the same model and options."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Result of a job.
 
     Attributes

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..audio.formats import EXTENSIONS, is_m4a, is_video
 from ..errors import DeepnmfError
@@ -23,8 +24,7 @@ MOST_NAME_BYTES = 255
 """Longest file name in bytes."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One file to enhance.
 
     Attributes

@@ -8,7 +8,6 @@ The shards of a run share a lock of all names, as their own are many and disjoin
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ import stat
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from ..artifacts import remove_abandoned
 from ..artifacts.locks import lock_bytes, serialised
@@ -34,8 +34,7 @@ MOST_LOCKED_FOLDERS = 256
 """Most folders locked by a run, as each lock holds a file open; others stay unlocked."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Provenance of an output; equal origins give equal outputs.
 
     Attributes
@@ -226,7 +225,7 @@ def _parsed(data: bytes) -> dict[str, list[tuple[str, Origin]]]:
 
 def _line(name: str, digest: str, origin: Origin) -> bytes:
     # The line end comes first, so that an incomplete line of a killed run does not swallow this one.
-    return f"\n{json.dumps({'output': name, 'sha256': digest, **dataclasses.asdict(origin)})}".encode()
+    return f"\n{json.dumps({'output': name, 'sha256': digest, **origin._asdict()})}".encode()
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

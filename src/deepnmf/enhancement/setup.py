@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import DeepnmfError
 from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, Model, load_model
@@ -12,8 +12,7 @@ from .profile import Profile, parse_span
 from .record import file_digest
 
 
-@dataclass(frozen=True)
-class ModelSetup:
+class ModelSetup(NamedTuple):
     """A prepared model, and the adaptation left for each recording.
 
     Attributes

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 from ..audio.formats import AudioFormat, AudioSource, is_video
 from ..audio.pipes import PipeWriter, pipe_encoding, stdout_stream
@@ -25,8 +25,7 @@ from .stream import Progress, enhance_stream
 from .warm_up import warmed_up
 
 
-@dataclasses.dataclass(frozen=True)
-class RawFormat:
+class RawFormat(NamedTuple):
     """Samples without a header: a name such as ``"s16le"``, the sampling rate and the number of channels."""
 
     name: str

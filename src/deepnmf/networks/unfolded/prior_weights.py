@@ -9,7 +9,6 @@ doubled (:mod:`deepnmf.networks.recurrence`), and embeddings by feature instead 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -44,8 +43,7 @@ class Product(NamedTuple):
     """``(columns, outputs)``."""
 
 
-@dataclass(frozen=True, eq=False)
-class StreamWeights:
+class StreamWeights(NamedTuple):
     """Weights of a prior.
 
     Attributes
