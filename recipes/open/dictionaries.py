@@ -81,13 +81,13 @@ def fit(network: DeepNMF, m: np.ndarray) -> list[float]:
     """Return D₁(m | W h) / Σ m of each layer's input and of the output, each frame of W h at the level of m."""
     dictionaries, h = (
         [*(network.dictionaries[index] for index in network.layers), network.output],
-        np.asarray(starting_activations(m, network)),
+        np.asarray(starting_activations(network)),
     )
     found = []
     for k, W in enumerate(dictionaries):
         observed = m[-len(W) :] if len(W) < len(m) else m
         model = np.asarray(W) @ h + 1e-6
-        model *= observed.sum(axis=0) / model.sum(axis=0)
+        model = model * (observed.sum(axis=0) / model.sum(axis=0))
         terms = observed * np.log(np.maximum(observed, 1e-12) / np.maximum(model, 1e-12))
         found.append(float(terms.sum() / observed.sum()))
         if k < len(network.layers):

@@ -16,8 +16,9 @@ def update_terms(
     m: AnyArray, W: AnyArray, h: AnyArray, sparsity: AnyArray | float, beta: float, floor: float
 ) -> tuple[AnyArray, ...]:
     """Return ``(Λ, r, n, d)`` of one multiplicative update of activations (docs/model.md §3, before the exponent)."""
-    model = W @ h + floor
-    ratio = m * fast_pow(model, beta - 2)
+    model = W @ h
+    model += floor
+    ratio = m / model if beta == 1 else m * fast_pow(model, beta - 2)
     numerator = W.T @ ratio
     if beta == 1:
         denominator = W.sum(0)[:, None] + (sparsity + floor)

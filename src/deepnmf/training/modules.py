@@ -21,11 +21,12 @@ from ..networks.base import FramewiseNetwork, Network
 from ..networks.baselines.mask_rnn import MaskNetwork
 from ..networks.cells import ARRAYS, GRU, LSTM, Cell, CellT
 from ..networks.layers import FEATURE_FLOOR
-from ..networks.unfolded.deep_nmf import infer
+from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
 from ..networks.unfolded.dr_nmf import DRNMF
 from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
+from .unfolded_updates import Layers, unfolded_updates
 
 LSTMState = tuple[Tensor, Tensor]
 """Outputs and cell states of the layers of `torch.nn.LSTM`, each ``(layers, S, U)``."""
@@ -125,6 +126,20 @@ class FramewiseModule(MaskModule):
         return self._network.with_arrays(self.weights.to_numpy())
 
 
+class DeepNMFModule(FramewiseModule):
+    """Deep NMF, with a derivative of its own (:mod:`.unfolded_updates`)."""
+
+    def forward(self, m: Tensor) -> Tensor:
+        """Return the masks ``(S, F, N)`` of mixtures ``(S, T·F, N)``."""
+        network: Any = self.network()
+        columns = m.transpose(0, 1).flatten(1)  # (T·F, S·N)
+        dictionaries = [network.dictionaries[index] for index in network.layers]
+        start: Any = starting_activations(network)
+        h = unfolded_updates(columns, start, dictionaries, Layers.of(network))  # (R, S·N)
+        mask = wiener_mask(network.output, h, network.speech_atoms)  # (F, S·N)
+        return mask.unflatten(1, (m.shape[0], m.shape[2])).transpose(0, 1)
+
+
 class PriorModule(torch.nn.Module):
     """Torch module of :class:`deepnmf.networks.unfolded.prior.RecurrentPrior`, for batches of complete segments.
 
@@ -211,7 +226,9 @@ class RecurrentModule(MaskModule):
         network, (*dictionaries, output) = self._network, self.weights.arrays().values()
         columns = m.permute(1, 2, 0).reshape(bins, -1)  # (F, N·S)
         h = self.prior(m).reshape(frames * segments, -1).T  # (R, N·S)
-        h = infer(columns, dictionaries, h, network.sparsity, network.beta)  # (R, N·S)
+        if depth := len(dictionaries):
+            layers = Layers([network.sparsity] * depth, [None] * depth, network.beta)
+            h = unfolded_updates(columns, h, dictionaries, layers)  # (R, N·S)
         mask = wiener_mask(output, h, network.speech_atoms)  # (F, N·S)
         return mask.reshape(bins, frames, segments).permute(2, 0, 1)
 
@@ -297,6 +314,11 @@ def module_of(network: Network, trained: Collection[str], logarithmic: bool, pre
 @module_of.register
 def _(network: FramewiseNetwork, trained: Collection[str], logarithmic: bool, _: torch.dtype) -> MaskModule:
     return FramewiseModule(network, trained, logarithmic)
+
+
+@module_of.register
+def _(network: DeepNMF, trained: Collection[str], logarithmic: bool, _: torch.dtype) -> MaskModule:
+    return DeepNMFModule(network, trained, logarithmic)
 
 
 @module_of.register

@@ -16,7 +16,8 @@ from torch import Tensor
 from ..dsp.arrays import epsilon, fast_pow
 from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
 from ..nmf.divergence import gradient_parts, mu_exponent
-from ..nmf.updates import source_models, update_terms
+from ..nmf.updates import source_models
+from .unfolded_updates import Layers, LayerState, run_layers, scaled, slope_at_numerator
 
 Parts = tuple[Tensor, Tensor]
 """The parts (₊, ₋) of one derivative."""
@@ -62,18 +63,16 @@ def backpropagate(
         Whether to :func:`resplit` the parts at every activation.
     """
     dictionaries, W_output = cast("tuple[Tensor, ...]", network.dictionaries), cast("Tensor", network.output)
-    gains, mu = (cast("Tensor", x)[:, :, None] for x in (network.gains, network.sparsities))  # (·, R, 1)
-    h = [cast("Tensor", starting_activations(m, network))]
-    for k, index in enumerate(network.layers):
-        _, _, n, d = update_terms(m, dictionaries[index], h[-1], mu[k], network.beta, epsilon(m))
-        h.append(h[-1] * fast_pow(n / d, mu_exponent(network.beta)) * gains[k + 1])
+    layers, used = Layers.of(network), [dictionaries[index] for index in network.layers]
+    h, states = run_layers(m, cast("Tensor", starting_activations(network)), used, layers)
     bins = W_output.shape[0]
-    estimate, output, g = output_parts(target, m[-bins:], W_output, h[-1], network.speech_atoms, error_beta)
+    estimate, output, g = output_parts(target, m[-bins:], W_output, h, network.speech_atoms, error_beta)
     sums: dict[int, Parts] = {}
-    for k in range(len(network.layers) - 1, len(network.layers) - trained, -1):
+    first = len(network.layers) + 1 - trained
+    for k in range(len(network.layers) - 1, first - 1, -1):
         g = resplit(g) if resplitting else g
-        index, g = network.layers[k], (g[0] * gains[k + 1], g[1] * gains[k + 1])
-        parts, g = layer_parts(g, m, dictionaries[index], h[k], mu[k], network.beta)
+        index, g = network.layers[k], (scaled(g[0], layers.gains[k]), scaled(g[1], layers.gains[k]))
+        parts, g = layer_parts(g, used[k], states[k], network.beta, further=k > first)
         sums[index] = _added(sums[index], parts) if index in sums else parts
     return Statistics(sums, output, estimate)
 
@@ -120,38 +119,43 @@ def output_parts(
     return estimate, (W_plus, W_minus), (h_plus, h_minus)
 
 
-def layer_parts(
-    g: Parts, m: Tensor, W: Tensor, h: Tensor, sparsity: Tensor | float, beta: float
-) -> tuple[Parts, Parts]:
+def layer_parts(g: Parts, W: Tensor, state: LayerState, beta: float, further: bool = True) -> tuple[Parts, Parts]:
     """Return the parts of ∂E/∂W^k ``(T·F, R)`` and ∂E/∂h^k ``(R, N)``, given those of ∂E/∂h^(k+1).
 
-    The layer is ``h' = h ∘ (n/d)^γ`` with Λ, r, n and d of :func:`deepnmf.nmf.updates.update_terms`.
+    The layer is ``h' = h ∘ (n/d)^γ`` with Λ, r, n and d of :func:`deepnmf.nmf.updates.update_terms`. Unless they are
+    needed `further` back, the parts of ∂E/∂h^k are those given.
     """
-    gamma, floor = mu_exponent(beta), epsilon(m)
-    model, r, n, d = update_terms(m, W, h, sparsity, beta, floor)
-    step = fast_pow(n / d, gamma)
-    at_n = gamma * h * fast_pow(n.clip(min=floor**2) / d, gamma - 1) / d  # ∂h'/∂n
-    at_d = gamma * h * step / d  # −∂h'/∂d
-    u = g[0] * at_n, g[1] * at_n
-    v = g[1] * at_d, g[0] * at_d
+    h, model, ratio, step, _ = state
+    at_n = slope_at_numerator(state, beta, epsilon(W))  # ∂h'/∂n
+    at_d = at_n * step  # −∂h'/∂d
+    u, v = (g[0] * at_n, g[1] * at_n), (g[1] * at_d, g[0] * at_d)
     paths = []
     if beta != 2:
-        paths.append(_through(W, u, beta - 2, m * fast_pow(model, beta - 3)))  # ∂r/∂Λ
+        paths.append(_through(W, u, beta - 2, ratio / model))  # ∂r/∂Λ
     if beta != 1:
         paths.append(_through(W, v, beta - 1, fast_pow(model, beta - 2)))  # ∂Λ^(β−1)/∂Λ
-    model_parts = functools.reduce(_added, paths)
-    slope = cast("Tensor", fast_pow(model, beta - 1))  # the number 1 if β = 1
-    direct = [x.sum(1) if beta == 1 else slope @ x.T for x in v]  # W enters d itself
-    W_plus, W_minus = (r @ u[i].T + model_parts[i] @ h.T + direct[i] for i in (0, 1))
-    h_plus, h_minus = (g[i] * step + W.T @ model_parts[i] for i in (0, 1))
-    return (W_plus, W_minus), (h_plus, h_minus)
+    at_model = [part.sum_to_size(model.shape) for part in functools.reduce(_added, paths)]
+    W_plus, W_minus = (
+        torch.mm(ratio, u[i].T).addmm_(at_model[i], h.T).add_(_direct(v[i], state, beta)) for i in (0, 1)
+    )
+    if further:
+        growth = fast_pow(step, mu_exponent(beta))
+        g = (g[0] * growth).addmm_(W.T, at_model[0]), (g[1] * growth).addmm_(W.T, at_model[1])
+    return (W_plus, W_minus), g
+
+
+def _direct(v: Tensor, state: LayerState, beta: float) -> Tensor:
+    """Carry a part back to the dictionary inside d."""
+    if beta == 1:
+        return v.sum(1)  # d is the sum of the rows of W
+    return cast("Tensor", fast_pow(state.model, beta - 1)) @ v.sum_to_size(state.h.shape).T
 
 
 def _through(W: Tensor, parts: Parts, coefficient: float, scale: Tensor | float) -> Parts:
     """Carry `parts` back through ``W`` and the slope ``coefficient * scale``, whose sign selects the parts."""
     plus, minus = parts if coefficient > 0 else parts[::-1]
     slope = abs(coefficient) * scale
-    return (W @ plus) * slope, (W @ minus) * slope
+    return (W @ plus).mul_(slope), (W @ minus).mul_(slope)
 
 
 def _added(first: Parts, second: Parts) -> Parts:

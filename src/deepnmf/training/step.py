@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import DeepnmfError
 from ..networks.base import Network
@@ -22,6 +24,7 @@ from .optimisers import (
 from .paper_rule import PaperRule
 from .precision import usable_precision
 from .processes import ALONE, Processes
+from .unfolded_updates import block_frames
 
 State: TypeAlias = dict[str, np.ndarray]
 """Weights and optimisers in NumPy, by name."""
@@ -68,7 +71,7 @@ class TrainingStep:
         self._paper_rule = PaperRule.of(self.module, self._optimisers, config)
         self._device, self._done, self.processes = device, 0, processes
         self._is_sequence = dynamic
-        self._norms: list[torch.Tensor] = []
+        self._norms: list[Tensor] = []
 
     def step(self, batch: Batch) -> tuple[float, int]:
         """Make one update from a batch, of which each process has a share, maybe none.
@@ -90,7 +93,7 @@ class TrainingStep:
             batch = list(batch)
             size = self._size(batch)
         for example in batch:
-            errors.append(self._backward(self._placed(example), size))
+            errors += [self._backward(block, size) for block in self._blocks(example)]
             frames += example.frames
         error, frames = self._added_up(sum(map(float, errors)), frames)  # a GPU has all its work before this waits
         self._clip(frames)
@@ -118,7 +121,7 @@ class TrainingStep:
         self.processes.add_up([*self._gradients(), totals])
         return float(totals[0]), int(totals[1])
 
-    def _gradients(self) -> list[torch.Tensor]:
+    def _gradients(self) -> list[Tensor]:
         """Return what the update is computed from, zeros where this process had no share of the batch."""
         if self._paper_rule is not None:
             return self._paper_rule.parts()
@@ -127,12 +130,16 @@ class TrainingStep:
                 weight.grad = torch.zeros_like(weight)
         return [weight.grad for weight in self.module.parameters() if weight.grad is not None]
 
-    def _placed(self, example: Example) -> list[torch.Tensor]:
-        return [torch.from_numpy(x).to(self._device, self._dtype, non_blocking=True) for x in example]
+    def _blocks(self, example: Example) -> Iterable[Sequence[Tensor]]:
+        """Return mixture, speech and noise on the device; in blocks, which bound memory, if frames are independent."""
+        placed = [torch.from_numpy(x).to(self._device, self._dtype, non_blocking=True) for x in example]
+        if self._is_sequence:
+            return [placed]
+        return zip(*(x.split(block_frames(x), 2) for x in placed), strict=True)
 
-    def _backward(self, example: list[torch.Tensor], size: BatchSize | None) -> float | torch.Tensor:
-        """Add the gradient of the error of an example, a part of a batch of that size; return the error."""
-        mixture, speech, noise = example
+    def _backward(self, block: Sequence[Tensor], size: BatchSize | None) -> float | Tensor:
+        """Add the gradient of the error of a part of a batch of that size; return the error."""
+        mixture, speech, noise = block
         if self._paper_rule is not None:
             return self._paper_rule.backward(mixture, speech, noise)
         present = mixture[:, -speech.shape[1] :]  # (S, F, N), the current frames

@@ -31,7 +31,7 @@ def calibrated(network: Net, m: np.ndarray, h: np.ndarray, trained: Collection[s
     m : ndarray
         Stacked magnitudes of mixtures at unit level ``(T·F, N)``.
     h : ndarray
-        Activations that enter the first layer ``(R, N)``.
+        Activations that enter the first layer, ``(R, N)`` or ``(R, 1)``.
     trained : collection of str
         Names of the arrays that training has changed; the others keep their atoms.
     """

@@ -141,7 +141,7 @@ class DeepNMF(FramewiseNetwork):
 
     def activations(self, m: Array) -> Array:
         """Return the activations of the output's atoms ``(R, N)`` for stacked magnitudes ``(T·F, N)``."""
-        h = starting_activations(m, self)
+        h = starting_activations(self)
         return unfold(lambda h, layer: self.layer(m, h, layer), range(len(self.layers)), h)
 
     def layer(self, m: Array, h: Array, k: int) -> Array:
@@ -179,7 +179,7 @@ class DeepNMF(FramewiseNetwork):
         if not trained:
             return self
         m, network = mixtures(), self.canonical()
-        return calibrated(network, m, np.asarray(starting_activations(m, network)), trained)
+        return calibrated(network, m, np.asarray(starting_activations(network)), trained)
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the activations ``(R, N)`` after 0 … K layers of magnitudes ``(F, N)`` at unit level.
@@ -187,7 +187,8 @@ class DeepNMF(FramewiseNetwork):
         All have the scale of the output's atoms, as if the gains of the layers that follow were applied at once.
         """
         m = stack_context(magnitudes, self.shape[1] // self.shape[0])  # (T·F, N)
-        gains, h = np.asarray(self.gains), np.asarray(starting_activations(m, self))
+        gains = np.asarray(self.gains)
+        h = np.repeat(np.asarray(starting_activations(self)), m.shape[1], axis=1)
         yield h * gains[1:].prod(axis=0)[:, None]
         for k in range(len(self.layers)):
             h = np.asarray(self.layer(m, h, k))
@@ -328,10 +329,9 @@ def activations_by_layer(
         yield h
 
 
-def starting_activations(m: Array, network: DeepNMF) -> Array:
-    """Return h⁰, the same for every atom and frame but for the gains: with β = 1 its scale cancels in layer 0."""
-    atoms = network.output.shape[1]
-    return (0 * (network.output[:1].T @ m[:1]) + 1 / atoms) * network.gains[0][:, None]
+def starting_activations(network: DeepNMF) -> Array:
+    """Return h⁰ ``(R, 1)``, the same for every atom and frame but for the gains: with β = 1 its scale cancels."""
+    return network.gains[0][:, None] * (1 / len(network.gains[0]))
 
 
 def trained_dictionaries(network: DeepNMF, trained: int) -> list[int]:
