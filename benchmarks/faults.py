@@ -17,6 +17,7 @@ import itertools
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -161,6 +162,40 @@ def kill_after(command: Command, seconds: float, rng: np.random.Generator) -> st
     return f"says {odd[0]}" if odd else "ok"
 
 
+def interrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
+    """Interrupt each command at random moments, by Ctrl-C or SIGTERM: it removes what it has half written itself."""
+    rng = np.random.default_rng(options.seed)
+    for command in commands(folder, options.commands):
+        command.clear()
+        start = time.monotonic()
+        command.run()
+        seconds, expected = time.monotonic() - start, command.artifacts()
+        for number in range(options.moments):
+            command.clear()
+            moment = rng.uniform(0, seconds)
+            run = command.start()
+            time.sleep(moment)
+            (run.interrupt if number % 2 else run.terminate)()
+            left, (code, errors) = run.left_over(), run.wait()
+            ended = f"{len(left)} processes go on" if left else unwound(command, code, errors)
+            again = compared(command, expected, *command.run())
+            yield f"interrupted: {command.name}", f"after {moment:.2f} s", ended if ended != "ok" else again
+        command.clear()
+
+
+def unwound(command: Command, code: int, errors: str) -> str:
+    """Return whether an interrupted command has ended as it should, with nothing half-written."""
+    if code not in {0, 1, 128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM}:
+        return f"exit {code}: {errors.splitlines()[-1:]}"
+    odd = [line for line in errors.splitlines() if line.startswith(("Traceback", "deepnmf: unexpected"))]
+    half = [
+        name
+        for name in command.artifacts()
+        if Path(name).name.startswith((".deepnmf-", "(temporary)")) and name not in VARIABLE
+    ]
+    return f"says {odd[0]}" if odd else f"left: {', '.join(half)}" if half else "ok"
+
+
 def compared(command: Command, expected: dict[str, bytes], code: int, errors: str) -> str:
     """Return whether the artifacts are those of an undisturbed run."""
     found = command.artifacts()
@@ -293,6 +328,7 @@ def mutated(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
 
 CHECKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Outcome]]] = {
     "killed": killed,
+    "interrupted": interrupted,
     "full_disk": full_disk,
     "small_disk": small_disk,
     "clock_back": clock_back,

@@ -87,6 +87,16 @@ class Run:
         for process in [int(rng.choice(found))] if rng is not None and one else found:
             _kill(process)
 
+    def interrupt(self) -> None:
+        """Send what Ctrl-C in a terminal does: SIGINT to all processes of the run."""
+        for process in processes_in(self._folder):
+            _kill(process, signal.SIGINT)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, as a scheduler does, to the processes that have been started."""
+        for process in self._processes:
+            _kill(process, signal.SIGTERM)
+
     def left_over(self) -> list[int]:
         """Return the processes that go on after the time in which they should have ended; end them."""
         end = time.monotonic() + PATIENCE_SECONDS
@@ -109,11 +119,9 @@ def processes_in(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def _kill(process: int) -> None:
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _kill(process: int, number: int = signal.SIGKILL) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 def _ranks(count: int) -> list[dict[str, str]]:

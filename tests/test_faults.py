@@ -34,16 +34,18 @@ def test_mutated_recordings_are_read_or_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", ["killed", "full_disk", "small_disk", "clock_back"])
+@pytest.mark.parametrize("check", ["killed", "interrupted", "full_disk", "small_disk", "clock_back"])
 def test_a_disturbed_command_that_runs_again_writes_what_an_undisturbed_one_does(check: str) -> None:
     found = table("--only", check, "--commands", *QUICK)
     assert check == "small_disk" or all(name in found for name in QUICK)  # only root can mount one
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["train", "train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"])
-def test_a_killed_command_of_several_processes_leaves_nothing_and_resumes(command: str) -> None:
-    assert command in table("--only", "killed", "--commands", command)
+@pytest.mark.parametrize("check", ["killed", "interrupted"])
+def test_a_command_of_several_processes_that_is_stopped_leaves_nothing_and_resumes(check: str) -> None:
+    parallel = ["train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"]
+    found = table("--only", check, "--commands", *parallel)
+    assert all(command in found for command in parallel)
 
 
 @pytest.mark.slow

@@ -6,17 +6,22 @@ import contextlib
 import multiprocessing.util
 import os
 import shutil
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import DeepnmfError, printable
 from .items import Item
 from .partial_scores import Score
 
 Config = TypeVar("Config")
+
+_ending = threading.Event()
+"""Set in a process that a signal ends."""
 
 
 def score_each(
@@ -53,20 +58,28 @@ def score_each(
         return
     context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
     pool = ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (warm_up, config))
+    others = set(multiprocessing.active_children())
     try:
-        futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
+        with _signals_held_back():  # which the processes inherit that this starts
+            futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:
         raise DeepnmfError(
             "evaluate: a process died, perhaps out of memory; run again with fewer jobs, finished scores are kept"
         ) from None
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()  # or it would go on with what it has begun
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config) -> Score | str:
     """Return the score, or the line with the reason of the failure: one bad file must not stop the others."""
+    if _ending.is_set():
+        sys.exit()
     try:
         return score(item, config)
     except DeepnmfError as error:
@@ -76,9 +89,37 @@ def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config)
 
 
 def _start_worker(warm_up: Callable[[Config], None], config: Config) -> None:
+    _on_signals(lambda *_: os._exit(1))  # nothing is half written yet, and Python would print a traceback
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     end_with_parent()
     with contextlib.suppress(DeepnmfError):
         warm_up(config)
+    _on_signals(_end)
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _end(*_: object) -> None:
+    """Unwind what is running, and take up nothing else."""
+    _on_signals(signal.SIG_IGN)  # a second one must not interrupt the removal of files
+    _ending.set()
+    sys.exit()
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
