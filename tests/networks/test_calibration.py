@@ -33,7 +33,7 @@ def mixtures() -> np.ndarray:
 
 def models(network: DeepNMF, m: np.ndarray) -> Iterator[np.ndarray]:
     """Yield W h of each layer and of the output."""
-    h = np.asarray(starting_activations(m, network))
+    h = np.asarray(starting_activations(network))
     for k, index in enumerate(network.layers):
         yield np.asarray(network.dictionaries[index]) @ h
         h = np.asarray(network.layer(m, h, k))
