@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,8 @@ from deepnmf.networks.unfolded.profile_input import NOISE, VOICE
 
 NONE = "none"
 KINDS, SHARES = (NONE, NOISE, VOICE), (0.40, 0.18, 0.42)
-"""Kinds of segments. Those without a profile are those of all training, so that the model stays as good without one."""
+"""Kinds of segments, and the default share of each. Those without a profile are those of all training, so that the
+model stays as good without one."""
 SEGMENT_FRAMES, PROFILE_FRAMES = 300, 500
 NOISE_SNR_DB, VOICE_SNR_DB = (-9.0, 12.0), (-5.0, 8.0)
 CLEAN_SHARE, CLEAN_SNR_DB = 0.05, (25.0, 50.0)
@@ -64,10 +66,13 @@ class ProfileMixtures:
         What :func:`deepnmf.data.prepare.prepare` wrote.
     pooling : ndarray
         ``(bands, F)``.
+    shares : sequence of float
+        Share of the segments of each of `KINDS`.
     """
 
-    def __init__(self, manifest: Path, pooling: np.ndarray) -> None:
+    def __init__(self, manifest: Path, pooling: np.ndarray, shares: Sequence[float] = SHARES) -> None:
         self._config, self._pooling = FeatureConfig(), pooling
+        self._shares = np.array(shares) / sum(shares)
         map_bytes = int(RecurrentDeepNMFTraining().cache_gb * 1e9)  # the memory map of trainings with these settings
         self._mixtures = DynamicMixtures(manifest, self._config, PrepareConfig(), SEGMENT_FRAMES, map_bytes)
         spec = self._config.stft
@@ -77,7 +82,7 @@ class ProfileMixtures:
 
     def segment(self, rng: np.random.Generator) -> Segment:
         """Return a segment of a random kind."""
-        kind = str(rng.choice(KINDS, p=SHARES))
+        kind = str(rng.choice(KINDS, p=self._shares))
         if kind == NONE:
             absent = np.zeros((PROFILE_FRAMES, len(self._pooling)), np.float32)
             return Segment(self._mixtures.draw(rng), kind, absent)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from learner import Batch, Learner, Rates
-from mixtures import KINDS, ProfileMixtures
+from mixtures import KINDS, SHARES, ProfileMixtures
 from modules import with_inputs
 
 from deepnmf.artifacts import load_tensors, save_tensors
@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--updates", type=int, help="updates of the whole training")
     parser.add_argument("--seconds", type=float, help="time of the whole training, from the first batch on")
     parser.add_argument("--segments", type=int, default=8, help="segments of 3 s in a batch")
+    parser.add_argument(
+        "--shares", type=float, nargs=3, default=SHARES, help="of segments by their profile: none, noise, voice"
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that mix ahead")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="bfloat16")
@@ -72,7 +75,7 @@ class Run:
         network = with_inputs(self._model.network, np.random.default_rng(options.seed), embedded)
         rates = Rates(options.rate, options.average)
         self.learner = Learner(network, self._model, rates, options.device, options.precision)
-        self._mixtures = ProfileMixtures(options.experiment / "manifest.jsonl", network.prior.pooling)
+        self._mixtures = ProfileMixtures(options.experiment / "manifest.jsonl", network.prior.pooling, options.shares)
         self._spent, self._started = 0.0, time.monotonic()
         self._resume()
 

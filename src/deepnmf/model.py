@@ -25,6 +25,8 @@ BEST = "best.safetensors"
 """Of the models in an experiment's folder, the one of the epoch with the highest dev score."""
 ADAPTABLE_MODEL = "snmf"
 """Bundled model all of whose layers share the pretrained dictionary, so that noise atoms can be added."""
+PROFILE_MODEL = "profile"
+"""Bundled model with inputs for profiles of the noise and of the wanted voice."""
 
 
 @dataclass(frozen=True)

@@ -161,17 +161,25 @@ def test_profiles_on_the_command_line(
     assert not Path("no.wav").exists()
 
 
-def test_a_default_without_the_input_is_replaced_by_snmf_and_that_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        (["--noise-profile", "0:1"], "profile"),
+        (["--voice-profile", "x.wav"], "profile"),
+        (["--adapt", "--voice-profile", "x.wav"], "profile"),
+        (["--noise-profile", "0:1", "--profile-mode", "replace"], "snmf"),
+    ],
+)
+def test_with_a_profile_the_default_is_replaced_and_that_is_reported(
+    options: list[str], used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if load_model().network.profile_inputs():
-        pytest.skip("the default has an input for profiles")
     monkeypatch.chdir(tmp_path)
     audio.write(Path("x.wav"), sound(1), RATE)
-    for name, options in (("a", ["--model", "default"]), ("b", [])):
-        assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", "--noise-profile", "0:1", *options) == 0
-        assert "snmf" in capsys.readouterr().err
-    assert run(monkeypatch, "enhance", "x.wav", "-o", "c.wav", "--noise-profile", "0:1", "--model", "snmf") == 0
+    for name, model in (("a", ["--model", "default"]), ("b", [])):
+        assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", *options, *model) == 0
+        assert f"`{used}`" in capsys.readouterr().err
+    assert run(monkeypatch, "enhance", "x.wav", "-o", "c.wav", *options, "--model", used) == 0
+    assert "`" not in capsys.readouterr().err
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes() == Path("c.wav").read_bytes()
 
 

@@ -68,7 +68,8 @@ def _aligned(row: list[str], widths: list[int]) -> str:
     """Return text to the left and numbers to the right, close enough for 80 columns."""
     cells = list(zip(row, widths, strict=True))
     text = [f"{cell:<{width}}" for cell, width in cells[:2]]
-    return "  ".join([*text, " ".join(f"{cell:>{width}}" for cell, width in cells[2:])]).rstrip()
+    numbers = " ".join(f"{cell:>{width}}" for cell, width in cells[2:])
+    return f"{' '.join(text)}  {numbers}".rstrip()
 
 
 def _cells(scores: dict[str, float]) -> list[str]:

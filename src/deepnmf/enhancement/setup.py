@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DeepnmfError
-from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, Model, load_model
-from ..networks.unfolded.profile_input import VOICE
+from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, PROFILE_MODEL, Model, load_model
+from ..networks.unfolded.profile_input import NOISE, VOICE
 from .profile import Profile, parse_span
 from .record import file_digest
 
@@ -61,8 +61,8 @@ def set_up_model(
     Parameters
     ----------
     name : str, optional
-        As for :func:`deepnmf.load_model`; the package's default model if none is given. If that has no input for a
-        noise profile, a noise profile is used with the sparse NMF model of the package.
+        As for :func:`deepnmf.load_model`; the package's default model if none is given. If that has no input for the
+        profiles, that of the package which has is used, or its sparse NMF to replace noise atoms.
     profile : Profile, optional
         Profile of the noise.
     device : str
@@ -75,12 +75,7 @@ def set_up_model(
     DeepnmfError
         If there is no such model or device, or the model or device cannot be adapted to a profile.
     """
-    model, note = load_model(name or DEFAULT_MODEL), ""
-    if profile is not None and name in {None, DEFAULT_MODEL} and not model.network.profile_inputs() and not voice:
-        model = load_model(ADAPTABLE_MODEL)
-        note = (
-            f"`{DEFAULT_MODEL}` has no input for noise profiles; `{ADAPTABLE_MODEL}` is used, which learns noise atoms"
-        )
+    model, note = _for_profiles(name, profile, voice)
     label = device
     for given in (Profile(voice, kind=VOICE) if voice else None, profile):
         if given is not None and isinstance(given.source, Path):
@@ -95,3 +90,14 @@ def set_up_model(
             raise DeepnmfError("a profile taken from each recording is for the CPU; leave --device out")
         model = on_device(model, device)
     return ModelSetup(model, profile, label, note)
+
+
+def _for_profiles(name: str | None, noise: Profile | None, voice: Path | None) -> tuple[Model, str]:
+    """Return the model for these profiles, and why it is another than the default."""
+    model = load_model(name or DEFAULT_MODEL)
+    wanted = {kind for kind, given in ((NOISE, noise), (VOICE, voice)) if given is not None}
+    if name not in {None, DEFAULT_MODEL} or wanted <= model.network.profile_inputs():
+        return model, ""
+    if noise is not None and noise.replace and voice is None:
+        return load_model(ADAPTABLE_MODEL), f"`{ADAPTABLE_MODEL}` is used, whose noise atoms can be replaced"
+    return load_model(PROFILE_MODEL), f"`{DEFAULT_MODEL}` has no input for profiles; `{PROFILE_MODEL}` is used"

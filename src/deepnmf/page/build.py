@@ -105,7 +105,8 @@ def exportable_models() -> dict[str, Model]:
 
     found = {}
     for name in sorted(package_models(), key=lambda name: (name != DEFAULT_MODEL, name)):
-        model = load_model(name)
+        if (model := load_model(name)).network.profile_inputs():
+            continue  # the page has no profiles to give
         try:
             mask_graph(model.network)
         except DeepnmfError:
