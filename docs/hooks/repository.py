@@ -23,6 +23,7 @@ def pages() -> dict[str, str]:
         "recipes/open/RESULTS.md": "results/open.md",
         "recipes/open/ABLATIONS.md": "results/ablations.md",
         "recipes/open/model_size/pareto.svg": "results/pareto.svg",
+        "recipes/open/atoms.png": "results/atoms.png",
         **{path: f"recipes/{name}.md" for path, name in readmes.items()},
         **{f"src/deepnmf/models/{name}": f"models/{name}" for name in cards},
     }

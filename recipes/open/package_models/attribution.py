@@ -29,9 +29,9 @@ KNOWN = {
 """Authors of sources whose list has none for a file."""
 HEAD = """# Attributions
 
-The models `default` and `small` were trained on excerpts, at other speeds, filtered and mixed, of recordings by these
-authors under Creative Commons Attribution licences. No recording is in the models. Addresses, and every file with its
-licence: `recipes/open/package_models/README.md` and `sources.csv.gz`.
+The models `default`, `small` and `framewise` were trained on excerpts, mixed and partly at other speeds and filtered,
+of recordings by these authors under Creative Commons Attribution licences. No recording is in the models. Addresses,
+and every file with its licence: `recipes/open/package_models/README.md` and `sources.csv.gz`.
 """
 
 
