@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from deepnmf.model import save_model
 from deepnmf.training.processes import Processes
@@ -96,6 +98,20 @@ def test_streams_take_turns_with_rnnoise(tmp_path: Path) -> None:
     factor, share = streaming.block_share(str(tmp_path / "m.safetensors"), repeats=1, seconds=1)
     assert factor > 0
     assert share > 0
+
+
+def test_folders_are_timed_with_any_number_of_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import folder
+
+    save_model(tmp_path / "m.safetensors", small_model())
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / "in" / name, np.zeros(800), 16000)
+    options = argparse.Namespace(jobs=2, repeats=1, model=str(tmp_path / "m.safetensors"))
+    folder.report(tmp_path / "in", options)
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("|")][2:]
+    assert [int(row[0]) for row in rows] == [1, 2]
+    assert all(float(cell) > 0 for row in rows for cell in row)
 
 
 def test_gains_above_the_band_of_the_model_are_scored(tmp_path: Path) -> None:
