@@ -54,7 +54,8 @@ def main() -> None:
     if options.limit:
         rows = rows[:: max(1, len(rows) // options.limit)]
     for cases in (noises(rows), voices(read_manifest(options.manifest, options.split), options.limit)):
-        print_table([(case.group, scores(case, model, baseline)) for case in cases])
+        if found := [(case.group, scores(case, model, baseline)) for case in cases]:  # test has one file of a speaker
+            print_table(found)
 
 
 def scores(case: Case, model: Model, baseline: Model | None) -> tuple[float, ...]:

@@ -68,6 +68,12 @@ def test_the_profile_counts_its_level_does_not_and_blocks_do_not() -> None:
     np.testing.assert_allclose(enhanced(louder, noisy, 160), by_noise, atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"replace": True}, {"atoms": 8}])
+def test_what_is_for_noise_atoms_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(DeepnmfError, match="noise atoms"):
+        adapt_to_noise(profiled_model(), sound(1), RATE, **options)  # type: ignore[arg-type]
+
+
 def test_noise_and_voice_add_up_in_any_order() -> None:
     network, rng = profiled_model().network, np.random.default_rng(0)
     noise, voice, m = (rng.random((257, n)).astype(np.float32) for n in (30, 40, 20))

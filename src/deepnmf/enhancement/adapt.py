@@ -61,7 +61,7 @@ def adapt_to_noise(
     ------
     DeepnmfError
         If the samples are silent, hold less than 0.1 s, or the model has no input for profiles and is not a sparse or
-        discriminative NMF.
+        discriminative NMF, or has one and `atoms` or `replace` is given.
     """
     m = profile_magnitudes(model.features, samples, rate_hz)
     return adapt_to_magnitudes(model, m, atoms=atoms, replace=replace, with_speech=with_speech)
@@ -81,6 +81,8 @@ def adapt_to_magnitudes(
     The other parameters, and the errors, are those of :func:`adapt_to_noise`.
     """
     if kind in model.network.profile_inputs():
+        if replace or atoms is not None:
+            raise DeepnmfError("this model has an input for profiles and learns no noise atoms, so none are replaced")
         frames = m[:, np.sort(_pauses(model, m, PAUSE_FRAMES))] if with_speech else m
         return dataclasses.replace(model, network=model.network.with_profiles({kind: frames}))
     if kind != NOISE:
