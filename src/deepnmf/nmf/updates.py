@@ -60,4 +60,6 @@ def source_models(W: AnyArray, h: AnyArray, speech_atoms: int) -> tuple[AnyArray
 def wiener_mask(W: AnyArray, h: AnyArray, speech_atoms: int) -> AnyArray:
     """Return the mask ``a / (a + b)`` of the output layer, in [0, 1], shape ``(F, N)``."""
     a, b = source_models(W, h, speech_atoms)
-    return a / (a + b + epsilon(W))
+    model = a + b
+    model += epsilon(W)
+    return a / model

@@ -70,13 +70,15 @@ class MultiplicativeUpdate(torch.optim.Optimizer):
                     self._update(W, self._given[W], group)
                 elif W.grad is not None:
                     g = W * W.grad
-                    self._update(W, (g.clip(min=0), (-g).clip(min=0)), group)
+                    plus = g.clip(min=0)
+                    self._update(W, (plus, plus - g), group)
         self._given.clear()
 
     def _update(self, W: Tensor, parts: Parts, group: Group) -> None:
         plus, minus = self._averaged(W, parts, group["gradient_decay"])
-        floor = epsilon(W) * (plus.mean() + minus.mean()) + group["smoothing"] * (plus + minus)
-        step = group["lr"] * ((minus + floor) / (plus + floor)).log()
+        total = plus + minus
+        floor = epsilon(W) * total.mean() + group["smoothing"] * total
+        step = (minus + floor).div_(plus + floor).log_().mul_(group["lr"])
         smallest = W.clip(max=SMALLEST_WEIGHT)  # zeros stay zeros
         torch.maximum(W.mul_(step.clip_(-LARGEST_STEP, LARGEST_STEP).exp_()), smallest, out=W)
 
@@ -85,7 +87,7 @@ class MultiplicativeUpdate(torch.optim.Optimizer):
             return parts
         state = self.state[W]
         if state:
-            parts = parts[0] + decay * state["plus"], parts[1] + decay * state["minus"]
+            parts = torch.add(parts[0], state["plus"], alpha=decay), torch.add(parts[1], state["minus"], alpha=decay)
         state["plus"], state["minus"] = parts
         return parts
 

@@ -166,13 +166,14 @@ class TrainingStep:
         return float(torch.stack(norms).mean()) if norms else None
 
     def _check(self, error: float) -> None:
-        finite = [torch.isfinite(weight).all() for weight in self.module.parameters()]
-        if np.isfinite(error) and (not finite or torch.stack(finite).all()):
+        sums = [weight.detach().sum() for weight in self.module.parameters()]  # one pass
+        if np.isfinite(error) and (not sums or torch.stack(sums).isfinite().all()):
             return
         for name, weight in self.module.named_parameters():
             if not torch.isfinite(weight).all():
                 raise Diverged(f"layer {self.module.weights.name_of(weight) or name} is no longer finite")
-        raise Diverged("the error is no longer finite")
+        if not np.isfinite(error):
+            raise Diverged("the error is no longer finite")
 
     def mask(self, m: np.ndarray) -> np.ndarray:
         """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, with current weights."""
