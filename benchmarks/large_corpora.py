@@ -52,14 +52,14 @@ def measure(scales: list[int], recordings: int, segments: int, cache_mb: float) 
         for scale in scales:
             with tempfile.TemporaryDirectory() as name:
                 folder, hours = Path(name), 2 * scale * recordings * SECONDS / 3600
-                sources = _write(folder, scale * recordings, layout)
+                sources = write_recordings(folder, scale * recordings, layout)
                 prepare(folder / "exp", *sources, config=PrepareConfig(mixtures_per_utterance=1))
                 for stage, arguments in ((_features, ()), (_mixing, (segments, cache_mb))):
                     found = _alone(stage, folder / "exp", *arguments)
                     yield [layout, f"{hours:.2f}", stage.__name__[1:], *found]
 
 
-def _write(folder: Path, count: int, layout: str) -> list[Path]:
+def write_recordings(folder: Path, count: int, layout: str) -> list[Path]:
     """Write `count` recordings each of speech and of noise, and return where they are."""
     rng, sources = np.random.default_rng(0), []
     for kind in ("speech", "noise"):

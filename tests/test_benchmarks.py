@@ -149,3 +149,13 @@ def test_rates_are_compared_in_the_band_that_both_hold() -> None:
     np.testing.assert_array_equal(found[16000][0], found[16000][1])
     np.testing.assert_allclose(found[48000][0], found[48000][1], rtol=0.05)
     assert "±" in rates.cell("si_sdr", found[8000][None, :, 0])
+
+
+def test_updates_are_measured_beside_those_by_autograd() -> None:
+    import training
+
+    config = training.config_of("deep-nmf", {}, layers=2)
+    found = training.shares(config, "multiplicative", frames=30, repeats=2)
+    assert list(found) == ["own", "autograd"]
+    assert all(len(repeats) == 2 and min(repeats) > (0, 0) for repeats in found.values())
+    assert training.operations(config, 1, "multiplicative") == 30 * config.features.stft.bins * training.ATOMS
