@@ -91,17 +91,25 @@ def command_line() -> list[str]:
     return [str(script)] if script.exists() else [sys.executable, "-m", "deepnmf"]
 
 
+WATCH = """
+import json, os, subprocess, sys, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([status, time.perf_counter() - started, usage.ru_maxrss / 1024]))
+"""
+"""A small program that starts the one to measure: of a new process, Linux counts the memory of its parent, too."""
+
+
 def watched(arguments: list[str]) -> tuple[float, float]:
     """Run a program on one core and return its wall time in seconds and peak memory in MB."""
-    started = time.perf_counter()
-    core = min(os.sched_getaffinity(0))
-    process = subprocess.Popen(
-        arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {core})
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    command = [sys.executable, "-c", WATCH, *arguments]
+    output = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, check=True).stdout
+    status, wall_s, memory_mb = json.loads(output)
     if status:
         raise SystemExit(f"{' '.join(arguments)} failed")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    return wall_s, memory_mb
 
 
 def streamed(name: str, model: str) -> dict[str, float]:
@@ -141,8 +149,8 @@ def long_file(model: str, hours: float, folder: Path) -> str:
     with soundfile.SoundFile(source, "w", 48000, 2, "PCM_16") as file:
         for _ in range(round(60 * hours)):
             file.write(minute)
-    program = str(Path(sys.executable).with_name("deepnmf"))
-    wall_s, memory_mb = watched([program, "enhance", str(source), "-o", str(target), "--model", model])
+    program = [*command_line(), "enhance", str(source), "-o", str(target)]
+    wall_s, memory_mb = watched([*program, "--model", model])
     assert soundfile.info(str(target)).frames == soundfile.info(str(source)).frames
     return (
         f"A stereo file of {hours:g} hours at 48 kHz takes {wall_s / 60:.1f} minutes on one core "
