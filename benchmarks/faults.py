@@ -36,8 +36,8 @@ from deepnmf.artifacts.locks import LOCK
 
 VARIABLE = ("timing.json", "curves.csv", ".deepnmf-outputs.jsonl")
 """Files whose contents hold times, or the history of a folder."""
-CACHE_OF_TORCH = "torchinductor_"
-"""First letters of a temporary folder that torch keeps."""
+KEPT = ("torchinductor_", "pymp-")
+"""First letters of temporary folders that torch keeps, and that are left if all processes are killed at once."""
 COMMANDS = ["enhance", "features", "evaluate", "train", "train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"]
 PARALLEL = {"train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"}
 """Those of several processes, in which a full disk and the clock change nothing."""
@@ -72,7 +72,7 @@ class Command:
             for path in self.output.rglob("*")
             if path.is_file()
         }
-        left = [path.name for path in (self.work / "tmp").glob("*") if not path.name.startswith(CACHE_OF_TORCH)]
+        left = [path.name for path in (self.work / "tmp").glob("*") if not path.name.startswith(KEPT)]
         return found | {f"(temporary) {name}": b"" for name in left}
 
     def clear(self) -> None:

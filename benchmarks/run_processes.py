@@ -81,8 +81,8 @@ class Run:
         return not processes_in(self._folder)
 
     def kill(self, rng: np.random.Generator | None = None) -> None:
-        """Kill all processes of the run, or sometimes only one, at random."""
-        found = processes_in(self._folder)
+        """Kill all processes of the run, or sometimes only one, at random, but not Python's own resource tracker."""
+        found = [process for process in processes_in(self._folder) if not _is_tracker(process)]
         one = rng is not None and found and rng.random() < 0.7
         for process in [int(rng.choice(found))] if rng is not None and one else found:
             _kill(process)
@@ -98,9 +98,14 @@ class Run:
             _kill(process, signal.SIGTERM)
 
     def left_over(self) -> list[int]:
-        """Return the processes that go on after the time in which they should have ended; end them."""
+        """Return the processes that go on after the time in which they should have ended; end them.
+
+        Ranks that still wait for one that has been killed before it could reach them are ended as torchrun does.
+        """
         end = time.monotonic() + PATIENCE_SECONDS
         while (found := processes_in(self._folder)) and time.monotonic() < end:
+            if len(self._processes) > 1 and time.monotonic() > end - PATIENCE_SECONDS / 2:
+                self.terminate()
             time.sleep(0.05)
         for process in found:
             _kill(process)
@@ -117,6 +122,12 @@ def processes_in(folder: Path) -> list[int]:
         except OSError:
             continue
     return sorted(found)
+
+
+def _is_tracker(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"resource_tracker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 def _kill(process: int, number: int = signal.SIGKILL) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.util
+import sys
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -88,4 +89,5 @@ def killed_workers_named() -> Iterator[None]:
 
 
 def _start_worker(_: int) -> None:
+    sys.excepthook = lambda *_: None  # of the thread that passes memory on, once the other process is gone
     end_with_parent()  # torch would notice after five seconds, and keep the connections of the process for so long
