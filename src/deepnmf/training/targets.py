@@ -17,7 +17,7 @@ def phase_sensitive(mixture: AnyArray, speech: AnyArray, noise: AnyArray) -> Any
     array([1.8])
     """
     target = in_phase_power(mixture, speech, noise) / mixture.clip(epsilon(mixture))
-    return array_namespace(mixture).clip(target, 0 * mixture, mixture)
+    return array_namespace(mixture).minimum(target.clip(0), mixture)
 
 
 def in_phase_power(mixture: AnyArray, speech: AnyArray, noise: AnyArray) -> AnyArray:
