@@ -24,7 +24,7 @@ class ModelSetup(NamedTuple):
     label : str
         Identifies the changes to the loaded model; equal labels mean equal models.
     note : str
-        Why another model than the wanted one is used, or nothing.
+        Why another model than the one named is used, or nothing.
     """
 
     model: Model
@@ -93,11 +93,13 @@ def set_up_model(
 
 
 def _for_profiles(name: str | None, noise: Profile | None, voice: Path | None) -> tuple[Model, str]:
-    """Return the model for these profiles, and why it is another than the default."""
+    """Return the model for these profiles, and why it is another than the one named."""
     model = load_model(name or DEFAULT_MODEL)
     wanted = {kind for kind, given in ((NOISE, noise), (VOICE, voice)) if given is not None}
     if name not in {None, DEFAULT_MODEL} or wanted <= model.network.profile_inputs():
         return model, ""
     if noise is not None and noise.replace and voice is None:
-        return load_model(ADAPTABLE_MODEL), f"`{ADAPTABLE_MODEL}` is used, whose noise atoms can be replaced"
-    return load_model(PROFILE_MODEL), f"`{DEFAULT_MODEL}` has no input for profiles; `{PROFILE_MODEL}` is used"
+        other, reason = ADAPTABLE_MODEL, "no noise atoms that can be replaced"
+    else:
+        other, reason = PROFILE_MODEL, "no input for profiles"
+    return load_model(other), f"`{name}` has {reason}; `{other}` is used" if name else ""
