@@ -7,7 +7,6 @@ the same either way: the size of the map changes the speed of a training, never 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
@@ -78,16 +77,17 @@ class DecodedRecordings:
             raise DeepnmfError(f"{index}: not the index of these {len(recordings)} recordings; {_ANEW}")
         self._entries = dict(zip(recordings, entries, strict=True))
         self._rate_hz, self._step = rate_hz, PART_SECONDS * rate_hz
-        self._data = data
+        self._data, self._map = data, _mapped(data)
         self._kept = _Kept(KEPT_BYTES)
 
-    @functools.cached_property
-    def _map(self) -> np.ndarray:
-        return np.memmap(self._data, np.int16, "r") if self._data.stat().st_size else np.zeros(0, np.int16)
-
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs, which opens the map itself."""
+        """Return what another process needs: the map's samples are not sent."""
         return {name: value for name, value in self.__dict__.items() if name != "_map"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`__getstate__` returned, and open the map."""
+        self.__dict__.update(state)
+        self._map = _mapped(self._data)
 
     def length(self, recording: Files) -> int:
         """Return the samples of a recording, 0 if it cannot be read."""
@@ -128,6 +128,10 @@ class DecodedRecordings:
             part = decode_part(recording, number, entry.samples, self._rate_hz)
             self._kept.put(recording, number, part)
         return part
+
+
+def _mapped(data: Path) -> np.ndarray:
+    return np.memmap(data, np.int16, "r") if data.stat().st_size else np.zeros(0, np.int16)
 
 
 class _Kept:

@@ -103,7 +103,8 @@ def _check_shape(samples: np.ndarray) -> None:
 
 def _as_float(samples: np.ndarray) -> np.ndarray:
     if np.issubdtype(samples.dtype, np.floating):
-        return samples.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # infinite samples are refused later, in one line
+            return samples.astype(np.float32, copy=False)
     if samples.dtype.name not in INTEGER_FULL_SCALE:
         raise DeepnmfError(
             f"samples of dtype {samples.dtype} have no agreed full scale; pass floats of full scale 1, int16 or int32"
