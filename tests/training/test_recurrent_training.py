@@ -115,6 +115,10 @@ main()
 """
 
 
+def test_a_gpu_trains_in_float32_as_its_recurrent_layers_would_be_in_float16() -> None:
+    assert usable_precision("bfloat16", "cuda") == usable_precision("bfloat16", "cuda:1") == torch.float32
+
+
 @pytest.mark.parametrize("isa", ["default", "AVX2"])
 def test_bfloat16_falls_back_to_float32_where_the_processor_cannot(
     isa: str, tiny_corpus: TinyCorpus, tmp_path: Path

@@ -157,7 +157,7 @@ def _precision(step: TrainingStep, config: Config, report: Callable[[str], None]
         return {}
     used = str(step.precision).removeprefix("torch.")
     if used != wanted:
-        report(f"train.precision: this processor cannot train with {wanted}; {used} is used")
+        report(f"train.precision: this device cannot train with {wanted}; {used} is used")
     return {"precision": used}
 
 
