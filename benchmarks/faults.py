@@ -137,10 +137,7 @@ def killed(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Kill each command at random moments, and run it again."""
     rng = np.random.default_rng(options.seed)
     for command in commands(folder, options.commands):
-        command.clear()
-        start = time.monotonic()
-        command.run()
-        seconds, expected = time.monotonic() - start, command.artifacts()
+        seconds, expected = undisturbed(command)
         for _ in range(options.moments):
             command.clear()
             moment = rng.uniform(0, seconds)
@@ -148,6 +145,14 @@ def killed(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
             again = compared(command, expected, *command.run())
             yield f"killed: {command.name}", f"after {moment:.2f} s", ended if ended != "ok" else again
         command.clear()
+
+
+def undisturbed(command: Command) -> tuple[float, dict[str, bytes]]:
+    """Run a command; return the seconds that it takes, and its artifacts."""
+    command.clear()
+    start = time.monotonic()
+    command.run()
+    return time.monotonic() - start, command.artifacts()
 
 
 def kill_after(command: Command, seconds: float, rng: np.random.Generator) -> str:
@@ -166,10 +171,7 @@ def interrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Interrupt each command at random moments, by Ctrl-C or SIGTERM: it removes what it has half written itself."""
     rng = np.random.default_rng(options.seed)
     for command in commands(folder, options.commands):
-        command.clear()
-        start = time.monotonic()
-        command.run()
-        seconds, expected = time.monotonic() - start, command.artifacts()
+        seconds, expected = undisturbed(command)
         for number in range(options.moments):
             command.clear()
             moment = rng.uniform(0, seconds)

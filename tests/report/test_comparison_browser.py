@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from deepnmf.data.manifest import read_manifest
 from deepnmf.data.mixing import load_mixture
 from deepnmf.evaluation import EnhancedFiles, compare, model_system
 from deepnmf.report import report
-from helpers.chromium import open_chromium, requests, skip_without_chromium
-from helpers.players import DURATIONS, MANUAL_CLOCK, STATE, advance, find, too_wide, unnamed
+from helpers.chromium import skip_without_chromium
+from helpers.players import DURATIONS, STATE, advance, find, too_wide, unnamed
 from helpers.report_experiment import HOSTILE, RATE_HZ, make_experiment
 
 pytestmark = pytest.mark.slow
@@ -36,26 +35,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compare(folder / "manifest.jsonl", folder / "all", systems, only=["si_sdr", "sdr"])
     report(folder / "all", folder / "all.html")
     return folder / "all.html"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    driver = open_chromium(tmp_path_factory.mktemp("profile"))
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": MANUAL_CLOCK})
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def browser(chromium: Any, page: Path) -> Iterator[Any]:
-    """Return a browser that has just opened the page; whatever the test did, the console must be empty after it."""
-    chromium.get("about:blank")
-    for log in ("browser", "performance"):
-        chromium.get_log(log)
-    chromium.get(page.as_uri())
-    yield chromium
-    assert chromium.get_log("browser") == []
-    assert set(requests(chromium)) <= {page.as_uri(), "data:"}
 
 
 def test_every_example_has_a_sound_and_a_picture_of_each_system(browser: Any) -> None:

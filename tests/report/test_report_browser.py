@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deepnmf.report import report
-from helpers.chromium import open_chromium, requests, skip_without_chromium
-from helpers.players import DURATIONS, MANUAL_CLOCK, STATE, advance, find, too_wide, unnamed
+from helpers.chromium import skip_without_chromium
+from helpers.players import DURATIONS, STATE, advance, find, too_wide, unnamed
 from helpers.report_experiment import make_experiment
 
 pytestmark = pytest.mark.slow
@@ -24,26 +23,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiment = make_experiment(folder)
     report(experiment.folder, folder / "pages/report.html")
     return folder / "pages/report.html"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    driver = open_chromium(tmp_path_factory.mktemp("profile"))
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": MANUAL_CLOCK})
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def browser(chromium: Any, page: Path) -> Iterator[Any]:
-    """Return a browser that has just opened the page; whatever the test did, the console must be empty after it."""
-    chromium.get("about:blank")
-    for log in ("browser", "performance"):
-        chromium.get_log(log)
-    chromium.get(page.as_uri())
-    yield chromium
-    assert chromium.get_log("browser") == []
-    assert set(requests(chromium)) <= {page.as_uri(), "data:"}
 
 
 def test_every_sound_can_be_decoded(browser: Any) -> None:
