@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -134,7 +133,7 @@ def test_rotation_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("track", [1, 2])
 def test_one_of_several_audio_tracks_is_enhanced_and_named(track: int, tmp_path: Path) -> None:
     source, target = make_video(tmp_path / "talk.mkv", tracks=2), tmp_path / "clean.mkv"
-    options = dataclasses.replace(UNCHANGED, track=track)
+    options = UNCHANGED._replace(track=track)
     notes = enhance_file(source, target, small_model(), options)
     assert len(notes) == 1
     assert f"audio track {track} of 2" in notes[0]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,6 +119,31 @@ def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(stages: P
     assert [line for line in lines if line.startswith("resume:") and "2 before" in line]
     assert_equal_to_rounding(output, tmp_path / "one")
     assert {path.suffix for path in output.iterdir()} <= {".safetensors", ".csv", ".lock", ""}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_waits_for_the_others_ends_at_sigterm(rank: int, stages: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        if rank == 0:
+            other.close()
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
+        words = ["train", "--features", str(stages / "features"), "-o", str(tmp_path / "run"), *settings_of(STORED)]
+        process = subprocess.Popen([sys.executable, "-m", "deepnmf", *words], env={**os.environ, **place})
+        if rank == 0:
+            wait_for_server(port)
+        else:
+            other.accept()
+        process.terminate()
+        assert process.wait(20) != 0
+
+
+def wait_for_server(port: int) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("no server")
 
 
 def frames_of(examples: list[Example]) -> list[bytes]:

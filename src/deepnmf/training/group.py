@@ -92,7 +92,8 @@ def group_of(rank: int, size: int, device: str) -> Iterator[Group]:
     InputError
         If the device cannot be used by several processes, or the others cannot be reached.
     """
-    store, watch = _connected(rank, size)
+    with _ended_by_sigterm():
+        store, watch = _connected(rank, size)
     watch.start()
     if rank:
         with contextlib.suppress(ValueError):  # outside the main thread
@@ -165,6 +166,20 @@ def _watch(rank: int, size: int, store: Store) -> Watch:
     connection = connect(address, int(port), token, f"rank {rank} (process {os.getpid()} on {host})")
     speaks = rank == 1 or os.environ.get("LOCAL_RANK") == "0"  # of the loss of process 0: once on each machine
     return Watch({connection: f"rank 0 ({address})"}, speaks, REMEDY)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process at once: a handler in Python would not run while torch waits for the others."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except ValueError:  # outside the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 @contextlib.contextmanager
