@@ -164,7 +164,7 @@ def kill_after(command: Command, seconds: float, rng: np.random.Generator) -> st
     if left:
         return f"{len(left)} processes go on"
     odd = [line for line in errors.splitlines() if line.startswith(("Traceback", "deepnmf: unexpected"))]
-    return f"says {odd[0]}" if odd else "ok"
+    return f"printed {odd[0]}" if odd else "ok"
 
 
 def interrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
@@ -195,7 +195,7 @@ def unwound(command: Command, code: int, errors: str) -> str:
         for name in command.artifacts()
         if Path(name).name.startswith((".deepnmf-", "(temporary)")) and name not in VARIABLE
     ]
-    return f"says {odd[0]}" if odd else f"left: {', '.join(half)}" if half else "ok"
+    return f"printed {odd[0]}" if odd else f"left: {', '.join(half)}" if half else "ok"
 
 
 def compared(command: Command, expected: dict[str, bytes], code: int, errors: str) -> str:

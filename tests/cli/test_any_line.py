@@ -1,4 +1,4 @@
-"""Any options and values of any command: a result, or one line that says what is wrong, and nothing half-written."""
+"""Any options and values of any command: a result, or one line that names what is wrong, and nothing half-written."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def wrong_messages(ended: Ended) -> list[str]:
     if ended.code not in {0, 1, 2, INTERRUPTED}:
         found.append(f"exit code {ended.code}")
     if ended.code == 1 and not (said and said[-1].startswith("deepnmf: ")):
-        found.append("no line says why")
+        found.append("no line with the reason")
     if ended.code == 2 and not (said and said[-1].startswith("Error: ")):
-        found.append("no line says what is wrong with the usage")
+        found.append("no line about the usage")
     return found
 
 

@@ -49,7 +49,7 @@ class Run:
         self.log = (options.output / "log.txt").open("w")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def say(self, line: str) -> None:
+    def log_line(self, line: str) -> None:
         """Print a line with the seconds since the start."""
         line = f"{self.options.seconds - self.left:6.1f} s  {line}"
         print(line, flush=True)
@@ -97,7 +97,7 @@ class Run:
         while self.left > SAVING_SECONDS and (waiting or self.running):
             for name in [name for name, process in self.running.items() if process.poll() is not None]:
                 code = self.running.pop(name).returncode
-                self.say(f"{name}: done" if not code else f"{name}: exit {code}: {self.tail(name)}")
+                self.log_line(f"{name}: done" if not code else f"{name}: exit {code}: {self.tail(name)}")
             ready = [
                 row for row in waiting if row[1] == "-" or (self.path(row[1]).exists() and row[1] not in self.running)
             ]
@@ -109,7 +109,7 @@ class Run:
             process.kill()
             process.wait()
         for name in [*self.running, *(row[0] for row in waiting)]:
-            self.say(f"{name}: the time was over")
+            self.log_line(f"{name}: the time was over")
 
     def start(self, row: list[str]) -> None:
         """Start the training of a row."""
@@ -139,7 +139,7 @@ class Run:
         for name, epochs in results.items():
             scores = " ".join(f"{float(epoch['dev_si_sdr_db']):.2f}" for epoch in epochs)
             speeds = [float(epoch["frames_per_second"]) for epoch in epochs if epoch["frames_per_second"]]
-            self.say(f"{name}: dev {scores} dB; {max(speeds, default=0):,.0f} frames per second")
+            self.log_line(f"{name}: dev {scores} dB; {max(speeds, default=0):,.0f} frames per second")
         (self.options.output / "results.json").write_text(json.dumps(results, indent=1))
         self.save({name: self.work / name / "half.safetensors" for name in names})
 
@@ -172,7 +172,7 @@ def main() -> None:
     rows = [row for row in lines if not row[0].startswith("#") and re.search(options.only, row[0])]
     run = Run(options)
     run.make_features()
-    run.say("features: done")
+    run.log_line("features: done")
     run.train(rows)
     run.report(rows)
 
