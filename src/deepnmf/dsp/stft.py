@@ -100,6 +100,7 @@ class Synthesiser:
     def _windowed(self, spectrum: np.ndarray) -> np.ndarray:
         """Return the windowed frames in segments of one hop, ``(channels, frames, segments, hop)``."""
         waves = np.fft.irfft(spectrum.swapaxes(1, 2), self._fft_size)[..., : self._samples]
+        waves = waves.astype(np.float32, copy=False)  # NumPy 1 returns float64
         waves *= self._window
         missing = math.prod(self._shape) - self._samples  # the last segment may be longer than the transform
         if missing:
