@@ -33,6 +33,7 @@ import numpy as np
 from run_processes import Run
 
 from deepnmf.artifacts.locks import LOCK
+from deepnmf.training.experiment import EXPERIMENT
 
 VARIABLE = ("timing.json", "curves.csv", ".deepnmf-outputs.jsonl")
 """Files whose contents hold times, or the history of a folder."""
@@ -151,7 +152,9 @@ def undisturbed(command: Command) -> tuple[float, dict[str, bytes]]:
     """Run a command; return the seconds that it takes, and its artifacts."""
     command.clear()
     start = time.monotonic()
-    command.run()
+    code, errors = command.run()
+    if code:
+        raise SystemExit(f"{command.name}: undisturbed, it exits with {code}: {errors}")
     return time.monotonic() - start, command.artifacts()
 
 
@@ -213,9 +216,7 @@ def full_disk(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Run each command with a limit on the size of files, then without."""
     rng = np.random.default_rng(options.seed)
     for command in commands(folder, [name for name in options.commands if name not in PARALLEL]):
-        command.clear()
-        command.run()
-        expected = command.artifacts()
+        _, expected = undisturbed(command)
         for _ in range(max(1, options.moments // 5)):
             limit = int(10 ** rng.uniform(1, 5.5))
             command.clear()
@@ -234,8 +235,7 @@ def small_disk(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
         return
     try:
         for command in commands(folder, [name for name in options.commands if name not in PARALLEL], disk):
-            command.run()
-            expected = command.artifacts()
+            _, expected = undisturbed(command)
             needed = sum(-(-len(content) // PAGE) * PAGE for content in expected.values())
             for _ in range(max(1, options.moments // 5)):
                 command.clear()
@@ -276,9 +276,7 @@ def refused(command: Command, expected: dict[str, bytes], code: int, errors: str
 def clock_back(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Run each command with a clock that goes back at every look, and with inputs of the future."""
     for command in commands(folder, [name for name in options.commands if name not in PARALLEL]):
-        command.clear()
-        command.run()
-        expected = command.artifacts()
+        _, expected = undisturbed(command)
         command.clear()
         code, errors = command.run(turn_back)
         yield f"clock: {command.name}", "goes back", compared(command, expected, code, errors)
@@ -296,22 +294,30 @@ def turn_back() -> None:
 
 
 def two_at_once(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
-    """Start a training in the folder of another, which is killed then."""
+    """Start a training in the folder of another, which is stopped meanwhile and killed then."""
     (command,) = commands(folder, ["train"])
-    command.clear()
-    command.run()
-    expected = command.artifacts()
+    _, expected = undisturbed(command)
     for _ in range(max(1, options.moments // 10)):
-        command.clear()
-        first = command.start()
-        while not (command.output / LOCK).exists() and not first.has_ended():
-            time.sleep(0.01)
+        first = stopped_at_work(command)
         code, errors = dataclasses.replace(command, work=folder / "run-second").run()
         said = "ok" if code == 1 and "another run" in errors else f"exit {code}: {errors.splitlines()[-1:]}"
         yield "two trainings", "the second", said
         first.kill()
         first.wait()
         yield "two trainings", "after the first has died", compared(command, expected, *command.run())
+
+
+def stopped_at_work(command: Command) -> Run:
+    """Start a training, and return it stopped while it has the lock of its folder, under which it writes all files."""
+    while True:
+        command.clear()
+        run = command.start()
+        while not (command.output / EXPERIMENT).exists() and not run.has_ended():
+            time.sleep(0.01)
+        if run.stop() and (command.output / LOCK).exists():
+            return run
+        run.kill()  # it was faster than this process: another try
+        run.wait()
 
 
 def corrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 IMPORTED = (
+    "deepnmf.cli",
     "deepnmf.training.loop",
     "deepnmf.training.dev_table",
     "deepnmf.training.group",
@@ -34,8 +35,10 @@ IMPORTED = (
     "soxr",
 )
 """What the commands import when they need it."""
-PATIENCE_SECONDS = 20.0
-"""Time in which the processes of a run must have ended after it."""
+TORCHRUN_SECONDS = 10.0
+"""Time after which the ranks that go on are ended, as torchrun does."""
+PATIENCE_SECONDS = 120.0
+"""Time after which a process that goes on counts as one that does not end: on a busy machine, ending takes long."""
 
 
 class Run:
@@ -80,17 +83,30 @@ class Run:
         """Return whether no process runs any more."""
         return not processes_in(self._folder)
 
+    def stop(self) -> bool:
+        """Stop the processes that have been started until they are killed; return whether all were still running."""
+        for process in self._processes:
+            _kill(process, signal.SIGSTOP)
+        how = os.WSTOPPED | os.WEXITED | os.WNOWAIT
+        ends = [os.waitid(os.P_PID, process, how) for process in self._processes]
+        return all(end is not None and end.si_code == os.CLD_STOPPED for end in ends)
+
     def kill(self, rng: np.random.Generator | None = None) -> None:
         """Kill all processes of the run, or sometimes only one, at random, but not Python's own resource tracker."""
-        found = [process for process in processes_in(self._folder) if not _is_tracker(process)]
-        one = rng is not None and found and rng.random() < 0.7
-        for process in [int(rng.choice(found))] if rng is not None and one else found:
-            _kill(process)
+        if rng is not None and rng.random() < 0.7 and (found := self._without_trackers()):
+            _kill(int(rng.choice(found)))
+            return
+        while found := self._without_trackers():  # those that have just been started, too
+            for process in found:
+                _kill(process)
+
+    def _without_trackers(self) -> list[int]:
+        return [process for process in processes_in(self._folder) if not _is_tracker(process)]
 
     def interrupt(self) -> None:
-        """Send what Ctrl-C in a terminal does: SIGINT to all processes of the run."""
-        for process in processes_in(self._folder):
-            _kill(process, signal.SIGINT)
+        """Send what Ctrl-C in a terminal does: SIGINT to the group, which has those that are just being started."""
+        for process in self._processes:
+            os.killpg(process, signal.SIGINT)
 
     def terminate(self) -> None:
         """Send SIGTERM, as a scheduler does, to the processes that have been started."""
@@ -102,9 +118,9 @@ class Run:
 
         Ranks that still wait for one that has been killed before it could reach them are ended as torchrun does.
         """
-        end = time.monotonic() + PATIENCE_SECONDS
-        while (found := processes_in(self._folder)) and time.monotonic() < end:
-            if len(self._processes) > 1 and time.monotonic() > end - PATIENCE_SECONDS / 2:
+        start = time.monotonic()
+        while (found := processes_in(self._folder)) and time.monotonic() < start + PATIENCE_SECONDS:
+            if len(self._processes) > 1 and time.monotonic() > start + TORCHRUN_SECONDS:
                 self.terminate()
             time.sleep(0.05)
         for process in found:
@@ -113,11 +129,11 @@ class Run:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Return the processes whose working folder this is: a run, its workers, and theirs."""
+    """Return the processes whose working folder this is: a run, its workers, and theirs, less those that have ended."""
     wanted, found = str(folder.resolve()), []
     for path in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            if os.readlink(path) == wanted and (path.parent / "cmdline").read_bytes():  # noqa: PTH115 - not a path yet
+            if os.readlink(path) == wanted:  # noqa: PTH115 - not a path yet
                 found.append(int(path.parent.name))
         except OSError:
             continue
@@ -149,11 +165,17 @@ def _fork(
 ) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
+    ready, is_ready = os.pipe()
     process = os.fork()
     if process:
+        os.close(is_ready)
+        os.read(ready, 1)  # waits until it is closed there: then the process has the folder and the group
+        os.close(ready)
         return process
     code: Any = 0
     try:
+        os.close(ready)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a traceback until the command runs
         os.setsid()
         os.chdir(folder)
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
@@ -163,6 +185,7 @@ def _fork(
         tempfile.tempdir = None
         if before is not None:
             before()
+        os.close(is_ready)
         code = _main(line)
     except BaseException:
         traceback.print_exc()
@@ -178,6 +201,7 @@ def _main(line: list[str]) -> int:
     atexit._clear()  # of the process that has forked: it would delete its temporary folder
     sys.argv = ["deepnmf", *line]
     code: Any = 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
     except SystemExit as end:
