@@ -106,6 +106,15 @@ def test_samples_that_are_no_numbers_are_refused_with_their_place(tmp_path: Path
         audio.read(tmp_path / "x.wav")
 
 
+@pytest.mark.parametrize(("level", "rate_hz", "fault"), [(1e30, RATE, "full scale"), (0.1, 1, "sampling rate")])
+def test_absurd_levels_and_rates_are_refused_with_the_file(
+    tmp_path: Path, level: float, rate_hz: int, fault: str
+) -> None:
+    soundfile.write(tmp_path / "x.wav", level * noise().T, rate_hz, "FLOAT")
+    with pytest.raises(DeepnmfError, match=rf"x\.wav: .*{fault}"):
+        audio.read(tmp_path / "x.wav")
+
+
 def test_files_that_are_no_audio_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("hello")
     (tmp_path / "empty.wav").touch()

@@ -68,6 +68,21 @@ def test_what_the_target_cannot_keep_is_one_line(tmp_path: Path) -> None:
         assert word in notes[0]
 
 
+def test_a_cover_is_named_as_lost(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "plain.flac", stereo().T, 16000)
+    flac = (tmp_path / "plain.flac").read_bytes()
+    picture = bytes([6]) + (32).to_bytes(3, "big") + bytes(32)  # an empty one; it follows the first block, of 34 bytes
+    (tmp_path / "x.flac").write_bytes(flac[:42] + picture + flac[42:])
+    frame = b"APIC" + (100).to_bytes(4, "big") + bytes(102)
+    soundfile.write(tmp_path / "plain.mp3", stereo().T, 16000)
+    (tmp_path / "x.mp3").write_bytes(
+        b"ID3\3\0\0\0\0\0" + bytes([len(frame)]) + frame + (tmp_path / "plain.mp3").read_bytes()
+    )
+    for name, covers in {"x.flac": 1, "x.mp3": 1, "plain.flac": 0, "plain.mp3": 0}.items():
+        _, notes = copied(tmp_path / name, tmp_path / "y.flac")
+        assert sum("cover" in line for line in notes) == covers, name
+
+
 @pytest.mark.parametrize(("channels", "mask"), [(4, 0x107), (3, 0xB), (4, 0x33), (6, 0x60F)])  # 4.0, 2.1, quad, 5.1
 def test_channel_layouts_of_wav_are_kept(channels: int, mask: int, tmp_path: Path) -> None:
     header = extensible(16, 16, 2 * channels, mask, channels)

@@ -236,7 +236,25 @@ def test_what_a_folder_holds_is_done_or_named(
         "deep/b.wav",
     ]
     assert enhance("in") == 1
-    assert "1 not audio by name" in capsys.readouterr().err
+    assert "1 (no audio suffix)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "fault"), [("", "variable"), (" ", "variable"), ("https://x.org/a.wav", "download")])
+def test_names_that_are_no_files_get_a_remedy(
+    enhance: Enhance, capsys: pytest.CaptureFixture[str], name: str, fault: str
+) -> None:
+    assert enhance(name) == 1
+    assert fault in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="no such device on this system")
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_devices_of_stdin_are_stdin(folder: Path, name: str) -> None:
+    with Path("x.wav").open("rb") as source:
+        process = program("enhance", name, "--model", folder.parent / "model.safetensors", stdin=source)
+        output, _ = process.communicate(timeout=120)
+    assert len(output) == Path("x.wav").stat().st_size
+    assert visible(folder) == ["x.wav"]
 
 
 def test_a_folder_that_cannot_be_listed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import InputError, MissingExtra
+from .covers import is_cover
 from .formats import AudioFormat, Tags, library_reason
 from .inputs import ByteStream
 from .signatures import SIGNATURE_BYTES, signature
@@ -131,7 +132,8 @@ class FfmpegDecoder:
         self.video = Video(
             self._reopen, self._track.index, first.layout.name, _seconds(first) or 0.0, self._origin_seconds()
         )
-        self.tags = Tags(self._text())
+        covers = [stream for stream in self._container.streams.video if is_cover(stream)]
+        self.tags = Tags(self._text(), cover=bool(covers))
         self._parts = self._trimmed(itertools.chain([first], frames))
         self._waiting: list[np.ndarray] = []
 

@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     Raises
     ------
     DeepnmfError
-        If the file is missing, not audio, empty, truncated or holds NaN or infinite samples.
+        If the file is missing, not audio, empty, truncated, or holds samples that are NaN, infinite or above 1e6.
     """
     with AudioReader(path) as reader:
         return np.concatenate(list(reader.blocks(BLOCK_SECONDS)), axis=1), reader.encoding.rate_hz

@@ -38,6 +38,9 @@ SUBTYPES = {".opus": "OPUS"}
 """Subtype of suffixes that are not the default of their format."""
 LARGEST_WAV_BYTES = 2**32 - 2**16
 LARGEST_CHANNELS = 256
+RATE_RANGE_HZ = (2000, 768000)
+LARGEST_SAMPLE = 1e6
+"""Larger samples are not audio of full scale 1, and their squares would approach the limit of float32."""
 WAV_LIKE = {"WAVEX": "WAV", "RF64": "WAV"}
 LAYOUTS = {
     1: (0x4,),
@@ -92,10 +95,13 @@ class Tags:
         By libsndfile's names, such as ``"title"``.
     chunks : tuple of (bytes, bytes)
         Chunks of WAV, name and contents, such as ``bext``, ``iXML`` and ``cue``.
+    cover : bool
+        Whether there is a picture, of which no copy is kept.
     """
 
     text: dict[str, str] = dataclasses.field(default_factory=dict)
     chunks: tuple[tuple[bytes, bytes], ...] = ()
+    cover: bool = False
 
 
 class NotOurs(Exception):  # noqa: N818 - not an error: the next decoder is tried

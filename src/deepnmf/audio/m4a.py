@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import require
 from .container import ContainerWriter, true_tags
+from .covers import is_cover
 from .formats import AudioFormat, Tags
 from .video import Video
 
@@ -30,7 +31,7 @@ class M4aWriter(ContainerWriter):
     tags : Tags
         Its title and the like, and chunks.
     container : Video or None
-        Its container, if FFmpeg decodes it: all its tags, chapters and its cover are copied.
+        Its container, if FFmpeg decodes it: all its tags, chapters and its cover are copied. Else the cover is lost.
     shown : Path
         Name to give in errors.
 
@@ -65,8 +66,9 @@ class M4aWriter(ContainerWriter):
         self._output.metadata.update({TAGS[name]: text for name, text in tags.text.items() if name in TAGS})
         lost = [name for name in tags.text if name not in TAGS and name != "software"]
         lost += [name.decode("ascii", "replace").strip() for name, _ in tags.chunks]
+        lost += ["the cover"] if tags.cover else []
         if lost:
-            self.notes.append(f"{self._shown}: M4A cannot store {', '.join(lost)}")
+            self.notes.append(f"{self._shown}: not copied: {', '.join(lost)}")
 
     def _describe_like(self, container: Video) -> None:
         source = container.open()
@@ -74,7 +76,7 @@ class M4aWriter(ContainerWriter):
         self._sound = self._add_sound(stream.codec_context.bit_rate or 0)
         self._output.metadata.update(true_tags({**stream.metadata, **source.metadata}))
         self._output.set_chapters(source.chapters())
-        pictures = [stream for stream in source.streams.video if stream.disposition & stream.disposition.attached_pic]
+        pictures = [stream for stream in source.streams.video if is_cover(stream)]
         for picture in pictures[:1]:  # players show one
             self._add_cover(source, picture)
 

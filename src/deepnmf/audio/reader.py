@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DeepnmfError, InputError, is_installed
 from . import wav
-from .formats import LARGEST_CHANNELS, AudioFormat, NotOurs, Tags
+from .formats import LARGEST_CHANNELS, LARGEST_SAMPLE, RATE_RANGE_HZ, AudioFormat, NotOurs, Tags
 from .inputs import ByteStream, open_input
 from .signatures import SIGNATURE_BYTES, signature
 
@@ -133,8 +133,11 @@ class AudioReader:
         self.encoding, self.tags, self.notes = self._decoder.encoding, self._decoder.tags, self._decoder.notes
         if not 0 < self.encoding.channels <= LARGEST_CHANNELS:
             raise InputError(f"{self.path}: {self.encoding.channels} channels; 1 to {LARGEST_CHANNELS} can be read")
-        if self.encoding.rate_hz <= 0:
-            raise InputError(f"{self.path}: a sampling rate of {self.encoding.rate_hz} Hz; repair its header")
+        rate_hz, (lowest, highest) = self.encoding.rate_hz, RATE_RANGE_HZ
+        if not lowest <= rate_hz <= highest:
+            raise InputError(
+                f"{self.path}: a sampling rate of {rate_hz} Hz is outside {lowest} to {highest} Hz; resample it"
+            )
         self._report_loss()
         if self.encoding.frames == 0 and not self._loss_reported:
             raise self._empty()
@@ -145,13 +148,14 @@ class AudioReader:
         Raises
         ------
         DeepnmfError
-            If it ends early or cannot be decoded, without `salvage`, or holds NaN or infinite samples.
+            If it ends early or cannot be decoded, without `salvage`, or holds a sample that is NaN, infinite or
+            above 1e6.
         """
         step = max(1, int(min(seconds * self.encoding.rate_hz, BLOCK_VALUES // self.encoding.channels)))
         self._go_to(start)
         while stop is None or self._position < stop:
             block = self._decoder.read(step if stop is None else min(step, stop - self._position))
-            self._check_finite(block)
+            self._check_samples(block)
             self._position += block.shape[1]
             goes_on = self._report_loss()
             if block.shape[1]:
@@ -185,10 +189,15 @@ class AudioReader:
         self._stream.seek(self._origin)
         self._decoder, self._position = self._open_decoder(), 0
 
-    def _check_finite(self, block: np.ndarray) -> None:
-        if np.isfinite(block).all():
+    def _check_samples(self, block: np.ndarray) -> None:
+        if block.min(initial=0.0) >= -LARGEST_SAMPLE and block.max(initial=0.0) <= LARGEST_SAMPLE:  # false for NaN
             return
-        at = (self._position + int(np.argmin(np.isfinite(block).all(axis=0)))) / self.encoding.rate_hz
+        valid = (np.abs(block) <= LARGEST_SAMPLE).all(axis=0)
+        first = int(np.argmin(valid))
+        at = (self._position + first) / self.encoding.rate_hz
+        if np.isfinite(block[:, first]).all():
+            peak = np.abs(block[:, first]).max()
+            raise InputError(f"{self.path}: a sample of {peak:.0e} at {at:.3f} s; full scale is 1, scale it down")
         raise InputError(f"{self.path}: holds NaN or infinite samples, the first at {at:.3f} s; repair it first")
 
     def _report_loss(self) -> bool:

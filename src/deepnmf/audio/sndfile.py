@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import signal
 import struct
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from .caf import find_odd_caf
+from .covers import HEAD_BYTES, has_cover
 from .formats import AudioFormat, NotOurs, Tags, library_reason
 from .id3 import read_id3
 from .inputs import ByteStream
@@ -38,6 +40,13 @@ def open_sndfile(stream: ByteStream) -> SndfileDecoder:
     NotOurs
         If libsndfile does not support it.
     """
+    cover = has_cover(stream.peek(HEAD_BYTES))
+    decoder = _open_sndfile(stream)
+    decoder.tags = dataclasses.replace(decoder.tags, cover=cover)
+    return decoder
+
+
+def _open_sndfile(stream: ByteStream) -> SndfileDecoder:
     head = stream.peek(SIGNATURE_BYTES)
     if head.startswith(b"OggS"):
         return _open_ogg(stream, scan_ogg(stream))

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import DeepnmfError, InputError
 from .container import ContainerWriter, true_tags
+from .covers import is_cover
 from .formats import AudioFormat
 from .subtitles import HELD, SubtitleConverter
 from .video_packets import PacketCopier
@@ -128,7 +129,7 @@ class VideoWriter(ContainerWriter):
             return self._copy_of(stream)
         except ValueError:
             codec = getattr(stream, "name", None) or "unknown"
-            if stream.type == "video" and not stream.disposition & stream.disposition.attached_pic:
+            if stream.type == "video" and not is_cover(stream):
                 what = f"{self._suffix} cannot hold pictures in {codec}"
                 raise DeepnmfError(f"{self._shown}: {what}; choose .mkv, or .wav for the sound alone") from None
             what = f"{stream.type} track {stream.index + 1} ({codec})"

@@ -61,7 +61,8 @@ class AudioWriter:
                 subtype=encoding.subtype,
                 endian=encoding.endian,
             )
-        self._lost(self._set_text() + self._foreign_chunks() + self._foreign_layout())
+        cover = ["the cover"] if self._tags.cover else []
+        self._lost(self._set_text() + self._foreign_chunks() + self._foreign_layout() + cover)
 
     def write(self, block: np.ndarray) -> None:
         """Append ``(channels, n)``."""
@@ -104,7 +105,7 @@ class AudioWriter:
 
     def _lost(self, names: list[str]) -> None:
         if names:
-            self.notes.append(f"{self._shown}: {self.encoding.container} cannot store {', '.join(names)}")
+            self.notes.append(f"{self._shown}: not copied: {', '.join(names)}")
 
     def __enter__(self) -> AudioWriter:
         return self

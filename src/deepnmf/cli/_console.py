@@ -59,8 +59,8 @@ class Console:
                 self._note(f"left out: {path} ({reason})")
         if plan.left_out and not self._verbose:
             counts = Counter(reason for _, reason in plan.left_out)
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
-            self._note(f"left out: {reasons}; -v names them")
+            reasons = ", ".join(f"{count:,} ({reason})" for reason, count in counts.items())
+            self._note(f"left out: {reasons}; -v lists them")
 
     def outcome(self, outcome: Outcome) -> None:
         """Report the outcome of a job."""

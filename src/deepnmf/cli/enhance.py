@@ -139,10 +139,10 @@ def enhance(
 
 
 def _names(inputs: list[str], files_from: str | None) -> list[str]:
-    from ..audio.inputs import STDIN
+    from ..audio.inputs import STDIN, STDIN_NAMES
     from ..enhancement.inputs import read_file_list
 
-    names = ["-" if name in STDIN else name for name in inputs]
+    names = [STDIN if name in STDIN_NAMES else name for name in inputs]
     names += read_file_list(files_from) if files_from else []
     if not names:
         raise DeepnmfError("nothing to enhance: name files, folders or patterns, or - for stdin; see -h")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DeepnmfError
 from .manifest import MixtureEntry
-from .recordings import LOUDEST_PEAK, SILENT_PEAK, ActiveNoise, Recording, Taker
+from .recordings import SILENT_PEAK, ActiveNoise, Recording, Taker
 
 PEAK = 0.99
 """Mixtures that would clip are scaled down to this peak, their parts with them."""
@@ -74,17 +74,13 @@ def _mixed_blocks(speech: Recording, noise: Callable[[], Taker], snr_db: float) 
 
 
 def _checked_length(recording: Recording, what: str) -> int:
-    """Return the number of samples of a recording; raise if it is silent or not audio."""
+    """Return the number of samples of a recording; raise if it is silent."""
     length, peak = 0, 0.0
     for block in recording.blocks():
         length += len(block)
         peak = max(peak, float(np.abs(block).max(initial=0.0)))
     if peak <= SILENT_PEAK:
         raise DeepnmfError(f"{recording.path}: the {what} is silent; leave it out")
-    if peak > LOUDEST_PEAK:
-        raise DeepnmfError(
-            f"{recording.path}: its samples reach {peak:.0e}, full scale is 1; scale it down or leave it out"
-        )
     return length
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
 
-LOUDEST_PEAK = 1e6
-"""Larger samples are not audio: full scale is 1, and squares must not overflow."""
 SILENT_PEAK = 1e-6
 """A recording of no higher peak is silent: −120 dB of full scale, below the last bit of 16-bit audio."""
 HELD_SECONDS = 120.0
@@ -41,7 +39,7 @@ class Recording:
         Raises
         ------
         DeepnmfError
-            If the file is missing, not audio, empty, truncated or holds NaN or infinite samples.
+            If the file is missing, not audio, empty, truncated, or holds samples that are NaN, infinite or above 1e6.
         """
         if self._held is not None:
             yield from self._held

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._version import __version__
+from ..audio.inputs import STDIN
 from ..errors import DeepnmfError
 from ..model import Model
 from .files import FileOptions, enhance_file
-from .inputs import STDIN
 from .outcome import AlreadyDone, Outcome, Work, outcome_of
 from .plan import Job, Plan
 from .processes import Processes, Task, take

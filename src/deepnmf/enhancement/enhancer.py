@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..audio.formats import LARGEST_SAMPLE, RATE_RANGE_HZ
 from ..config import StftSpec
 from ..dsp.level import LevelTracker
 from ..dsp.stft import Analyser, Synthesiser, padding
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 CHUNK_SECONDS = 2.0
 """Longer blocks are processed in pieces of this length, so that memory stays bounded."""
-RATE_RANGE_HZ = (2000, 768000)
-LARGEST_SAMPLE = 1e6
-"""Larger samples are not audio of full scale 1, and their squares would approach the limit of float32."""
 TOP_BAND = (0.6, 0.94)
 """Part of the model's band, as shares of its upper edge, whose gain is extrapolated: 4.8 to 7.5 kHz at 16 kHz. Gains
 of the bins above are not used if the recording has a wider band: resamplers roll off there, so training data has almost

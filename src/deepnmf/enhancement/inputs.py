@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..audio.formats import READABLE
+from ..audio.inputs import STDIN
 from ..audio.signatures import SIGNATURE_BYTES, signature
 from ..errors import DeepnmfError
 
-STDIN = "-"
 SUFFIX = "_enhanced"
 """Appended to the stem of the input where no output is given."""
 HIDDEN = "hidden"
-NOT_AUDIO = "not audio by name"
-PERHAPS_AUDIO = "perhaps audio, though not by name: enhanced if it is named"
-FOLDER = "matched by a pattern but a folder"
+NOT_AUDIO = "no audio suffix"
+PERHAPS_AUDIO = "audio under another suffix, perhaps; name it to enhance it"
+FOLDER = "a folder that a pattern matches"
 EARLIER = "written by an earlier run"
 IN_OUTPUT = "the output folder"
-SEARCHED = "a link to a folder that is searched anyway"
+SEARCHED = "a link to a folder that is searched already"
 
 
 class Input(NamedTuple):
@@ -136,6 +136,8 @@ def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
         yield Input(path)
     elif glob.has_magic(name) and not os.path.lexists(path):
         yield from _expand(name, search)
+    elif "://" in name:
+        search.fail(name, "an address, not a file; download it, or pipe it in: curl -sL ADDRESS | deepnmf enhance -")
     else:
         search.fail(name, found)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..audio.formats import EXTENSIONS, is_m4a, is_video
+from ..audio.inputs import STDIN
 from ..errors import DeepnmfError
 from ..shards import WHOLE, Shard
 from .encodings import SUGGESTION, is_writable
-from .inputs import STDIN, SUFFIX, Input, find_inputs, kind
+from .inputs import SUFFIX, Input, find_inputs, kind
 from .record import Records
 
 FILE_SUFFIX = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}")

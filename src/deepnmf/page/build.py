@@ -11,10 +11,11 @@ from typing import Any
 
 from .._version import __version__
 from ..artifacts import write_text
+from ..audio.formats import RATE_RANGE_HZ
 from ..config import to_dict
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.upper_band import RULES as UPPER_BAND_RULES
-from ..enhancement.enhancer import RATE_RANGE_HZ, TOP_BAND, UNHEARD_GAIN
+from ..enhancement.enhancer import TOP_BAND, UNHEARD_GAIN
 from ..enhancement.record import file_digest
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, require
