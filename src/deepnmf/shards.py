@@ -125,7 +125,7 @@ def _given(text: str | None, environment: Mapping[str, str]) -> Shard:
 
 
 def _slurm_shard(environment: Mapping[str, str]) -> Shard:
-    """Return the part of a task of an array of equal steps; others do not tell which of them a task is."""
+    """Return the part of a task of an array of equal steps; of others, the index of a task is unknown."""
     if "SLURM_ARRAY_TASK_ID" not in environment:
         raise InputError(f"shard {SLURM}: SLURM_ARRAY_TASK_ID is not set; submit with sbatch --array, or give I/N")
     task, first, count, step = (

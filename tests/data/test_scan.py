@@ -14,7 +14,7 @@ from deepnmf.config import PrepareConfig
 from deepnmf.data.folders import mixture_entries, split_clips
 from deepnmf.data.manifest import read_manifest
 from deepnmf.data.prepare import prepare
-from deepnmf.data.scan import ScanReport, find_recordings
+from deepnmf.data.scan import ScanReport, find_recordings, read_clips
 from deepnmf.errors import DeepnmfError
 
 
@@ -88,7 +88,17 @@ def test_links_that_lead_nowhere_pipes_and_unreadable_folders_are_named(
     ]
 
 
-def test_a_folder_without_audio_says_what_it_has(tmp_path: Path) -> None:
+def test_recordings_without_a_single_frame_are_left_out(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{samples}.wav" for samples in (1, 199, 200, 800)]
+    for path in paths:
+        soundfile.write(path, np.full(int(path.stem), 0.1), 8000)
+    report = ScanReport()
+    clips = read_clips(paths, tmp_path, report, lambda path: path.parent.name)
+    assert [clip.name for clip in clips] == ["200", "800"]
+    assert ["1.wav: " in report.left_out[0], "199.wav: " in report.left_out[1]] == [True, True]
+
+
+def test_a_folder_without_audio_names_what_it_has(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "c"):
         (tmp_path / name).touch()
     with pytest.raises(DeepnmfError, match=r"no audio.*2 \.txt"):

@@ -180,7 +180,7 @@ def test_the_command_exports_the_default_model_and_names_its_states(
 ) -> None:
     assert run(monkeypatch, "export", tmp_path / "m.onnx") == 0
     output = " ".join(capsys.readouterr().out.split())
-    assert "160 samples a call at 16000 Hz, delayed by 240" in output
+    assert "160 samples per call at 16000 Hz, delayed by 240" in output
     assert all(f"{name} {list(shape)}" in output for name, shape in state_shapes(load_model()).items())
     assert disagreement(load_model(), tmp_path / "m.onnx") <= TOLERANCE
 

@@ -12,7 +12,7 @@ HELD = {suffix: _MATROSKA if suffix == ".mkv" else (codec,) for suffix, codec in
 
 
 class SubtitleConverter:
-    """The packets of a track of subtitles in text, encoded anew; pictures of text are not recognised.
+    """The packets of a track of subtitles in text, re-encoded; pictures of text are not recognised.
 
     Parameters
     ----------

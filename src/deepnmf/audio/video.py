@@ -1,4 +1,4 @@
-"""A video whose sound is replaced: one audio track encoded anew, all other tracks copied packet by packet.
+"""A video whose sound is replaced: one audio track re-encoded, all other tracks copied packet by packet.
 
 The copied packets are demultiplexed a second time from the source as the new sound advances, so that memory stays
 bounded (:mod:`deepnmf.audio.ffmpeg` reads the sound). PyAV's containers are `Any`: light installs lack it.

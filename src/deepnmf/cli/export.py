@@ -63,8 +63,8 @@ def export(
     loaded, options = load_model(model), ExportOptions(rate_hz, max_attenuation_db, attenuation_input)
     export_onnx(loaded, output, options)
     spec = options.spec(loaded)
-    typer.echo(f"{output}: {spec.hop} samples a call at {spec.rate_hz} Hz, delayed by {delay(spec)}; states that start")
     shapes = (f"{name} {list(shape)}" for name, shape in state_shapes(loaded, options).items())
-    typer.echo(f"as zeros and come back as NAME_next: {', '.join(shapes)}")
+    typer.echo(f"{output}: {spec.hop} samples per call at {spec.rate_hz} Hz, delayed by {delay(spec)} samples")
+    typer.echo(f"states, zero at first, then the outputs NAME_next of the last call: {', '.join(shapes)}")
     if attenuation_input:
         typer.echo(f"input {ATTENUATION} [1]: maximum attenuation, infinity for no limit")

@@ -14,6 +14,8 @@ from ..audio.formats import READABLE
 from ..errors import DeepnmfError, InputError
 from ..progress import Progress
 
+SHORTEST_SECONDS = 0.025
+"""Length of a frame."""
 NAMED_SUFFIXES = 3
 """Most suffixes listed in the message where no audio is found."""
 
@@ -159,11 +161,25 @@ def read_clips(paths: Iterable[Path], root: Path, report: ScanReport, group: Cal
         for path in paths:
             name = path if stems[path.with_suffix("")] > 1 else path.with_suffix("")  # a.wav beside a.flac
             try:
-                clips.append(Clip(path, group(path), duration_seconds(path), name.relative_to(root).as_posix()))
+                clips.append(Clip(path, group(path), usable_seconds(path), name.relative_to(root).as_posix()))
             except DeepnmfError as error:
                 report.left_out.append(str(error))
             progress.update()
     return clips
+
+
+def usable_seconds(path: Path) -> float:
+    """Return the length of a recording.
+
+    Raises
+    ------
+    DeepnmfError
+        If it cannot be read, or has not a single frame.
+    """
+    seconds = duration_seconds(path)
+    if seconds < SHORTEST_SECONDS:
+        raise InputError(f"{path}: only {1000 * seconds:.3g} ms long, shorter than a frame")
+    return seconds
 
 
 def folder_level(base: Path, level: int = 1) -> Callable[[Path], str]:

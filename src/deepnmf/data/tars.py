@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..audio.files import duration_seconds
 from ..audio.formats import READABLE
 from ..audio.tar_members import TarIndex, container, tar_index
 from ..errors import DeepnmfError, InputError, require
 from ..progress import Progress
-from .scan import Clip, ScanReport, absolute, folder_level
+from .scan import Clip, ScanReport, absolute, folder_level, usable_seconds
 
 MOST_TARS = 100_000
 HELD_BYTES = 2**28
@@ -91,7 +90,7 @@ def _clips(tar: Path, index: TarIndex, base: Path, report: ScanReport, level: in
     for path in paths:
         name = path if stems[path.with_suffix("")] > 1 else path.with_suffix("")
         try:
-            yield Clip(path, group(path), duration_seconds(path), name.relative_to(base).as_posix())
+            yield Clip(path, group(path), usable_seconds(path), name.relative_to(base).as_posix())
         except DeepnmfError as error:
             report.left_out.append(str(error))
 

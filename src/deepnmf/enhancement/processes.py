@@ -222,5 +222,5 @@ def take(tasks: deque[Task]) -> Task | None:
 
 def died(job: Job, how: str) -> Outcome:
     """Return the outcome of a job whose process has died."""
-    reason = f"the process that enhanced it has ended ({how}), perhaps for want of memory; enhance it on its own"
+    reason = f"the process that enhanced it has ended ({how}), perhaps because memory ran out; enhance it on its own"
     return Outcome(job, "failed", error=DeepnmfError(f"{job.source}: {reason}"))

@@ -33,7 +33,7 @@ class Reply(NamedTuple):
 
 
 def main() -> None:
-    """Enhance what stdin asks for."""
+    """Enhance the files requested on stdin."""
     _end_on_signals()
     jobs, replies = _streams()
     batch = _next(jobs)

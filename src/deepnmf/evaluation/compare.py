@@ -119,7 +119,7 @@ class _Run:
 
     def score(self, name: str) -> None:
         """Score a system; one that fails on every recording is listed and does not stop the others."""
-        note(f"system {name}")
+        note(f"scoring {name}")
         system, folder = self.systems[name], self.output / folder_name(name)
         try:
             found = evaluate(self.recordings, folder, model=system, known=self._known(), **self.how)

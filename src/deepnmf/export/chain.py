@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config import StftSpec
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.upper_band import RULES, UpperBand
-from ..enhancement.enhancer import UNHEARD_GAIN, upper_band
+from ..enhancement.enhancer import MISSING_BAND_GAIN, upper_band
 from .fourier import Transform
 from .steps import mask_step
 
@@ -58,7 +58,7 @@ def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Ten
     if missing <= 0:
         return inside
     upper = inside[len(inside) // 2 : -1]
-    return torch.cat([inside, UNHEARD_GAIN * upper[torch.arange(missing) % len(upper)]])
+    return torch.cat([inside, MISSING_BAND_GAIN * upper[torch.arange(missing) % len(upper)]])
 
 
 class Upper:
@@ -102,7 +102,7 @@ def _overlapped(wave: Tensor, tail: Tensor, spec: StftSpec) -> Tensor:
 
 def _next_level(level: Tensor, power: Tensor, least_weight: float) -> Tensor:
     """Return ``(power, frames counted)`` after a frame: :class:`deepnmf.dsp.level.LevelTracker` on tensors."""
-    heard = (power > LEVEL_FLOOR**2).to(level.dtype)
-    counted = (level[1] + heard).clamp(max=1 / least_weight + 1)  # beyond this the weight is constant
-    weight = torch.clamp(1 / counted.clamp(min=1), min=least_weight) * heard
+    active = (power > LEVEL_FLOOR**2).to(level.dtype)
+    counted = (level[1] + active).clamp(max=1 / least_weight + 1)  # beyond this the weight is constant
+    weight = torch.clamp(1 / counted.clamp(min=1), min=least_weight) * active
     return torch.stack([level[0] + weight * (power - level[0]), counted])

@@ -111,7 +111,7 @@ def export_onnx(model: Model, path: Path, options: ExportOptions | None = None) 
 
 
 def properties(model: Model, options: ExportOptions) -> dict[str, str]:
-    """Return the metadata of the graph, what a host has to know."""
+    """Return the metadata of the graph that a host needs."""
     spec = options.spec(model)
     limit = "none" if options.max_attenuation_db is None else f"{options.max_attenuation_db:g}"
     return {

@@ -57,7 +57,7 @@ class Extrapolation:
         return factor
 
     def restart(self, H: np.ndarray, C: np.ndarray) -> None:
-        """Begin anew at a point that was changed otherwise."""
+        """Restart from a point that was changed otherwise."""
         self._H, self._C = H.copy(), C
 
     def _momentum(self, now: np.ndarray, last: np.ndarray) -> np.ndarray:

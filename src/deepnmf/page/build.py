@@ -15,7 +15,7 @@ from ..audio.formats import RATE_RANGE_HZ
 from ..config import to_dict
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.upper_band import RULES as UPPER_BAND_RULES
-from ..enhancement.enhancer import TOP_BAND, UNHEARD_GAIN
+from ..enhancement.enhancer import MISSING_BAND_GAIN, TOP_BAND
 from ..enhancement.record import file_digest
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, require
@@ -32,7 +32,7 @@ RULES: dict[str, Any] = {
     "level_floor": LEVEL_FLOOR,
     "top_band": TOP_BAND,
     "upper_band": UPPER_BAND_RULES,
-    "unheard_gain": UNHEARD_GAIN,
+    "missing_band_gain": MISSING_BAND_GAIN,
     "warm_up_seconds": WARM_UP_SECONDS,
 }
 """The constants of the enhancer, for `enhancer.js`."""

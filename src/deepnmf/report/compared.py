@@ -202,7 +202,7 @@ def _player(place: int, title: str, row: dict[str, Any], found: ComparisonFolder
     spec = StftSpec(rate_hz=rate_hz, fft_size=1 << (round(rate_hz * 0.025) - 1).bit_length())
     tracks = excerpt_tracks(given, lambda samples: stft(samples[None], spec)[0], spec.hop)
     seconds = min(EXCERPT_SAMPLES, len(clean)) / rate_hz
-    heard = next(name for name in sources.systems)
+    playing = next(name for name in sources.systems)
     return ComparedPlayer(
         place,
         title,
@@ -216,7 +216,7 @@ def _player(place: int, title: str, row: dict[str, Any], found: ComparisonFolder
                 track.name,
                 spectrogram_strip(track.spectrogram, f"Spectrogram: {track.name}", frequency_axis(rate_hz), place),
                 sound(track.samples, rate_hz),
-                track.name == heard,
+                track.name == playing,
             )
             for track in tracks
         ],

@@ -84,7 +84,7 @@ def killed_workers_named() -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise DeepnmfError(
-            "a worker process was killed, often for want of memory; train with fewer --workers to resume"
+            "a worker process was killed, often because memory ran out; train with fewer --workers to resume"
         ) from None
 
 

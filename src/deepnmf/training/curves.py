@@ -45,7 +45,7 @@ class Curves:
         Of the experiment.
     history : list of dict
         Of the epochs that the checkpoint holds. Later lines of a file that is there are dropped, as these epochs are
-        run again; lines that are missing or damaged are written anew with what the history has.
+        run again; lines that are missing or damaged are rewritten from the history.
     tensorboard : bool
         Whether to write for TensorBoard, too, into the folder ``tensorboard``.
     """

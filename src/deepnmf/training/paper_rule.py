@@ -27,7 +27,7 @@ class PaperRule:
 
     @classmethod
     def of(cls, module: MaskModule, optimisers: list[torch.optim.Optimizer], config: Config) -> PaperRule | None:
-        """Return the rule if the settings ask for it."""
+        """Return the rule if the settings select it."""
         train, network, multiplicative = config.train, config.network, optimisers[0] if optimisers else None
         if not (isinstance(train, DeepNMFTraining) and isinstance(network, DeepNMFConfig)):
             return None

@@ -113,7 +113,7 @@ class Gains {
     }
     const from = Math.floor(present / 2);
     for (let k = present; k < this.bins; k++) {
-      inside[k] = this.rules.unheard_gain * inside[from + ((k - present) % (present - 1 - from))];
+      inside[k] = this.rules.missing_band_gain * inside[from + ((k - present) % (present - 1 - from))];
     }
   }
 
