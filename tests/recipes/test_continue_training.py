@@ -81,3 +81,12 @@ def test_a_fusion_layer_changes_nothing_before_it_is_trained(
     assert found.network.arrays()["fusion.0.state_weights"].shape == (20, 5)
     assert np.abs(found.network.arrays()["prior"][:, -5:]).max() > 0
     assert found.metadata["config"]["network"]["fusion_units"] == 5
+
+
+def test_a_teacher_changes_the_targets_and_is_recorded(
+    script: ModuleType, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = run(script, experiment, experiment / "alone", monkeypatch)
+    taught = run(script, experiment, experiment / "taught", monkeypatch, "--teacher", "default")
+    assert taught[script.BEST] != alone[script.BEST]
+    assert load_model(experiment / "taught").metadata["teacher"] == load_model("default").metadata["sha256"]

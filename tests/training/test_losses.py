@@ -10,13 +10,16 @@ from torch import Tensor
 from deepnmf.config import StftSpec
 from deepnmf.dsp.stft import stft
 from deepnmf.evaluation.metrics import estoi
+from deepnmf.networks.settings import RecurrentDeepNMFTraining
 from deepnmf.training.losses import (
     LOWEST_HZ,
     THIRD_OCTAVES,
     WINDOW_FRAMES,
+    Taught,
     distortion_loss,
     estoi_loss,
     residue_loss,
+    sequence_loss,
     third_octaves,
 )
 from helpers.signals import RATE_HZ, noise, voice
@@ -159,3 +162,18 @@ def test_the_residue_term_follows_the_attenuation_down_to_its_floor_without_spee
     levels = [float(residue_loss(torch.full_like(hiss, g), hiss, 0 * speech)) for g in (1, 0.1, 0)]
     assert levels == pytest.approx([0, -20, -40], abs=0.1)
     assert float(residue_loss(torch.ones_like(mixture) / 10, mixture, speech)) == 0
+
+
+def test_a_teacher_moves_the_targets_by_its_weight() -> None:
+    mixture, speech, hiss = sources()
+    train = RecurrentDeepNMFTraining(loss_intelligibility=0)
+    mask = (speech / (mixture + 1e-3)).requires_grad_()
+
+    def gradient(*taught: Taught) -> Tensor:
+        return torch.autograd.grad(sequence_loss(train, SPEC, mask, mixture, speech, hiss, None, *taught), mask)[0]
+
+    estimate = 0.7 * speech.minimum(mixture)
+    truth, teacher = gradient(), gradient(Taught(estimate, 1.0))
+    torch.testing.assert_close(gradient(Taught(estimate, 0.0)), truth)
+    torch.testing.assert_close(gradient(Taught(estimate, 0.25)), truth.lerp(teacher, 0.25), rtol=1e-4, atol=1e-4)
+    assert gradient(Taught((mask * mixture).detach(), 1.0)).abs().max() < 1e-4 * truth.abs().max()

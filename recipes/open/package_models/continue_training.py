@@ -4,9 +4,9 @@
         -o exp/package_models/default
 
 The experiment's folder has ``manifest.jsonl`` and ``features/``. Step sizes have a linear warm-up and a cosine decay
-to zero. A fusion layer may be added to the model; its outputs have zero weights at first. After each epoch the weights
-and their exponential average are scored on dev; ``best.safetensors`` has the best of all. A stopped run resumes from
-its last complete epoch.
+to zero. A fusion layer may be added to the model; its outputs have zero weights at first. With ``--teacher``, a larger
+model's estimates are a part of the targets. After each epoch the weights and their exponential average are scored on
+dev; ``best.safetensors`` has the best of all. A stopped run resumes from its last complete epoch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from deepnmf.artifacts import load_tensors, save_tensors
 from deepnmf.config import overlaid
@@ -28,6 +29,8 @@ from deepnmf.networks.kinds import Config, changed_settings, configuration, kind
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.batches import DynamicBatches
 from deepnmf.training.loop import dev_score
+from deepnmf.training.losses import BatchSize, Loss, Taught, loss_of, sequence_loss
+from deepnmf.training.modules import module_of
 from deepnmf.training.processes import Processes
 from deepnmf.training.step import TrainingStep
 
@@ -49,8 +52,14 @@ def main() -> None:
     manifest = options.experiment / "manifest.jsonl"
     batches = DynamicBatches(manifest, config, train.batch_segments, processes, workers=options.workers)
     updates = config.train.epochs * -(-batches.epoch_frames // batches.batch_frames)
-    step = TrainingStep(network, config, updates, options.device)
-    run = Run(step, config, options.output, {"started_from": model.metadata["sha256"], "config": config.to_dict()})
+    record = {"started_from": model.metadata["sha256"], "config": config.to_dict()}
+    loss = loss_of(train, config.features)
+    if options.teacher:
+        teacher = load_model(options.teacher)
+        record["teacher"] = teacher.metadata["sha256"]
+        loss = taught_loss(teacher, config, options.teacher_weight, options.device)
+    step = TrainingStep(network, config, updates, options.device, loss=loss)
+    run = Run(step, config, options.output, record)
     dev = FeatureSet(options.experiment / "features", "dev", 1)
     for epoch in range(run.resume() + 1, config.train.epochs + 1):
         for batch in batches.epoch(epoch):
@@ -72,6 +81,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--fusion-units", type=int, default=0, help="of a fusion layer to be added; 0: none")
     parser.add_argument("--loss-distortion", type=float, default=0.0)
     parser.add_argument("--loss-residue", type=float, default=0.0)
+    parser.add_argument("--teacher", help="model whose estimates are a part of the targets")
+    parser.add_argument("--teacher-weight", type=float, default=0.5, help="0: the truth alone; 1: the teacher alone")
     parser.add_argument("--segments", type=int, help="of a batch; default: as the model was trained")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=0, help="processes that mix ahead")
@@ -86,6 +97,19 @@ def with_fusion(network: RecurrentDeepNMF, units: int, seed: int) -> RecurrentDe
     fusion = random_cells(LSTM, 1, known, units, np.random.default_rng(seed))
     output = np.concatenate([prior.output, np.zeros((atoms, units), prior.output.dtype)], axis=1)
     return dataclasses.replace(network, prior=dataclasses.replace(prior, fusion=fusion, output=output))
+
+
+def taught_loss(teacher: Model, config: Config, weight: float, device: str) -> Loss:
+    """Return the loss of the settings, whose targets are the truth and, with a weight, the teacher's estimates."""
+    module = module_of(teacher.network, (), False, torch.float32).to(device)
+
+    def loss(mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor, size: BatchSize | None) -> Tensor:
+        with torch.no_grad():
+            taught = Taught(module(mixture) * mixture, weight)
+        train: Any = config.train
+        return sequence_loss(train, config.features.stft, mask, mixture, speech, noise, size, taught)
+
+    return loss
 
 
 def settings(model: Model, options: argparse.Namespace) -> Config:

@@ -24,6 +24,15 @@ class BatchSize(NamedTuple):
     """Windows with speech (:func:`active_windows`)."""
 
 
+class Taught(NamedTuple):
+    """Estimates of a larger network, from which a smaller one learns besides the truth (Hinton et al. 2015)."""
+
+    estimate: Tensor
+    """Magnitudes ``(S, F, N)``."""
+    weight: float
+    """From 0 to 1, the truth having the rest."""
+
+
 Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, "BatchSize | None"], Tensor]
 """From mask, mixture (the current frames), speech and noise to the error, summed over frames. The last argument is the
 size of the batch that these are a part of; without one they are the batch."""
@@ -79,17 +88,22 @@ def sequence_loss(
     speech: Tensor,
     noise: Tensor,
     batch: BatchSize | None = None,
+    taught: Taught | None = None,
 ) -> Tensor:
     """Return the squared errors of compressed and of plain magnitudes, and the other terms times the frames.
 
     Intelligibility is a mean over the windows of the batch, so that the errors of its parts add up to that of the
-    whole; the means over segments do so anyway, as all have one length.
+    whole; the means over segments do so anyway, as all have one length. With `taught`, the targets of the squared
+    errors are weighted means of the truth and of another network's estimates, compressed alike.
     """
     estimate, frames = mask * mixture, mixture.shape[0] * mixture.shape[2]
-    target = compress_target(mixture, speech + LOSS_FLOOR, noise, train.loss_power, train.loss_phase)
-    error = ((estimate + LOSS_FLOOR) ** train.loss_power - target).square().sum()
-    plain = (estimate - phase_sensitive(mixture, speech, noise)).square().sum()
-    error = error + train.loss_uncompressed * plain
+    compressed = compress_target(mixture, speech + LOSS_FLOOR, noise, train.loss_power, train.loss_phase)
+    plain = phase_sensitive(mixture, speech, noise)
+    if taught is not None:
+        compressed = compressed.lerp((taught.estimate + LOSS_FLOOR) ** train.loss_power, taught.weight)
+        plain = plain.lerp(taught.estimate, taught.weight)
+    error = ((estimate + LOSS_FLOOR) ** train.loss_power - compressed).square().sum()
+    error = error + train.loss_uncompressed * (estimate - plain).square().sum()
     all_frames, windows = batch or (frames, None)
     error = error + all_frames * train.loss_intelligibility * estoi_loss(estimate, speech, spec, windows)
     error = error + frames * train.loss_distortion * distortion_loss(mask, mixture, speech, noise)

@@ -13,7 +13,7 @@ from ..errors import DeepnmfError
 from ..networks.base import Network
 from ..networks.kinds import Config
 from .batches import Batch, Example
-from .losses import BatchSize, active_windows, loss_of
+from .losses import BatchSize, Loss, active_windows, loss_of
 from .modules import module_of
 from .optimisers import (
     Schedule,
@@ -52,10 +52,18 @@ class TrainingStep:
         A torch device.
     processes : Processes
         Those that share the batches: gradients, statistics and errors are summed over them.
+    loss : callable, optional
+        By default, that of the settings.
     """
 
     def __init__(
-        self, network: Network, config: Config, updates: int, device: str = "cpu", processes: Processes = ALONE
+        self,
+        network: Network,
+        config: Config,
+        updates: int,
+        device: str = "cpu",
+        processes: Processes = ALONE,
+        loss: Loss | None = None,
     ) -> None:
         train: Any = config.train
         trained = network.trained_arrays(config.network)
@@ -63,7 +71,7 @@ class TrainingStep:
         self.precision = _common_precision(getattr(train, "precision", "float32"), device, processes)
         self.module = module_of(network, trained, logarithmic, self.precision).to(device)
         self._dtype = getattr(torch, next(iter(network.arrays().values())).dtype.name)
-        self._loss, self._spec = loss_of(train, config.features), config.features.stft
+        self._loss, self._spec = loss or loss_of(train, config.features), config.features.stft
         self._optimisers = make_optimisers(self.module, train, not getattr(train, "batch_frames", 1))
         dynamic = network.DYNAMIC_MIXING
         self._schedule = Schedule(self._optimisers, updates, WARM_UP_UPDATES if dynamic else 0)
