@@ -12,19 +12,16 @@ from ..dsp.arrays import AnyArray, epsilon, fast_pow
 from .divergence import mu_exponent
 
 
-def update_terms(
-    m: AnyArray, W: AnyArray, h: AnyArray, sparsity: AnyArray | float, beta: float, floor: float
-) -> tuple[AnyArray, ...]:
-    """Return ``(Λ, r, n, d)`` of one multiplicative update of activations (docs/model.md §3, before the exponent)."""
-    model = W @ h
-    model += floor
-    ratio = m / model if beta == 1 else m * fast_pow(model, beta - 2)
-    numerator = W.T @ ratio
+def model_ratio(m: AnyArray, model: AnyArray, beta: float) -> AnyArray:
+    """Return r = m Λ^(β−2), given the model Λ = W h with its guard against division by zero."""
+    return m / model if beta == 1 else m * fast_pow(model, beta - 2)
+
+
+def update_denominator(W: AnyArray, model: AnyArray, sparsity: AnyArray | float, beta: float, floor: float) -> AnyArray:
+    """Return d = Wᵀ Λ^(β−1) + μ of one update of activations, guarded; one column if it is the same in all frames."""
     if beta == 1:
-        denominator = W.sum(0)[:, None] + (sparsity + floor)
-    else:
-        denominator = W.T @ cast("AnyArray", fast_pow(model, beta - 1)) + (sparsity + floor)
-    return model, ratio, numerator, denominator
+        return W.sum(0)[:, None] + (sparsity + floor)
+    return W.T @ cast("AnyArray", fast_pow(model, beta - 1)) + (sparsity + floor)
 
 
 def update_activations(
@@ -48,8 +45,10 @@ def update_activations(
         Guard against division by zero; that of unit-level data by default.
     """
     floor = epsilon(W) if floor is None else floor
-    _, _, numerator, denominator = update_terms(m, W, h, sparsity, beta, floor)
-    return h * fast_pow(numerator / denominator, mu_exponent(beta))
+    model = W @ h
+    model += floor
+    numerator = W.T @ model_ratio(m, model, beta)
+    return h * fast_pow(numerator / update_denominator(W, model, sparsity, beta, floor), mu_exponent(beta))
 
 
 def source_models(W: AnyArray, h: AnyArray, speech_atoms: int) -> tuple[AnyArray, AnyArray]:

@@ -122,19 +122,19 @@ def output_parts(
 def layer_parts(g: Parts, W: Tensor, state: LayerState, beta: float, further: bool = True) -> tuple[Parts, Parts]:
     """Return the parts of ∂E/∂W^k ``(T·F, R)`` and ∂E/∂h^k ``(R, N)``, given those of ∂E/∂h^(k+1).
 
-    The layer is ``h' = h ∘ (n/d)^γ`` with Λ, r, n and d of :func:`deepnmf.nmf.updates.update_terms`. Unless they are
-    needed `further` back, the parts of ∂E/∂h^k are those given.
+    The layer is ``h' = h ∘ (n/d)^γ``, as in :func:`deepnmf.nmf.updates.update_activations`. Unless they are needed
+    `further` back, the parts of ∂E/∂h^k are those given.
     """
-    h, model, ratio, step, _ = state
+    h, ratio, step = state.h, state.ratio, state.step
     at_n = slope_at_numerator(state, beta, epsilon(W))  # ∂h'/∂n
     at_d = at_n * step  # −∂h'/∂d
     u, v = (g[0] * at_n, g[1] * at_n), (g[1] * at_d, g[0] * at_d)
     paths = []
     if beta != 2:
-        paths.append(_through(W, u, beta - 2, ratio / model))  # ∂r/∂Λ
+        paths.append(_through(W, u, beta - 2, state.divide_by_model(ratio.clone())))  # ∂r/∂Λ
     if beta != 1:
-        paths.append(_through(W, v, beta - 1, fast_pow(model, beta - 2)))  # ∂Λ^(β−1)/∂Λ
-    at_model = [part.sum_to_size(model.shape) for part in functools.reduce(_added, paths)]
+        paths.append(_through(W, v, beta - 1, fast_pow(state.kept_model(), beta - 2)))  # ∂Λ^(β−1)/∂Λ
+    at_model = [part.sum_to_size(len(part), h.shape[1]) for part in functools.reduce(_added, paths)]
     W_plus, W_minus = (
         torch.mm(ratio, u[i].T).addmm_(at_model[i], h.T).add_(_direct(v[i], state, beta)) for i in (0, 1)
     )
@@ -148,7 +148,7 @@ def _direct(v: Tensor, state: LayerState, beta: float) -> Tensor:
     """Carry a part back to the dictionary inside d."""
     if beta == 1:
         return v.sum(1)  # d is the sum of the rows of W
-    return cast("Tensor", fast_pow(state.model, beta - 1)) @ v.sum_to_size(state.h.shape).T
+    return cast("Tensor", fast_pow(state.kept_model(), beta - 1)) @ v.sum_to_size(state.h.shape).T
 
 
 def _through(W: Tensor, parts: Parts, coefficient: float, scale: Tensor | float) -> Parts:
