@@ -63,6 +63,9 @@ class Settings:
         return all(self.has_effect(other) and getattr(self, other) == value for other, value in only.items())
 
 
+TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
+
+
 @functools.cache
 def _hints(section: type[Settings]) -> dict[str, Any]:
     """Return the types of a section's values, which are strings in its annotations."""
@@ -83,7 +86,8 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} must be finite, not {value!r}")
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        raise ConfigError(f"{name} must be {getattr(hint, '__name__', hint)}, not {value!r}")
+        wanted = " or ".join(TYPE_NAMES[kind] for kind in allowed if kind in TYPE_NAMES)
+        raise ConfigError(f"{name} must be {wanted}, not {value!r}")
     return value
 
 

@@ -43,6 +43,33 @@ def test_pairs_are_found_by_path_and_the_others_named(tiny_corpus: TinyCorpus, t
     )
 
 
+@pytest.mark.parametrize(("speakers", "files"), [(1, 1), (1, 2), (2, 1)])
+def test_fewer_recordings_than_splits_have_ids_of_their_own(
+    tiny_corpus: TinyCorpus, tmp_path: Path, speakers: int, files: int
+) -> None:
+    recordings = sorted(tiny_corpus.speech.rglob("*.wav"))
+    for speaker in range(speakers):
+        for file in range(files):
+            (tmp_path / f"speech/{speaker}").mkdir(parents=True, exist_ok=True)
+            shutil.copy(recordings[2 * speaker + file], tmp_path / f"speech/{speaker}/{file}.wav")
+    assert prepare(tmp_path / "mixed", tmp_path / "speech", tiny_corpus.noise) == []
+    shutil.copytree(tmp_path / "speech", tmp_path / "clean")
+    assert prepare(tmp_path / "pairs", noisy=tmp_path / "speech", clean=tmp_path / "clean") == []
+    for name in ("mixed", "pairs"):
+        assert {entry.split for entry in read_manifest(tmp_path / name / "manifest.jsonl")} == {"train", "dev", "test"}
+
+
+def test_one_folder_for_two_sides_is_refused_and_overlap_reported(
+    tiny_corpus: TinyCorpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech = tiny_corpus.speech
+    for sides in ({"speech": speech, "noise": speech / ".." / speech.name}, {"noisy": speech, "clean": speech}):
+        with pytest.raises(DeepnmfError, match="two folders"):
+            prepare(tmp_path, **sides)
+    prepare(tmp_path, speech, speech / "speaker0")
+    assert "both speech and noise" in capsys.readouterr().err
+
+
 def test_half_a_source_is_refused(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
     with pytest.raises(DeepnmfError, match="give --speech and --noise"):
         prepare(tmp_path, speech=tiny_corpus.speech, clean=tiny_corpus.speech)
@@ -90,7 +117,7 @@ def test_preparing_again_changes_nothing_unless_the_recordings_have_changed(copi
 
 def test_a_manifest_of_other_settings_or_folders_is_not_replaced(copied: TinyCorpus, tmp_path: Path) -> None:
     prepare(tmp_path / "exp", copied.speech, copied.noise)
-    for config, noise in ((PrepareConfig(snr_db_low=0), copied.noise), (PrepareConfig(), copied.speech)):
+    for config, noise in ((PrepareConfig(snr_db_low=0), copied.noise), (PrepareConfig(), copied.noise / "hiss")):
         with pytest.raises(DeepnmfError, match="other folders or settings"):
             prepare(tmp_path / "exp", copied.speech, noise, config=config)
 

@@ -253,7 +253,9 @@ def _limit_threads(threads: int) -> None:
 
 
 def _report_left_out(left_out: list[str]) -> None:
+    from ..data.scan import counted
+
     for line in left_out:
         typer.echo(f"deepnmf: left out: {printable(line)}", err=True)
     if left_out:
-        raise DeepnmfError(f"{len(left_out)} recordings were left out; the rest is done")
+        raise DeepnmfError(f"{counted(left_out)}; the rest is done")

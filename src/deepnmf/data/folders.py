@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,8 +30,8 @@ def split_clips(folder: Path, report: ScanReport, seed: int, level: int = 1) -> 
     """Return the clips of each split: of the subfolders train, dev and test, or else by :func:`split_by_group`.
 
     Groups (speakers or noise types) are as :func:`scan_clips` has them, below `folder` or below train, dev and test.
-    Training chooses its best epoch on dev, so where
-    train has no dev beside it a share of train becomes dev. A pattern of tar files has no such subfolders.
+    Training selects its best epoch on dev, so a share of train becomes dev where there is no folder dev. A pattern of
+    tar files has no such subfolders.
     """
     if is_tar_pattern(folder):
         return split_by_group(tar_clips(folder, report, level), seed, report=report)
@@ -115,10 +117,19 @@ def mixture_entries(
     turn. Test: each utterance at every SNR. What a row draws depends on its utterance alone, so adding files
     changes no other row.
     """
+    shared = _shared_names(speech)
     for split in SPLITS:
         for number, clip in enumerate(speech.get(split, [])):
+            prefix = f"{split}/" if clip.name in shared else ""
             for copy, snr_db in enumerate(_snrs(split, number, clip, config, seed)):
-                yield _mixture_entry(clip, noise.get(split) or noise["train"], split, copy, snr_db, seed)
+                entry = _mixture_entry(clip, noise.get(split) or noise["train"], split, copy, snr_db, seed)
+                yield dataclasses.replace(entry, id=prefix + entry.id)
+
+
+def _shared_names(parts: dict[Split, list[Clip]]) -> set[str]:
+    """Return the names of clips in more than one split, as of very few recordings, whose ids name the split."""
+    counts = Counter(clip.name for clips in parts.values() for clip in clips)
+    return {name for name, count in counts.items() if count > 1}
 
 
 def _snrs(split: Split, number: int, clip: Clip, config: PrepareConfig, seed: int) -> Sequence[float]:
@@ -157,14 +168,16 @@ def _name(clip: Clip) -> str:
 def pair_entries(noisy: Path, clean: Path, report: ScanReport, seed: int, level: int = 1) -> Iterator[MixtureEntry]:
     """Yield an entry for each noisy file with a clean file at the same relative path."""
     noisy, clean = absolute(noisy), absolute(clean)
-    for split, clips in split_clips(noisy, report, seed, level).items():
+    parts = split_clips(noisy, report, seed, level)
+    shared = _shared_names(parts)
+    for split, clips in parts.items():
         for clip in clips:
             partner = clean / clip.path.relative_to(noisy)
             if not partner.is_file():
                 report.left_out.append(f"{clip.path}: no clean file {partner}")
                 continue
             yield MixtureEntry(
-                id=clip.name,
+                id=f"{split}/{clip.name}" if clip.name in shared else clip.name,
                 split=split,
                 speech=str(partner),
                 noisy=str(clip.path),

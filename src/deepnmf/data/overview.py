@@ -64,7 +64,9 @@ def figures_table(splits: dict[str, Any]) -> str:
 def cautions(entries: Sequence[MixtureEntry]) -> list[str]:
     """Return a line for each reason why scores, or the model, are less reliable than they look."""
     splits = {split: [entry for entry in entries if entry.split == split] for split in SPLITS}
-    lines = [] if splits["dev"] else ["there is no dev split, which training needs to choose its best epoch"]
+    lines = [] if splits["dev"] else ["there is no dev split, which training needs to select its best epoch"]
+    if both := {entry.speech for entry in entries} & {entry.noise for entry in entries if entry.noise}:
+        lines.append(f"recordings that are both speech and noise ({len(both)}), such as {min(both)}: keep them apart")
     for split, of_split in splits.items():
         if few := _too_few(_figures(of_split), split == "train"):
             lines.append(f"{split} has {', '.join(few)}: too little for reliable results")
@@ -89,10 +91,10 @@ def _too_few(figures: dict[str, float], training: bool) -> list[str]:
 
 
 def _shared(split: str, entries: list[MixtureEntry], train: list[MixtureEntry]) -> list[str]:
-    """Return the overlap of a split with train, which makes its scores too good."""
+    """Return the overlap of a split with train, which makes its scores optimistic."""
     lines = []
     for what, name in (("speakers", "speaker"), ("recordings of speech", "speech"), ("recordings of noise", "noise")):
         shared = {getattr(entry, name) for entry in entries} & {getattr(entry, name) for entry in train}
         if shared := {value for value in shared if value}:
-            lines.append(f"{split} shares {what} with train ({len(shared)}): its scores are too good")
+            lines.append(f"{split} shares {what} with train ({len(shared)}): its scores are optimistic")
     return lines

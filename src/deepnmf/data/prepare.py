@@ -21,7 +21,7 @@ from .manifest import CORPUS as CORPUS
 from .manifest import MANIFEST as MANIFEST
 from .manifest import MixtureEntry, manifest_hash, read_manifest, write_manifest
 from .overview import cautions, figures_table, split_figures
-from .scan import ScanReport
+from .scan import ScanReport, absolute
 
 
 def prepare(
@@ -66,6 +66,9 @@ def prepare(
     """
     config = config or PrepareConfig()
     report = ScanReport()
+    for one, other in ((speech, noise), (noisy, clean)):
+        if one and other and absolute(one) == absolute(other):
+            raise DeepnmfError(f"{one}: given twice, as if it were two folders; give one of each kind")
     if speech and noise and not (noisy or clean):
         parts = split_clips(speech, report, seed, config.speaker_level), split_clips(noise, report, seed)
         rows = list(mixture_entries(*parts, config, seed))

@@ -182,6 +182,17 @@ def usable_seconds(path: Path) -> float:
     return seconds
 
 
+def counted(left_out: list[str]) -> str:
+    """Return how many recordings were left out.
+
+    Examples
+    --------
+    >>> counted(["a.wav: empty"])
+    '1 recording was left out'
+    """
+    return f"{len(left_out)} recording{' was' if len(left_out) == 1 else 's were'} left out"
+
+
 def folder_level(base: Path, level: int = 1) -> Callable[[Path], str]:
     """Return the rule by which folders group recordings: the folder at a level below `base`, or the last before it.
 

@@ -18,6 +18,7 @@ from ..data.features import SPLITS, features, read_record
 from ..data.inventory import recording_changes
 from ..data.manifest import read_manifest
 from ..data.prepare import CORPUS, MANIFEST, describe, prepare, prepare_corpus, read_left_out
+from ..data.scan import counted
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
 from ..networks.kinds import Config, with_default_kind, with_defaults
@@ -119,7 +120,7 @@ def train(
             check_tensorboard()
         manifest, left_out = processes.from_first(lambda: _prepared(output, source, given, initial, report))
         if left_out:
-            report(f"prepare: {len(left_out)} recordings were left out; {output / CORPUS} lists them")
+            report(f"prepare: {counted(left_out)}; {output / CORPUS} lists them")
         config = settings_from_corpus(given, manifest)
         report(f"features: {output / 'features'}")
         left_out += _features(manifest, output / "features", config, processes)
