@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,10 @@ import soundfile
 
 import deepnmf.enhancement.batch
 from deepnmf.model import save_model
-from helpers.enhance_cli import leftovers, run
+from helpers.enhance_cli import leftovers, run, write_endless
 from helpers.enhance_models import small_model
 from helpers.ranks import start_ranks
+from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shells, signals and names of POSIX")
 
@@ -149,14 +149,10 @@ def test_without_a_temporary_directory_files_are_enhanced(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_signal_leaves_nothing_half_written(folder: Path, name: str, times: int) -> None:
-    with soundfile.SoundFile(folder / "long.wav", "w", 48000, 2) as file:
-        for _ in range(240):
-            file.write(np.zeros((48000, 2)))
+    write_endless(folder / "long.wav")
     command = [sys.executable, "-m", "deepnmf", "enhance", "long.wav", "--model", "m.safetensors"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while not leftovers(folder):
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until(lambda: leftovers(folder), process)
     for _ in range(times if name != "SIGINT" else 1):
         process.send_signal(getattr(signal, name))
     _, errors = process.communicate()
@@ -164,6 +160,18 @@ def test_a_signal_leaves_nothing_half_written(folder: Path, name: str, times: in
     assert b"Traceback" not in errors
     assert not leftovers(folder)
     assert not (folder / "long_enhanced.wav").exists()
+
+
+def test_a_signal_while_python_shuts_down_is_no_traceback() -> None:
+    code = (
+        "import atexit, os, signal, sys; from deepnmf.cli import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "sys.argv = ['deepnmf', '--version']; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == -signal.SIGTERM
+    assert result.stdout.startswith("deepnmf ")
+    assert not result.stderr
 
 
 def test_nohup_is_respected(folder: Path) -> None:

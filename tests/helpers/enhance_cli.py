@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from deepnmf import cli
+from deepnmf.audio.formats import AudioFormat
+from deepnmf.audio.pipes import wav_header
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int:
@@ -29,6 +31,14 @@ def program(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
     """Start `deepnmf` as a program of its own."""
     command = [sys.executable, "-m", "deepnmf", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def write_endless(path: Path) -> None:
+    """Write a recording of 23 minutes of silence that takes no room on disk; no test waits for its end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(wav_header(AudioFormat(48000, 2, None, "WAV", "PCM_16")))
+        file.truncate(2**28)
 
 
 def leftovers(folder: Path) -> list[Path]:

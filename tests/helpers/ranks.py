@@ -6,7 +6,6 @@ Run as a program, it is one of them: ``python -m helpers.ranks CASE FOLDER``.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from deepnmf.nmf.sparse_nmf import SparseNMF
 from deepnmf.training.processes import Processes, joined
 from helpers import ROOT
 from helpers.networks import SMALL, F, untrained
+from helpers.waiting import PATIENCE_SECONDS, reserved_port
 
 TRAININGS: list[tuple[str, dict[str, Any]]] = [
     ("deep-nmf", {}),
@@ -96,18 +96,19 @@ def results(processes: Processes) -> dict[str, np.ndarray]:
 
 def start_ranks(count: int, command: Sequence[str], output: Path | None = None) -> list[subprocess.Popen[str]]:
     """Start processes with the variables that torchrun sets; their output can be read from pipes."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    group = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
-    return [
-        subprocess.Popen(
-            [sys.executable, *command],
-            env={**os.environ, **paths, **{k: str(v) for k, v in {**group, "RANK": rank, "LOCAL_RANK": rank}.items()}},
-            cwd=output, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for rank in range(count)
-    ]  # fmt: skip
+    with reserved_port() as held:
+        group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": held.getsockname()[1]}
+        group |= {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+        own = [{name: str(v) for name, v in {**group, "RANK": i, "LOCAL_RANK": i}.items()} for i in range(count)]
+        held_by = [held.fileno()] if os.name == "posix" else []  # processes that end after this function
+        return [
+            subprocess.Popen(
+                [sys.executable, *command], env={**os.environ, **paths, **variables}, pass_fds=held_by,
+                cwd=output, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )
+            for variables in own
+        ]  # fmt: skip
 
 
 def main(case: str, folder: Path) -> None:
@@ -124,18 +125,18 @@ def main(case: str, folder: Path) -> None:
         print("ready", flush=True)
         (folder / f"{processes.rank}.ready").touch()
         if case == "busy" and processes.rank == 0:
-            time.sleep(600)  # a stage that only process 0 runs, while the others wait
+            time.sleep(PATIENCE_SECONDS)  # a stage that only process 0 runs, while the others wait
         processes.wait()
         if case == "wait":
-            time.sleep(600)
+            time.sleep(PATIENCE_SECONDS)
 
 
 if __name__ == "__main__":
     from deepnmf.cli._process import stop_on_signals
     from deepnmf.errors import DeepnmfError
 
-    stop_on_signals()
-    try:
-        main(sys.argv[1], Path(sys.argv[2]))
-    except DeepnmfError as error:
-        sys.exit(f"deepnmf: {error}")
+    with stop_on_signals():
+        try:
+            main(sys.argv[1], Path(sys.argv[2]))
+        except DeepnmfError as error:
+            sys.exit(f"deepnmf: {error}")

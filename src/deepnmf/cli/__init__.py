@@ -105,7 +105,11 @@ def main() -> None:
     """Run the command line; bad input gives one line on stderr and exit code 1."""
     occupy_closed_descriptors()
     accept_any_name()
-    stop_on_signals()
+    with stop_on_signals():
+        _main()
+
+
+def _main() -> NoReturn:
     try:
         try:
             # By this name also under `python -m`: completion scripts name the command.
