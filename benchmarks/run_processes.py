@@ -64,8 +64,9 @@ class Run:
             importlib.import_module(name)
         self._folder = folder
         self._errors, errors = os.pipe()  # no file, which a full disk would cut
-        variables = [{}] if ranks == 1 else _ranks(ranks)
-        self._processes = [_fork(line, folder, errors, own, before) for own in variables]
+        with _reserved_port() as held:  # the processes keep it, too
+            variables = [{}] if ranks == 1 else _ranks(ranks, held.getsockname()[1])
+            self._processes = [_fork(line, folder, errors, own, before) for own in variables]
         os.close(errors)
 
     def wait(self) -> tuple[int, str]:
@@ -151,12 +152,18 @@ def _kill(process: int, number: int = signal.SIGKILL) -> None:
         os.kill(process, number)
 
 
-def _ranks(count: int) -> list[dict[str, str]]:
+def _reserved_port() -> socket.socket:
+    """Return a socket that keeps a port of this machine free for a process, which can listen on it meanwhile."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as torch does for its own
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
+def _ranks(count: int, port: int) -> list[dict[str, str]]:
     """Return the variables that torchrun sets for each of its processes."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    group: dict[str, Any] = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1"}
-    group["MASTER_PORT"] = port
+    group: dict[str, Any] = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [{k: str(v) for k, v in {**group, "RANK": rank, "LOCAL_RANK": rank}.items()} for rank in range(count)]
 
 

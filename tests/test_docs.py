@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from deepnmf.cli import app
 from deepnmf.errors import DeepnmfError
 from helpers import ROOT
 from helpers.chromium import open_chromium, set_screen, skip_without_chromium
+from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -94,10 +94,7 @@ def test_from_a_disk_the_search_finds_and_the_first_page_fits_a_phone(site: Path
         browser.get((site / "index.html").as_uri())
         browser.find_element("css selector", ".md-search__input").click()
         browser.switch_to.active_element.send_keys("attenuation")
-        end = time.monotonic() + 300
-        while not browser.find_elements("css selector", ".md-search-result__item"):
-            assert time.monotonic() < end
-            time.sleep(0.2)
+        wait_until(lambda: browser.find_elements("css selector", ".md-search-result__item"))
         set_screen(browser, 390)
         browser.get((site / "index.html").as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390

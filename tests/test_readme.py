@@ -20,6 +20,7 @@ import pytest
 
 from helpers import ROOT
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS
 
 MARKS = ("install", "light", "test", "run", "skip")
 
@@ -83,7 +84,7 @@ def test_marked_commands_run_as_printed(document: str, folder: Path) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=PATIENCE_SECONDS,
         )
         assert result.returncode == 0, f"{block}\n{block.commands}\n{result.stdout}\n{result.stderr}"
 

@@ -206,11 +206,12 @@ def test_where_renaming_is_refused_the_file_is_copied(
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from deepnmf.artifacts import atomic_path\n"
-        "with atomic_path(Path(sys.argv[1])) as temporary: print(temporary, flush=True); time.sleep(60)"
+        "import sys; from pathlib import Path; from deepnmf.artifacts import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary: print(temporary, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.wav")]
-    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    writers = [subprocess.Popen(command, text=True, **pipes) for _ in range(2)]
     dead, living = [Path(process.stdout.readline().strip()) for process in writers if process.stdout is not None]
     writers[0].kill()
     writers[0].wait()

@@ -18,6 +18,7 @@ from deepnmf.config import FeatureConfig
 from deepnmf.model import Model, save_model
 from helpers.networks import deep_nmf
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS
 
 HEAVY = ("torch", "librosa", "numpy", "scipy", "soundfile", "soxr", "tqdm", "rich", "fast_bss_eval", "pystoi")
 COMMANDS = sorted(getattr(get_command(app), "commands", {}))
@@ -25,7 +26,9 @@ COMMANDS = sorted(getattr(get_command(app), "commands", {}))
 
 def deepnmf(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deepnmf", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=cwd, timeout=600)
+    return subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=cwd, timeout=PATIENCE_SECONDS
+    )
 
 
 def assert_one_clear_line(result: subprocess.CompletedProcess[str]) -> None:
@@ -50,7 +53,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         f"try: app({[*arguments, '--help']!r})\n"
         f"except SystemExit: print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert result.stdout.splitlines()[-1] == "LOADED []", result.stdout + result.stderr
 
 

@@ -23,8 +23,9 @@ from deepnmf.enhancement.plan import is_file_name, plan_outputs
 from deepnmf.enhancement.record import NAME, FolderRecord, Origin, Records
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
-from helpers.enhance_cli import leftovers, program, run
+from helpers.enhance_cli import leftovers, program, run, write_endless
 from helpers.enhance_models import constant_model, small_model
+from helpers.waiting import wait_until
 
 Enhance = Callable[..., int]
 
@@ -317,11 +318,10 @@ def test_a_run_that_writes_nothing_leaves_no_record(enhance: Enhance, folder: Pa
 
 
 def test_two_runs_do_not_write_the_same_names_at_once(enhance: Enhance, folder: Path) -> None:
-    audio.write(folder / "in/long.wav", noise(120 * 48000, 2), 48000)
+    write_endless(folder / "in/long.wav")
     audio.write(folder / "in/short.wav", noise(), 16000)
     first = program("enhance", "in", "-o", "out", "--model", folder.parent / "model.safetensors", cwd=folder)
-    while not leftovers(folder):
-        assert first.poll() is None
+    wait_until(lambda: leftovers(folder), first)
     first.send_signal(signal.SIGSTOP)  # at work, however slow the others are
     other = ["--model", folder.parent / "other.safetensors"]
     second = program("enhance", "in", "-o", "out", *other, cwd=folder)
@@ -334,6 +334,7 @@ def test_two_runs_do_not_write_the_same_names_at_once(enhance: Enhance, folder: 
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert leftovers(folder)
+    audio.write(folder / "in/long.wav", noise(), 16000)
     assert enhance("in", "-o", "out", model="other") == 0  # the dead run holds nothing, and its leftovers go
     assert not leftovers(folder)
 

@@ -7,7 +7,6 @@ import io
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,9 @@ from deepnmf.audio.formats import AudioFormat
 from deepnmf.audio.pipes import wav_header
 from deepnmf.audio.samples import SampleFormat, packed, unpacked
 from deepnmf.model import save_model
-from helpers.enhance_cli import leftovers, program
+from helpers.enhance_cli import leftovers, program, write_endless
 from helpers.enhance_models import constant_model, small_model
+from helpers.waiting import PATIENCE_SECONDS, wait_until
 
 RATE = 16000
 
@@ -114,15 +114,11 @@ def test_an_interrupt_removes_the_temporary_files(
     tmp_path: Path, model_path: Path, number: signal.Signals, code: int, jobs: int
 ) -> None:
     for name in ("a.wav", "b.wav"):
-        with soundfile.SoundFile(tmp_path / name, "w", 48000, 2) as file:
-            for _ in range(120):
-                file.write(noise(2, 48000).T)
+        write_endless(tmp_path / name)
     process = program("enhance", tmp_path, "-o", tmp_path / "out", "--jobs", jobs, "--model", model_path)
-    deadline = time.monotonic() + 600
-    while len(leftovers(tmp_path)) < jobs and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(leftovers(tmp_path)) == jobs, process)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=600)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == code
     assert b"Traceback" not in errors
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.wav", "b.wav"]

@@ -16,6 +16,7 @@ from deepnmf.enhancement.files import FileOptions, enhance_file
 from deepnmf.export.onnx import ExportOptions, export_onnx
 from helpers import ROOT
 from helpers.enhance_models import recurrent_model
+from helpers.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -77,7 +78,9 @@ def test_an_example_gives_what_the_command_line_gives(
         export_onnx(MODEL, tmp_path / "m.onnx", ExportOptions(rate_hz, attenuation_input=limit_db is not None))
         samples[0].astype("<f4").tofile(tmp_path / "in.f32")
         names = ["m.onnx", "in.f32", "out.f32", *([] if limit_db is None else [str(limit_db)])]
-        subprocess.run([*command, *names], cwd=tmp_path, env=environment(request, language), check=True, timeout=600)
+        subprocess.run(
+            [*command, *names], cwd=tmp_path, env=environment(request, language), check=True, timeout=PATIENCE_SECONDS
+        )
         found = np.fromfile(tmp_path / "out.f32", "<f4")
         assert np.abs(found - audio.read(tmp_path / "out.wav")[0][0]).max() < 1e-4
 

@@ -22,6 +22,7 @@ from deepnmf.enhancement.record import file_digest
 from deepnmf.errors import DeepnmfError
 from deepnmf.page import runtime
 from deepnmf.page.server import HOST, page_server
+from helpers.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def server(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
 
 def ask(server: Any, path: str, method: str = "GET", host: str = "") -> http.client.HTTPResponse:
     port = server.server_address[1]
-    connection = http.client.HTTPConnection(HOST, port, timeout=60)
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
     connection.request(method, path, headers={"Host": host or f"{HOST}:{port}"})
     response = connection.getresponse()
     response.read()
@@ -199,8 +200,8 @@ def test_serve_prints_its_address_and_serves_until_terminated() -> None:
         line = process.stdout.readline()
         found = re.match(r"http://127\.0\.0\.1:(\d+)/", line)
         assert found, line + process.communicate()[1]
-        connection = http.client.HTTPConnection(HOST, int(found[1]), timeout=60)
+        connection = http.client.HTTPConnection(HOST, int(found[1]), timeout=PATIENCE_SECONDS)
         connection.request("GET", "/page.json")
         assert next(model["name"] for model in json.load(connection.getresponse())["models"]) == "default"
         process.terminate()
-        assert process.wait(timeout=600) == 128 + signal.SIGTERM
+        assert process.wait(timeout=PATIENCE_SECONDS) == 128 + signal.SIGTERM

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from deepnmf.model import load_model
 from helpers import ROOT
 from helpers.chromium import open_chromium, requests, set_screen, skip_without_chromium
 from helpers.enhance_models import recurrent_model, small_model
+from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,6 @@ from deepnmf.page.server import HEADERS, address, page_server  # noqa: E402
 
 MODELS = {"default": load_model(), "recurrent": recurrent_model(2, 2, fusion=5), "context": small_model(3)}
 FAKE_MICROPHONE = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
-PATIENCE_SECONDS = 300
 STOPPED_WORKER = """
 window.Worker = class { postMessage() { setTimeout(() => this.onerror(new Event("error"))); } terminate() {} };
 """
@@ -89,19 +88,11 @@ def browser(chromium: Any, url: str, tmp_path: Path) -> Iterator[Any]:
 
 def open_page(browser: Any, url: str) -> None:
     browser.get(url)
-    wait(lambda: find(browser, "choose").is_displayed())
+    wait_until(lambda: find(browser, "choose").is_displayed())
 
 
 def find(browser: Any, name: str) -> Any:
     return browser.find_element("id", name)
-
-
-def wait(condition: Any) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def drop(browser: Any, path: Path) -> None:
@@ -113,7 +104,7 @@ def drop(browser: Any, path: Path) -> None:
 
 
 def finished(browser: Any) -> None:
-    wait(lambda: find(browser, "download").is_displayed() or find(browser, "error").is_displayed())
+    wait_until(lambda: find(browser, "download").is_displayed() or find(browser, "error").is_displayed())
     assert find(browser, "error").text == ""
 
 
@@ -134,7 +125,7 @@ def set_slider(browser: Any, value: int) -> None:
 def downloaded(browser: Any, tmp_path: Path) -> Path:
     find(browser, "download").click()
     folder = tmp_path / "downloads"
-    wait(lambda: list(folder.glob("*.wav")))
+    wait_until(lambda: list(folder.glob("*.wav")))
     return next(folder.glob("*.wav"))
 
 
@@ -214,7 +205,7 @@ def test_one_key_plays_and_one_switches(browser: Any) -> None:
     finished(browser)
     state = """return [...document.querySelectorAll("audio")].map((sound) => [sound.currentTime, sound.paused])"""
     press(browser, " ")  # the focus is on the button
-    wait(lambda: browser.execute_script(state)[1][0] > 0.1)
+    wait_until(lambda: browser.execute_script(state)[1][0] > 0.1)
     assert [paused for _, paused in browser.execute_script(state)] == [False, False]
     track = """return document.querySelector("[name=track]:checked").value"""
     assert browser.execute_script(track) == "after"
@@ -232,10 +223,10 @@ def test_one_key_plays_and_one_switches(browser: Any) -> None:
 
 def test_progress_and_cancel(browser: Any, tmp_path: Path) -> None:
     drop(browser, recording(tmp_path / "long.wav", 16000, 2, repeat=40))
-    wait(lambda: "%" in find(browser, "status").text)
+    wait_until(lambda: "%" in find(browser, "status").text)
     assert not find(browser, "download").is_displayed()
     find(browser, "cancel").click()
-    wait(lambda: not find(browser, "result").is_displayed())
+    wait_until(lambda: not find(browser, "result").is_displayed())
     assert find(browser, "error").text == ""
     find(browser, "example").click()  # and it goes on with the next
     finished(browser)
@@ -259,7 +250,7 @@ def test_what_cannot_be_read_gives_one_line(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     drop(browser, tmp_path / name)
-    wait(lambda: find(browser, "error").is_displayed())
+    wait_until(lambda: find(browser, "error").is_displayed())
     text = find(browser, "error").text
     assert words in text
     assert name in text
@@ -269,7 +260,7 @@ def test_what_cannot_be_read_gives_one_line(
 def test_samples_that_are_no_sound_give_one_line(browser: Any, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "nan.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
     drop(browser, tmp_path / "nan.wav")
-    wait(lambda: find(browser, "error").is_displayed())
+    wait_until(lambda: find(browser, "error").is_displayed())
     assert "NaN" in find(browser, "error").text
     assert not find(browser, "result").is_displayed()
 
@@ -279,7 +270,7 @@ def test_a_crash_of_the_worker_gives_one_line(browser: Any, url: str, tmp_path: 
     try:
         open_page(browser, url)
         drop(browser, recording(tmp_path / "talk.wav", 16000, 1))
-        wait(lambda: find(browser, "error").is_displayed())
+        wait_until(lambda: find(browser, "error").is_displayed())
         assert "try again" in find(browser, "error").text
     finally:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
@@ -293,7 +284,7 @@ def test_where_webassembly_is_forbidden_one_line_says_so(
     with served(folder) as url:
         open_page(chromium, url)
         drop(chromium, recording(tmp_path / "talk.wav", 16000, 1))
-        wait(lambda: find(chromium, "error").is_displayed())
+        wait_until(lambda: find(chromium, "error").is_displayed())
         text = find(chromium, "error").text
         assert "another browser" in text
         assert len(text.splitlines()) == 1
@@ -301,9 +292,9 @@ def test_where_webassembly_is_forbidden_one_line_says_so(
 
 def test_the_microphone_signal_is_enhanced(browser: Any) -> None:
     find(browser, "microphone").click()
-    wait(lambda: "headphones" in find(browser, "live-facts").text)
+    wait_until(lambda: "headphones" in find(browser, "live-facts").text)
     level = "return document.getElementById(arguments[0]).value"
-    wait(lambda: browser.execute_script(level, "level-out") > -60)
+    wait_until(lambda: browser.execute_script(level, "level-out") > -60)
     press(browser, "b")
     assert find(browser, "live-dry").get_attribute("aria-pressed") == "true"
     press(browser, "\ue00c")  # escape

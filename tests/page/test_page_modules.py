@@ -19,6 +19,7 @@ from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.page.build import RULES, STATIC
 from helpers.enhance_models import recurrent_model
+from helpers.waiting import PATIENCE_SECONDS
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
@@ -42,7 +43,7 @@ def run(modules: Path, script: str, *arguments: Any) -> Any:
     given = f"const given = {json.dumps(arguments, default=str)};\n"
     (modules / "test.js").write_text(f"{head}{given}{script}\nconsole.log(JSON.stringify(result));", encoding="utf-8")
     command = [str(NODE), "test.js"]
-    output = subprocess.run(command, cwd=modules, capture_output=True, text=True, timeout=600)
+    output = subprocess.run(command, cwd=modules, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert output.returncode == 0, output.stderr[-2000:]
     return json.loads(output.stdout)
 

@@ -14,6 +14,7 @@ import pytest
 
 from deepnmf.data.manifest import read_manifest
 from helpers import ROOT, corpus_trees
+from helpers.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ def run(recipe: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     settings = [word for setting in TINY.split() for word in ("--set", setting)]
     command = [ROOT / "recipes" / recipe / "run.sh", *arguments, "--limit", "2", "--", *settings]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE_SECONDS)
 
 
 def librispeech_and(noise: Callable[[Path], Path]) -> Callable[[Path], list[Path]]:
@@ -77,7 +78,7 @@ def test_the_paper_s_grid_runs_with_tiny_networks_and_prints_sdr_per_snr(tmp_pat
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     result = subprocess.run(
         [*command, "--metric", "sdr", "--limit", "2", "--", *settings],
-        capture_output=True, text=True, env=environment, timeout=900,
+        capture_output=True, text=True, env=environment, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     table = result.stdout.partition("at each input SNR:")[2].split("\n\n")[1].splitlines()

@@ -15,6 +15,7 @@ import soundfile
 from deepnmf.model import load_model
 from helpers import ROOT
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +55,7 @@ def data(tiny_corpus: TinyCorpus, tmp_path: Path) -> Path:
 
 
 def run(script: Path, *words: str | Path) -> str:
-    result = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=900)
+    result = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -67,7 +68,7 @@ def test_the_folder_trains_rows_and_returns_their_models(data: Path, tmp_path: P
     moved = folder.rename(tmp_path / "elsewhere")
     settings = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
     only = ("--device", "cpu", "--only", "^deep-k4$", *settings)
-    printed = run(moved / "go.py", output, "600", *only)
+    printed = run(moved / "go.py", output, str(PATIENCE_SECONDS), *only)
     assert "deep-k4: dev " in printed
     assert len(json.loads((output / "results.json").read_text())["deep-k4"]) == 2  # untrained, and one epoch
     zipfile.ZipFile(output / "models-1.zip").extractall(tmp_path)

@@ -14,6 +14,7 @@ import pytest
 from deepnmf.networks.kinds import KINDS
 from helpers import ROOT
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +57,9 @@ def run_grid(tree: Path, grid: Path, experiment: Path, *options: str) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     roots = "--root", tree / "speech", "--root", tree / "noise"
     command = [ROOT / "recipes/open/run.sh", *roots, "--exp", experiment, "--grid", grid, *options]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=900)
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=PATIENCE_SECONDS
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -132,7 +135,9 @@ def test_a_system_that_fails_is_reported_and_the_others_go_on(open_tree: Path, g
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     roots = "--root", open_tree / "speech", "--root", open_tree / "noise"
     command = [ROOT / "recipes/open/run.sh", *roots, "--exp", grid.parent / "exp", "--grid", grid]
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=900)
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=PATIENCE_SECONDS
+    )
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1] == "failed: bad"
     assert "| good | " in result.stdout
@@ -165,6 +170,6 @@ def draws(table: str, folder: Path) -> None:
     results, figure = folder / "results.md", folder / "figure.svg"
     results.write_text(table, encoding="utf-8")
     command = [sys.executable, ROOT / "recipes/open/model_size/figure.py", results, figure]
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     rows = table.partition("| network |")[2].partition("\n\n")[0].splitlines()[2:]
     assert figure.read_text().count("<use ") >= 4 * len(rows)

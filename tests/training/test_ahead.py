@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,8 @@ def test_a_killed_worker_is_named_whatever_runs_at_that_moment() -> None:
     def update() -> None:
         with killed_workers_named():
             os.kill(int(worker), signal.SIGKILL)
-            signal.pause()  # the error comes out of the handler of a signal
+            while True:  # the error comes out of the handler of a signal, before it is waited for or later
+                time.sleep(0.01)
 
     with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*--workers.*$"):
         update()

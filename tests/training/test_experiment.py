@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from deepnmf.training.experiment import DataSource, train
 from deepnmf.training.loop import train_network
 from deepnmf.training.optimisers import MultiplicativeUpdate
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def command(tiny: TinyCorpus, output: Path, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def experiment(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("experiment")
-    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=600)
+    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     return output
 
 
@@ -96,7 +96,7 @@ def test_training_lowers_the_error_it_minimises(experiment: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
-    subprocess.run(command(tiny_corpus, tmp_path / "again"), check=True, capture_output=True, timeout=600)
+    subprocess.run(command(tiny_corpus, tmp_path / "again"), check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     assert contents(tmp_path / "again") == contents(experiment)
 
 
@@ -114,13 +114,10 @@ def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
 ) -> None:
     output = tmp_path / "killed"
     process = subprocess.Popen(command(tiny_corpus, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 600
-    while not (output / moment).exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_until(lambda: (output / moment).exists(), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert (output / moment).exists()
-    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=600)
+    subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     assert contents(output) == contents(experiment)
     assert curves(output) == curves(experiment)
 
@@ -233,7 +230,7 @@ def test_bad_recordings_are_named_and_the_others_used(tiny_corpus: TinyCorpus, t
         soundfile.write(speech / f"speaker{speaker}" / "silent.wav", np.zeros(16000), 16000)
     output = tmp_path / "out"
     bad = TinyCorpus(speech, tiny_corpus.noise)
-    result = subprocess.run(command(bad, output), capture_output=True, text=True, timeout=600)
+    result = subprocess.run(command(bad, output), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     for name in ("text.wav", "empty.wav", "nothing.wav", "nan.wav", "silent.wav"):
@@ -259,7 +256,7 @@ def test_bad_arguments_give_one_clear_line(arguments: list[str], message: str, t
     (tmp_path / "empty").mkdir()
     result = subprocess.run(
         [sys.executable, "-m", "deepnmf", "train", "-o", "out", *arguments],
-        capture_output=True, text=True, cwd=tmp_path, timeout=600,
+        capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     assert result.returncode == 1
     assert message in result.stderr

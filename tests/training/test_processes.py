@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from deepnmf.errors import InputError
 from deepnmf.training.group import backend_of, device_of
 from deepnmf.training.processes import ALONE, joined
 from helpers.ranks import TRAININGS, results, start_ranks, trained
+from helpers.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 
 def finished(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     """Return exit status, stdout and stderr of each process."""
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
 
@@ -70,9 +70,7 @@ def test_a_killed_process_ends_the_others_with_one_line_that_names_it(
     case: str, killed: int, witness: int, tmp_path: Path
 ) -> None:
     processes = start_ranks(3, ["-m", "helpers.ranks", case, str(tmp_path)])
-    deadline = time.monotonic() + 300
-    while len(list(tmp_path.glob("*.ready"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: len(list(tmp_path.glob("*.ready"))) == 3, *processes)
     processes[killed].send_signal(signal.SIGKILL)
     ended = finished(processes)
     assert all(status != 0 for status, *_ in ended)

@@ -23,6 +23,7 @@ from deepnmf.training.loop import train_network
 from deepnmf.training.precision import usable_precision
 from deepnmf.training.targets import compress_target
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +129,7 @@ def test_bfloat16_falls_back_to_float32_where_the_processor_cannot(
     folders = ["--speech", str(tiny_corpus.speech), "--noise", str(tiny_corpus.noise), "-o", str(tmp_path)]
     environment = {**os.environ, **({"ONEDNN_MAX_CPU_ISA": isa} if isa != "default" else {})}
     command = [sys.executable, "-c", CODE, "train", *folders, *settings]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE_SECONDS)
     assert result.returncode == 0, result.stderr
     used = load_model(tmp_path).metadata["precision"]
     assert used == ("float32" if "cannot train with bfloat16" in result.stderr else "bfloat16")

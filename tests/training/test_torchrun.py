@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,13 @@ from deepnmf.data.prepare import prepare
 from deepnmf.networks.kinds import configuration
 from deepnmf.training.batches import DynamicBatches, Example, StoredBatches
 from deepnmf.training.experiment import DataSource, train
+from deepnmf.training.group import JOIN_TIMEOUT
 from deepnmf.training.loop import train_network
 from deepnmf.training.pretrain import pretrain
 from deepnmf.training.processes import Processes
 from helpers.ranks import start_ranks
 from helpers.signals import TinyCorpus
+from helpers.waiting import PATIENCE_SECONDS, reserved_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def test_torchrun_writes_the_files_and_weights_of_one_process(
 ) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launch, *arguments(values, tiny_corpus, tmp_path / "two")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True)
     alone(values, tiny_corpus, tmp_path / "one")
     assert_equal_to_rounding(tmp_path / "two", tmp_path / "one")
     assert names(tmp_path / "two") == names(tmp_path / "one")
@@ -99,18 +100,32 @@ def stages(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
+MORTAL = """
+import os, signal
+from deepnmf.cli import main
+from deepnmf.training.step import TrainingStep
+
+step, batches = TrainingStep.step, []
+
+def die_of_the_fifth(self, batch):
+    batches.append(batch)
+    if os.environ["RANK"] == "1" and len(batches) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+
+TrainingStep.step = die_of_the_fifth
+main()
+"""
+"""A program in which rank 1 is killed while both train, however fast they are."""
+
+
 def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(stages: Path, tmp_path: Path) -> None:
     values, output = overlaid(STORED, {"train": {"epochs": 15}}), tmp_path / "killed"
     inputs = ["--features", str(stages / "features"), "--dictionary", str(stages / "dictionary.safetensors")]
-    processes = start_ranks(2, ["-m", "deepnmf", "train", *inputs, "-o", str(output), *settings_of(values)])
-    deadline = time.monotonic() + 300
-    while not (output / "checkpoint.safetensors").exists() and processes[0].poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    processes[1].send_signal(signal.SIGKILL)
-    (_, stderr), _ = (process.communicate(timeout=300) for process in processes)
+    processes = start_ranks(2, ["-c", MORTAL, "train", *inputs, "-o", str(output), *settings_of(values)])
+    (_, stderr), _ = (process.communicate(timeout=PATIENCE_SECONDS) for process in processes)
     assert [line for line in stderr.splitlines() if "rank 1" in line and "resume" in line], stderr
-    assert len(load_tensors(output / "checkpoint.safetensors", "checkpoint")[1]["history"]) < 16
+    assert 1 < len(load_tensors(output / "checkpoint.safetensors", "checkpoint")[1]["history"]) < 16
     lines: list[str] = []
     for folder in (output, tmp_path / "one"):
         own = configuration(values), stages / "dictionary.safetensors"
@@ -123,27 +138,26 @@ def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(stages: P
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_waits_for_the_others_ends_at_sigterm(rank: int, stages: Path, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        if rank == 0:
-            other.close()
+    with reserved_port() as held:
+        if rank == 1:
+            held.listen()
+        port = held.getsockname()[1]
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
         words = ["train", "--features", str(stages / "features"), "-o", str(tmp_path / "run"), *settings_of(STORED)]
         process = subprocess.Popen([sys.executable, "-m", "deepnmf", *words], env={**os.environ, **place})
         if rank == 0:
-            wait_for_server(port)
+            wait_until(lambda: is_listening(port), process)
         else:
-            other.accept()
+            held.settimeout(PATIENCE_SECONDS)
+            held.accept()
         process.terminate()
-        assert process.wait(20) != 0
+        assert process.wait(JOIN_TIMEOUT.total_seconds() / 2) == -signal.SIGTERM
 
 
-def wait_for_server(port: int) -> None:
-    for _ in range(600):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.1)
-    raise AssertionError("no server")
+def is_listening(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def frames_of(examples: list[Example]) -> list[bytes]:
