@@ -29,6 +29,8 @@ WAIT_TIMEOUT = timedelta(days=30)
 """Of a collective: process 0 may prepare features for days, and the loss of a process is noticed by the watch."""
 REPORT_SECONDS = 10.0
 """Time that another process leaves to process 0 for the report of a failure."""
+EXCHANGED = ("cpu", "cuda")
+"""Types of devices that Gloo or NCCL take arrays of."""
 REMEDY = "run the same command again to resume"
 
 
@@ -47,15 +49,14 @@ class Group(Processes):
         return total.numpy()
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over the processes, in one message for each type of number."""
-        for kind in dict.fromkeys((tensor.dtype, tensor.device) for tensor in tensors):
-            own = [tensor for tensor in tensors if (tensor.dtype, tensor.device) == kind]
-            joint = torch.cat([tensor.reshape(-1) for tensor in own])
-            joint = joint if joint.device.type == "cuda" else joint.cpu()
-            with _collective():
-                dist.all_reduce(joint)
-            for tensor, part in zip(own, joint.split([tensor.numel() for tensor in own]), strict=True):
-                tensor.copy_(part.view_as(tensor))
+        """Replace each tensor by its sum over the processes: in place, all on their way at once."""
+        sent = [tensor if tensor.device.type in EXCHANGED else tensor.cpu() for tensor in tensors]
+        with _collective():
+            for work in [dist.all_reduce(tensor, async_op=True) for tensor in sent]:
+                work.wait()
+        for tensor, total in zip(tensors, sent, strict=True):
+            if total is not tensor:
+                tensor.copy_(total)
 
     def wait(self) -> None:
         """Wait until all processes have come here."""

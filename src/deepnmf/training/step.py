@@ -13,6 +13,7 @@ from ..errors import DeepnmfError
 from ..networks.base import Network
 from ..networks.kinds import Config
 from .batches import Batch, Example
+from .gradients import Gradients
 from .losses import BatchSize, Loss, active_windows, loss_of
 from .modules import module_of
 from .optimisers import (
@@ -28,6 +29,8 @@ from .unfolded_updates import block_frames
 
 State: TypeAlias = dict[str, np.ndarray]
 """Weights and optimisers in NumPy, by name."""
+Placed: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Mixture, speech and noise of :class:`deepnmf.training.batches.Example`, on the device."""
 WARM_UP_UPDATES = 100
 LARGEST_GRADIENT = 10.0
 """Of recurrent kinds: clipping norm of the gradient of the mean error per frame; about the typical norm."""
@@ -77,6 +80,7 @@ class TrainingStep:
         self._schedule = Schedule(self._optimisers, updates, WARM_UP_UPDATES if dynamic else 0)
         self._largest_gradient = LARGEST_GRADIENT if dynamic else None
         self._paper_rule = PaperRule.of(self.module, self._optimisers, config)
+        self._gradients = None if self._paper_rule else Gradients(self.module)
         self._device, self._done, self.processes = device, 0, processes
         self._is_sequence = dynamic
         self._norms: list[Tensor] = []
@@ -97,55 +101,56 @@ class TrainingStep:
             If the error or a weight is no longer finite.
         """
         frames, size, errors = 0, None, []
+        placed: Iterable[Placed] = map(self._placed, batch)
         if self._is_sequence:
-            batch = list(batch)
-            size = self._size(batch)
-        for example in batch:
+            placed = kept = list(placed)
+            size = self._size(kept)
+        for example in placed:
             errors += [self._backward(block, size) for block in self._blocks(example)]
-            frames += example.frames
+            frames += _frames(example)
         error, frames = self._added_up(sum(map(float, errors)), frames)  # a GPU has all its work before this waits
         self._clip(frames)
         self._schedule.set_rates(self._done)
         for optimiser in self._optimisers:
             optimiser.step()
-            optimiser.zero_grad()
+        if self._gradients is not None:
+            self._gradients.clear()
         self._done += 1
         self._check(error)
         return error, frames
 
-    def _size(self, batch: list[Example]) -> BatchSize:
+    def _placed(self, example: Example) -> Placed:
+        """Return mixture, speech and noise on the device."""
+        mixture, speech, noise = (torch.from_numpy(x).to(self._device, self._dtype, non_blocking=True) for x in example)
+        return mixture, speech, noise
+
+    def _size(self, batch: Sequence[Placed]) -> BatchSize:
         """Return the size of a batch, with the shares of the other processes."""
-        speech = [torch.from_numpy(example.speech).to(self._device) for example in batch]
-        windows = [active_windows(of_part, self._spec) for of_part in speech]
-        size = np.array([sum(example.frames for example in batch), sum(windows)])
-        return BatchSize(*self.processes.sum(size).tolist())
+        windows = sum(active_windows(speech, self._spec) for _, speech, _ in batch)
+        return BatchSize(*self.processes.sum(np.array([sum(map(_frames, batch)), windows])).tolist())
 
     @torch.no_grad()
     def _added_up(self, error: float, frames: int) -> tuple[float, int]:
-        """Add up gradients over the processes; return the sums of error and frames."""
+        """Add up what the update is computed from over the processes; return the sums of error and frames."""
         if self.processes.size == 1:
             return error, frames
         totals = torch.tensor([error, frames], dtype=torch.float64)
-        self.processes.add_up([*self._gradients(), totals])
+        self.processes.add_up([*self._statistics(), totals])
         return float(totals[0]), int(totals[1])
 
-    def _gradients(self) -> list[Tensor]:
+    def _statistics(self) -> list[Tensor]:
         """Return what the update is computed from, zeros where this process had no share of the batch."""
-        if self._paper_rule is not None:
-            return self._paper_rule.parts()
-        for weight in self.module.parameters():
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-        return [weight.grad for weight in self.module.parameters() if weight.grad is not None]
+        if self._gradients is not None:
+            return self._gradients.arrays
+        return self._paper_rule.parts() if self._paper_rule else []
 
-    def _blocks(self, example: Example) -> Iterable[Sequence[Tensor]]:
-        """Return mixture, speech and noise on the device; in blocks, which bound memory, if frames are independent."""
-        placed = [torch.from_numpy(x).to(self._device, self._dtype, non_blocking=True) for x in example]
+    def _blocks(self, example: Placed) -> Iterable[Placed]:
+        """Return the frames in blocks, which bound memory, if they are independent."""
         if self._is_sequence:
-            return [placed]
-        return zip(*(x.split(block_frames(x), 2) for x in placed), strict=True)
+            return [example]
+        return zip(*(x.split(block_frames(x), 2) for x in example), strict=True)
 
-    def _backward(self, block: Sequence[Tensor], size: BatchSize | None) -> float | Tensor:
+    def _backward(self, block: Placed, size: BatchSize | None) -> float | Tensor:
         """Add the gradient of the error of a part of a batch of that size; return the error."""
         mixture, speech, noise = block
         if self._paper_rule is not None:
@@ -156,12 +161,12 @@ class TrainingStep:
         return error.detach()
 
     def _clip(self, frames: int) -> None:
-        gradients = [W.grad for W in self.module.parameters() if W.grad is not None]
-        if gradients:
-            norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-            self._norms.append(norm / frames)
+        if self._gradients is None or not self._gradients.arrays:
+            return
+        norm = self._gradients.norm()
+        self._norms.append(norm / frames)
         if self._largest_gradient is not None:
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self._largest_gradient * frames)
+            self._gradients.clip(norm, self._largest_gradient * frames)
 
     @property
     def learning_rate(self) -> float | None:
@@ -208,6 +213,12 @@ class TrainingStep:
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         load_optimiser_state(self._optimisers, own)
         self._done = int(state["updates"])
+
+
+def _frames(example: Placed) -> int:
+    """Return the number of frames of all segments."""
+    segments, _, frames = example[1].shape
+    return segments * frames
 
 
 def _common_precision(wanted: str, device: str, processes: Processes) -> torch.dtype:
