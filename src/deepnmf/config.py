@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from .errors import ConfigError, DeepnmfError
+from .errors import ConfigError, DeepnmfError, unread
 
 T = TypeVar("T")
 
@@ -282,7 +282,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return _parse_toml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the configuration ({error})") from None
+        raise ConfigError(f"{path}: cannot read the configuration ({unread(error)})") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from None
 

@@ -67,6 +67,17 @@ def is_installed(package: str) -> bool:
         return False
 
 
+def unread(error: OSError | UnicodeError) -> str:
+    """Return why a text file could not be read.
+
+    Examples
+    --------
+    >>> unread(UnicodeDecodeError("utf-8", b"RIFF", 0, 1, "invalid start byte"))
+    'it is not text in UTF-8'
+    """
+    return str(error.strerror or error) if isinstance(error, OSError) else "it is not text in UTF-8"
+
+
 def printable(text: str) -> str:
     r"""Return text as one line: control characters, and what UTF-8 cannot hold, as in odd names, escaped.
 

@@ -160,6 +160,8 @@ def test_missing_and_foreign_scores_give_the_command_that_makes_them(experiment:
     evaluation.evaluate_folders(tmp_path / "clean", tmp_path / "clean", tmp_path / "folders")
     with pytest.raises(DeepnmfError, match="not the scores of a model"):
         report(folder, tmp_path / "r.html", scores=tmp_path / "folders")
+    with pytest.raises(DeepnmfError, match=rf"MODEL --scores {tmp_path}/folders"):
+        report(tmp_path / "folders", tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
 
 

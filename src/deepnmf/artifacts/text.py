@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, unread
 from .atomic import atomic_path
 from .strict_json import parse_json
 from .tensor_file import canonical
@@ -96,6 +96,8 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         rows = list(reader)
     except OSError as error:
         raise DeepnmfError(f"{path}: cannot read ({error.strerror}); run the stage that writes it first") from None
+    except UnicodeDecodeError as error:
+        raise DeepnmfError(f"{path}: not a CSV file ({unread(error)}); {_ANEW}") from None
     except (ValueError, csv.Error) as error:
         raise DeepnmfError(f"{path}: not a CSV file ({error}); {_ANEW}") from None
     if any(None in row or None in row.values() for row in rows):

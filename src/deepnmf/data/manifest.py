@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from ..artifacts import read_json, write_text
 from ..artifacts.schema import NumberSpec, shown
 from ..artifacts.strict_json import parse_json
-from ..errors import DeepnmfError, InputError
+from ..errors import DeepnmfError, InputError, unread
 
 Split = Literal["train", "dev", "test"]
 MANIFEST, CORPUS = "manifest.jsonl", "corpus.json"
@@ -94,7 +94,7 @@ def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
         content = path.read_bytes()
         lines = content.decode("utf-8-sig").rstrip().split("\n")  # splitlines would split at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the manifest ({error}); `deepnmf prepare` writes it") from None
+        raise InputError(f"{path}: cannot read the manifest ({unread(error)}); `deepnmf prepare` writes it") from None
     _check_recorded(path, content)
     numbers: dict[str, int] = {}
     entries = []

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..artifacts import file_hash, read_csv, read_json, write_csv, write_json, write_text
 from ..errors import DeepnmfError
-from .folder import is_summary, numbers_of
+from .folder import check_text, is_summary, numbers_of
 from .metrics import METRICS
 from .scoring import PARTS
 from .summary import Rows, paired_differences, summarise
@@ -139,13 +139,8 @@ def read_comparison(folder: Path) -> ComparisonFolder:
 
 def check_comparison_table(folder: Path) -> None:
     """Raise `DeepnmfError` if ``comparison.md`` does not match its summary."""
-    found, path = read_comparison(folder), Path(folder) / COMPARISON_TABLE
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise DeepnmfError(f"{path}: cannot read ({error.strerror}); compare again") from None
-    if text != comparison_table(found.summary, found.metrics).encode("utf-8", "backslashreplace"):
-        raise DeepnmfError(f"{path}: not the table of {COMPARISON}; compare again")
+    found = read_comparison(folder)
+    check_text(Path(folder) / COMPARISON_TABLE, comparison_table(found.summary, found.metrics), COMPARISON)
 
 
 def _is_comparison(summary: dict[str, Any], rows: dict[str, Rows], metrics: tuple[str, ...]) -> bool:

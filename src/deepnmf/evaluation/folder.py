@@ -88,13 +88,18 @@ def read_evaluation(folder: Path) -> EvaluationFolder:
 
 def check_table(folder: Path) -> None:
     """Raise `DeepnmfError` if ``table.md`` of an evaluation does not match its summary."""
-    found, path = read_evaluation(folder), Path(folder) / TABLE
+    found = read_evaluation(folder)
+    check_text(Path(folder) / TABLE, table(found.summary, found.metrics), SUMMARY)
+
+
+def check_text(path: Path, text: str, summary: str) -> None:
+    """Raise `DeepnmfError` if a file does not hold the text made of the summary of that name."""
     try:
-        text = path.read_bytes()
+        found = path.read_bytes()
     except OSError as error:
         raise DeepnmfError(f"{path}: cannot read ({error.strerror}); run `deepnmf evaluate` again") from None
-    if text != table(found.summary, found.metrics).encode("utf-8", "backslashreplace"):
-        raise DeepnmfError(f"{path}: not the table of {SUMMARY}; run `deepnmf evaluate` again")
+    if found != text.encode("utf-8", "backslashreplace"):
+        raise DeepnmfError(f"{path}: not the table of {summary}; run `deepnmf evaluate` again")
 
 
 def numbers_of(row: dict[str, str]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import write_text
-from ..errors import DeepnmfError, require
+from ..errors import DeepnmfError, InputError, require
 from ..evaluation import EvaluationFolder, read_comparison
 from ..evaluation.comparison import COMPARISON
-from ..model import Model, load_model
+from ..evaluation.folder import SUMMARY
+from ..model import BEST, Model, load_model
 from ..training.curves import read_curves
 from .examples import Example, make_examples
 from .layers import trace_layers
@@ -50,6 +51,9 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     experiment = Path(experiment)
     if (experiment / COMPARISON).is_file():
         return _report_comparison(experiment, Path(output))
+    if (experiment / SUMMARY).is_file() and not (experiment / BEST).exists():
+        how = f"of a model with its scores (deepnmf report MODEL --scores {experiment}) or of a comparison"
+        raise InputError(f"{experiment}: the scores of one system; a report is {how}")
     model = load_model(experiment)
     folder = experiment if experiment.is_dir() else experiment.parent
     found = load_scores(Path(scores) if scores else folder / "test", model, experiment)

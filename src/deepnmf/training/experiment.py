@@ -21,6 +21,7 @@ from ..data.prepare import CORPUS, MANIFEST, describe, prepare, prepare_corpus, 
 from ..data.scan import counted
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
+from ..model import BEST
 from ..networks.kinds import Config, with_default_kind, with_defaults
 from ..shards import Shard
 from .corpus_settings import settings_from_corpus
@@ -31,7 +32,6 @@ from .inputs import check_inputs, without_length
 from .pretrain import pretrain
 from .processes import Processes, joined
 
-BEST = "best.safetensors"
 DICTIONARY = "dictionary.safetensors"
 EXPERIMENT = "experiment.json"
 COMPARISON = "dev"

@@ -20,14 +20,13 @@ from ..artifacts.tensor_file import about, open_tensors
 from ..config import difference
 from ..data.features import FeatureSet
 from ..errors import DeepnmfError, InputError
-from ..model import Model, save_model
+from ..model import BEST, Model, save_model
 from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
 from .ahead import killed_workers_named
 from .batches import Batches, DynamicBatches, StoredBatches
 from .curves import Curves, EpochCurves
 from .duration import TimeLeft, has_stalled
-from .experiment import BEST
 from .initial import Initial
 from .inputs import Run, check_inputs, without_length
 from .processes import ALONE, Processes, joined
