@@ -160,4 +160,4 @@ def test_a_recording_that_is_cut_short_is_adapted_to_if_it_is_to_be_salvaged(tmp
     path.write_bytes(path.read_bytes()[:40000])
     with pytest.raises(DeepnmfError, match="truncated"):
         Profile(None).model_for(model, path)
-    assert Profile(None, salvage=True).model_for(model, path) is not model
+    assert Profile(None, salvage=True).model_for(model, path).model is not model

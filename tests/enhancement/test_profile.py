@@ -12,7 +12,7 @@ from deepnmf.artifacts import save_tensors
 from deepnmf.audio import files as audio
 from deepnmf.enhancement import Enhancer
 from deepnmf.enhancement.adapt import adapt_to_noise
-from deepnmf.enhancement.profile import load_profile, profile
+from deepnmf.enhancement.profile import Profile, load_profile, profile
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS, ProfileInput
@@ -112,12 +112,58 @@ def test_a_profile_file_is_as_good_as_the_recording(tmp_path: Path) -> None:
     np.testing.assert_allclose(enhanced(stored, sound(1)), enhanced(direct, sound(1)), atol=1e-3)
 
 
+@pytest.mark.parametrize("pieces", [(2, 1), (0, 1, 1), (1, 0.5, 0.6, 0.4)])
+@pytest.mark.parametrize("level", [0, 1e-5])
+def test_silence_in_a_profile_changes_nothing(pieces: tuple[float, ...], level: float) -> None:
+    """`pieces` are seconds of sound and of silence in turn, or of sound of the level that recorders leave."""
+    model, given = profiled_model(), sound(sum(pieces[::2]))
+    parts, at = [], 0
+    for number, seconds in enumerate(pieces):
+        samples = int(seconds * RATE)
+        parts.append(level * sound(seconds, 1) if number % 2 else given[:, at : at + samples])
+        at += 0 if number % 2 else samples
+    with_silence = np.concatenate(parts, axis=1)
+    expected, found = (enhanced(adapt_to_noise(model, p, RATE), sound(1, 2)) for p in (given, with_silence))
+    other = enhanced(adapt_to_noise(model, hum(2), RATE), sound(1, 2))
+    assert np.square(found - expected).mean() < 0.06 * np.square(other - expected).mean()  # cuts leave a little
+
+
+@pytest.mark.parametrize("kind", PROFILE_KINDS)
+def test_a_profile_of_something_else_is_reported(kind: str, tmp_path: Path) -> None:
+    """A model to which everything is speech, or everything noise, doubts one kind of profile and not the other."""
+    audio.write(tmp_path / "x.wav", sound(1), RATE)
+    model = profiled_model()
+    assert isinstance(model.network, RecurrentDeepNMF)
+    is_speech = np.arange(model.network.output.shape[1]) < model.network.speech_atoms
+    output = np.zeros_like(model.network.output)
+    output[:, is_speech == (kind == "noise")] = 1
+    model = dataclasses.replace(model, network=dataclasses.replace(model.network, output=output))
+    for given in PROFILE_KINDS:
+        warnings = Profile(tmp_path / "x.wav", kind=given).model_for(model, None).warnings
+        assert len(warnings) == (given == kind)
+        assert all("x.wav" in line and "speech" in line for line in warnings)
+
+
+@pytest.mark.parametrize("samples", [0 * sound(1), sound(0.05)], ids=["silent", "short"])
+def test_a_recording_without_enough_sound_is_enhanced_unadapted(
+    samples: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_model(Path("m.safetensors"), profiled_model())
+    audio.write(Path("x.wav"), samples, RATE)
+    for name, options, doubted in (("a", [], False), ("b", ["--adapt"], True)):
+        assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", "--model", "m.safetensors", *options) == 0
+        assert ("too little sound" in capsys.readouterr().err) == doubted
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+
+
 def test_what_is_no_profile_is_refused_in_one_line(tmp_path: Path) -> None:
     audio.write(tmp_path / "n.wav", sound(1), RATE)
+    audio.write(tmp_path / "click.wav", np.concatenate([sound(0.05), 0 * sound(3)], axis=1), RATE)
     audio.write(tmp_path / "silent.wav", 0 * sound(1), RATE)
     audio.write(tmp_path / "short.wav", sound(0.05), RATE)
     out = tmp_path / "o.safetensors"
-    cases = {"silent.wav": "silence", "short.wav": "at least", "none.wav": "none.wav"}
+    cases = {"silent.wav": "silence", "short.wav": "at least", "click.wav": "at least", "none.wav": "none.wav"}
     for name, words in cases.items():
         with pytest.raises(DeepnmfError, match=words):
             profile(tmp_path / name, out)

@@ -151,8 +151,8 @@ def _names(inputs: list[str], files_from: str | None) -> list[str]:
 
 def _loaded(load: Callable[[], ModelSetup], console: Console) -> ModelSetup:
     setup = load()
-    if setup.note:
-        console.warn(setup.note)
+    for line in setup.warnings:
+        console.warn(line)
     return setup
 
 
@@ -170,7 +170,9 @@ def _enhance_pipe(
 
     model = setup.model
     if setup.profile is not None:
-        model = setup.profile.model_for(model, None if source == "-" else Path(source))
+        model, doubts = setup.profile.model_for(model, None if source == "-" else Path(source))
+        for line in doubts:
+            console.warn(line)
     try:
         warnings = enhance_pipe(source, "-", model, options, raw)
     except OutputClosed:

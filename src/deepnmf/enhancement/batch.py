@@ -102,12 +102,12 @@ class Batch:
             records.of(folder).add(path, file_digest(temporary) or "", origin)
 
         is_stdin = str(job.source) == STDIN
-        model = self.model
+        model, warnings = self.model, list[str]()
         if self.profile is not None:
-            model = self.profile.model_for(model, None if is_stdin else job.source)
+            model, warnings = self.profile.model_for(model, None if is_stdin else job.source)
         if is_stdin:
-            return enhance_pipe(STDIN, str(job.target), model, self.options, self.raw, progress, note)
-        return enhance_file(job.source, job.target, model, self.options, progress, note)
+            return warnings + enhance_pipe(STDIN, str(job.target), model, self.options, self.raw, progress, note)
+        return warnings + enhance_file(job.source, job.target, model, self.options, progress, note)
 
     def _is_done(self, job: Job, records: Records, origin: Origin) -> bool:
         return not self._outputs_beside() and records.of(job.root).is_current(job.target, origin)

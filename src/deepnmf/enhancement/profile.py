@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,13 @@ SUFFIX = ".safetensors"
 SAMPLED_SECONDS = 60.0
 SAMPLE_PARTS = 12
 """Of a longer recording a minute is used, in equal parts spread over it."""
+
+
+class Adapted(NamedTuple):
+    """A model adapted to a profile, and warnings about the profile, one line each."""
+
+    model: Model
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -47,35 +55,43 @@ class Profile:
     salvage: bool = False
     kind: str = NOISE
 
-    def model_for(self, model: Model, recording: Path | None) -> Model:
+    def model_for(self, model: Model, recording: Path | None) -> Adapted:
         """Return `model` adapted for a recording, or for any if the profile is a file and `recording` is ``None``."""
         path = self.source if isinstance(self.source, Path) else recording
         if path is None:
             raise DeepnmfError("-: stdin cannot be read twice; give --noise-profile a file")
         if path == recording and path.exists() and not path.is_file():
             raise DeepnmfError(f"{path}: a stream cannot be read twice; give --noise-profile a file")
-        from .adapt import adapt_to_magnitudes
+        from .adapt import TooLittleSound, adapt_to_magnitudes, profile_warnings
 
-        m = self.magnitudes(model.features, path)
+        with_speech = self.source is None
         try:
-            return adapt_to_magnitudes(model, m, kind=self.kind, replace=self.replace, with_speech=self.source is None)
+            m = self.magnitudes(model.features, path)
+        except TooLittleSound:
+            if not with_speech:
+                raise
+            return Adapted(model, [f"{path}: too little sound to adapt to; enhanced without"])
+        try:
+            adapted = adapt_to_magnitudes(model, m, kind=self.kind, replace=self.replace, with_speech=with_speech)
         except DeepnmfError as error:
             raise DeepnmfError(f"{path}: {error}") from None
+        warnings = [] if with_speech else profile_warnings(model, m, self.kind)
+        return Adapted(adapted, [f"{path}: {line}" for line in warnings])
 
     def magnitudes(self, features: FeatureConfig, path: Path) -> np.ndarray:
         """Return the magnitudes ``(F, N)`` at unit level of the profile in a recording or a file of :func:`profile`."""
         if path.suffix == SUFFIX:
             return load_profile(path, features)
-        from .adapt import profile_magnitudes
+        from .adapt import TooLittleSound, profile_magnitudes
 
         with AudioReader(path, salvage=self.salvage) as reader:
             parts, rate_hz = self._parts(reader), reader.encoding.rate_hz
         if not parts:
-            raise DeepnmfError(f"{path}: no samples to take the profile from")
+            raise TooLittleSound(f"{path}: no samples to take the profile from")
         try:
             return profile_magnitudes(features, np.concatenate(parts, axis=1), rate_hz)
         except DeepnmfError as error:
-            raise DeepnmfError(f"{path}: {error}") from None
+            raise type(error)(f"{path}: {error}") from None
 
     def _parts(self, reader: AudioReader) -> list[np.ndarray]:
         rate_hz, frames = reader.encoding.rate_hz, reader.count_frames()

@@ -23,14 +23,14 @@ class ModelSetup(NamedTuple):
         Noise to take from each recording.
     label : str
         Identifies the changes to the loaded model; equal labels mean equal models.
-    note : str
-        Why another model than the one named is used, or nothing.
+    warnings : tuple of str
+        Why another model than the one named is used, and doubts about profiles; one line each.
     """
 
     model: Model
     profile: Profile | None = None
     label: str = ""
-    note: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage: bool = False) -> Profile | None:
@@ -75,12 +75,13 @@ def set_up_model(
     DeepnmfError
         If there is no such model or device, or the model or device cannot be adapted to a profile.
     """
-    model, note = _for_profiles(name, profile, voice)
+    model, warnings = _for_profiles(name, profile, voice)
     label = device
     for given in (Profile(voice, kind=VOICE) if voice else None, profile):
         if given is not None and isinstance(given.source, Path):
             label = f"{label} {given.kind} {file_digest(given.source)} {given.replace}"
-            model = given.model_for(model, None)
+            model, doubts = given.model_for(model, None)
+            warnings += doubts
     if profile is not None and isinstance(profile.source, Path):
         profile = None
     if device != "cpu":
@@ -89,17 +90,17 @@ def set_up_model(
         if profile is not None:
             raise DeepnmfError("a profile taken from each recording is for the CPU; leave --device out")
         model = on_device(model, device)
-    return ModelSetup(model, profile, label, note)
+    return ModelSetup(model, profile, label, tuple(warnings))
 
 
-def _for_profiles(name: str | None, noise: Profile | None, voice: Path | None) -> tuple[Model, str]:
+def _for_profiles(name: str | None, noise: Profile | None, voice: Path | None) -> tuple[Model, list[str]]:
     """Return the model for these profiles, and why it is another than the one named."""
     model = load_model(name or DEFAULT_MODEL)
     wanted = {kind for kind, given in ((NOISE, noise), (VOICE, voice)) if given is not None}
     if name not in {None, DEFAULT_MODEL} or wanted <= model.network.profile_inputs():
-        return model, ""
+        return model, []
     if noise is not None and noise.replace and voice is None:
         other, reason = ADAPTABLE_MODEL, "no noise atoms that can be replaced"
     else:
         other, reason = PROFILE_MODEL, "no input for profiles"
-    return load_model(other), f"`{name}` has {reason}; `{other}` is used" if name else ""
+    return load_model(other), [f"`{name}` has {reason}; `{other}` is used"] if name else []
