@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,22 @@ def test_a_second_run_is_refused_until_the_first_has_ended_or_died(tmp_path: Pat
         with only_run(folder):
             assert (folder / LOCK).exists()
         assert not (folder / LOCK).exists()
+
+
+def test_a_folder_that_another_run_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, plain = tmp_path / "exp", os.open
+
+    def open_late(path: Path, *arguments: int) -> int:
+        monkeypatch.setattr(os, "open", plain)
+        folder.rmdir()
+        return plain(path, *arguments)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with only_run(folder):
+        assert (folder / LOCK).exists()
+    assert not folder.exists()
 
 
 def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:

@@ -81,7 +81,6 @@ def only_run(folder: Path) -> Iterator[None]:
     """
     is_new, path = not folder.exists(), folder / LOCK
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         descriptor = _open_lock(path)
     except OSError as error:
         raise DeepnmfError(f"{folder}: cannot write ({error.strerror or error})") from None
@@ -101,7 +100,11 @@ def only_run(folder: Path) -> Iterator[None]:
 def _open_lock(path: Path) -> int | None:
     """Return the locked file, None if another process has it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except FileNotFoundError:
+            continue  # a run that wrote nothing has just ended, and removed the folder
         if not lock_bytes(descriptor, 0):
             os.close(descriptor)
             return None
