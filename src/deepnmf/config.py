@@ -1,4 +1,4 @@
-"""Settings of every stage as frozen dataclasses with ranges; a TOML file holds only what differs from the defaults.
+"""Settings of every stage as frozen dataclasses with ranges; a TOML file holds only non-default values.
 
 Which settings a network and its training have depends on the kind of network: :mod:`deepnmf.networks.kinds`.
 """
@@ -34,7 +34,7 @@ def setting(
     low, high : float, optional
         Least and greatest value; `None` as a value is always in range.
     recorded : bool
-        Whether it is part of what identifies a run; not if it has no effect on results.
+        Whether it identifies a run; not if it has no effect on results.
     **only : str
         Settings of the same section and the value that they must have: ``optimiser="adam"``.
     """

@@ -41,7 +41,7 @@ class MissingExtra(DeepnmfError, ImportError):  # noqa: N818 - a missing extra, 
         self._given = purpose, *packages
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, ...]]:
-        """Pickle what it was made from: its argument is the finished line."""
+        """Pickle the arguments of the constructor: that of the exception is the finished line."""
         return type(self), self._given
 
 
@@ -79,7 +79,7 @@ def unread(error: OSError | UnicodeError) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text as one line: control characters, and what UTF-8 cannot hold, as in odd names, escaped.
+    r"""Return text as one line, control characters and lone surrogates (from odd file names) escaped.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class Progress:
     total : int or None
         Amount of work, in `unit`; None if unknown.
     unit : str
-        Plural noun of what is counted, such as ``"recordings"``.
+        Plural noun of the things counted, such as ``"recordings"``.
     done : int
         Amount done by an earlier run.
     scaled : bool

@@ -11,7 +11,7 @@ from .schema import LAYERS_LIMIT, NumberSpec, shown
 PREPARE_SETTINGS = frozenset({"copies", "snr_db_low", "snr_db_high"})
 """Of :class:`deepnmf.config.PrepareConfig`; deepnmf 0.1 recorded them in a model's features."""
 TEXT_LIMIT = 1000
-"""Most characters of a text in what a file records of its training."""
+"""Most characters of a text in the training record of a file."""
 
 
 def read_features(values: Any) -> FeatureConfig:

@@ -51,7 +51,7 @@ class TensorFile:
     metadata : dict
         Metadata beside the arrays, and ``kind``, ``format_version`` and ``sha256``.
     arrays : dict of str to ndarray
-        Read-only and memory-mapped: only what is used is read.
+        Read-only and memory-mapped: only the pages used are read.
     """
 
     def __init__(self, path: Path, metadata: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -129,7 +129,7 @@ def canonical(value: Any) -> str:
 
 
 def _read_header(file: BinaryIO) -> tuple[dict[str, Any], memoryview]:
-    """Return the parsed header and a map of what is behind it."""
+    """Return the parsed header and a map of the data after it."""
     prefix = file.read(8)
     if len(prefix) < 8:
         raise ValueError("cut short")

@@ -33,7 +33,7 @@ def save_tensors(path: Path, tensors: dict[str, np.ndarray], kind: str, metadata
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what :func:`save_tensors` wrote, checking kind, version and checksum.
+    """Read the output of :func:`save_tensors`, checking kind, version and checksum.
 
     Raises
     ------

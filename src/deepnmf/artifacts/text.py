@@ -33,7 +33,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_json` wrote, without its checksum.
+    """Read the output of :func:`write_json`, without its checksum.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def checked_line(record: dict[str, Any]) -> str:
 
 
 def read_checked_line(line: bytes) -> dict[str, Any] | None:
-    """Return what :func:`checked_line` wrote, or None if it is damaged."""
+    """Parse a line of :func:`checked_line`; None if it is damaged."""
     with contextlib.suppress(ValueError):
         value = parse_json(line)
         if isinstance(value, dict) and value.pop("sha256", None) == _json_hash(value):
@@ -84,7 +84,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read what :func:`write_csv` wrote.
+    """Read the output of :func:`write_csv`.
 
     Raises
     ------

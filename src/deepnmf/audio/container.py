@@ -1,4 +1,4 @@
-"""A container of FFmpeg whose sound is encoded block by block; what else is in it is up to the kind of file.
+"""A container of FFmpeg whose sound is encoded block by block; its other tracks depend on the kind of file.
 
 PyAV's objects are `Any`: light installs lack it.
 """

@@ -254,7 +254,7 @@ def _plain_decoder(stream: ByteStream) -> Decoder | NotOurs:
     """Return the decoder of WAV and libsndfile's formats, or why it is neither, at the beginning of the stream."""
     head = stream.peek(12)
     if not head:
-        raise InputError(f"{stream.name}: not readable as audio (it is empty); check what wrote it")
+        raise InputError(f"{stream.name}: not readable as audio (it is empty); check the program that wrote it")
     if head[:4] in wav.MAGIC and head[8:] == b"WAVE":
         with contextlib.suppress(NotOurs):
             return wav.open_wav(stream)

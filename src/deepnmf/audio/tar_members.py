@@ -117,7 +117,7 @@ def _indexed(path: Path, *_: int) -> TarIndex:
 
 
 def _oddity(entry: tarfile.TarInfo) -> str:
-    """Return why an entry of a tar is not used, or nothing."""
+    """Return the reason why an entry of a tar is not used, if any."""
     if not entry.isreg() or entry.issparse():
         return "a link, device or sparse file"
     if entry.name.startswith(("/", "\\")) or ".." in entry.name.replace("\\", "/").split("/") or "\0" in entry.name:
@@ -128,7 +128,7 @@ def _oddity(entry: tarfile.TarInfo) -> str:
 
 
 class _Headers(io.FileIO):
-    """A tar of which only headers are read, so that none takes much memory, whatever size it claims."""
+    """A tar of which only headers are read, so that memory is bounded, whatever the stated sizes."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -141,7 +141,7 @@ def _main() -> NoReturn:
 
 
 def _flush() -> None:
-    """Write what stdout holds, rather than at exit, where a full disk would go unnoticed."""
+    """Flush stdout, rather than at exit, where a full disk would go unnoticed."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -106,5 +106,5 @@ Metrics = Annotated[
 ]
 SaveAudio = Annotated[
     bool,
-    typer.Option("--save-audio", help="Keep what the models enhance in OUTPUT/audio.", rich_help_panel=IN_OUT),
+    typer.Option("--save-audio", help="Keep the enhanced files in OUTPUT/audio.", rich_help_panel=IN_OUT),
 ]

@@ -29,7 +29,7 @@ def one_thread_per_worker() -> None:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the garbage collector from going through what imports make, during them and later: a tenth of a start."""
+    """Exclude imported objects from garbage collection, during imports and later: a tenth of the start-up time."""
     gc.disable()
     try:
         yield
@@ -71,7 +71,7 @@ def is_first_process() -> bool:
 def occupy_closed_descriptors() -> None:
     """Open the null device in place of closed standard streams.
 
-    The next file would get their number, and what libraries print there would go into it.
+    The next file would get their number, and receive the messages of libraries.
     """
     for number in (0, 1, 2):
         try:
@@ -99,6 +99,6 @@ def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def silence(stream: Any) -> None:
-    """Redirect what a stream still holds to the null device, so that the flush at exit does not fail."""
+    """Redirect the buffered rest of a stream to the null device, so that the flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -119,7 +119,7 @@ def _systems(models: list[str], folders: list[str]) -> list[System | EnhancedFil
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Return name and value of ``NAME=VALUE``; what exists as it stands has no name."""
+    """Return name and value of ``NAME=VALUE``; an existing path has no name."""
     name, equals, value = text.partition("=")
     return (name, value) if equals and name and value and not Path(text).exists() else ("", text)
 

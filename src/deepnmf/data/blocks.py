@@ -32,7 +32,7 @@ class Block:
 def blocks_of(split: str, entries: Sequence[MixtureEntry], config: FeatureConfig) -> list[Block]:
     """Divide the mixtures of a split into blocks of about one file, by the lengths in the manifest.
 
-    A block does not depend on how many processes there are, nor on what can be read.
+    A block does not depend on how many processes there are, nor on which recordings are readable.
     """
     bounds = [0, *_bounds(entries, config), len(entries)]
     pairs = [pair for pair in itertools.pairwise(bounds) if pair[0] < pair[1]]

@@ -71,7 +71,7 @@ class DecodedRecordings:
             located = [asdict(entry) for entry in entries]
             write_json(index, {"recordings": located, "files": files, "samples": file_hash(data)})
             if left := remove_stale(data):
-                note(f"{folder}: {left / 1e9:.1f} GB decoded for other corpora or settings; delete what is not used")
+                note(f"{folder}: {left / 1e9:.1f} GB decoded for other corpora or settings; delete unused files")
         entries = read_index(index)
         if len(entries) != len(recordings) or not all(_has_its_parts(entry, rate_hz) for entry in entries):
             raise DeepnmfError(f"{index}: not the index of these {len(recordings)} recordings; {_ANEW}")
@@ -81,11 +81,11 @@ class DecodedRecordings:
         self._kept = _Kept(KEPT_BYTES)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs: the map's samples are not sent."""
+        """Return the state without the map's samples, which another process maps itself."""
         return {name: value for name, value in self.__dict__.items() if name != "_map"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`__getstate__` returned, and open the map."""
+        """Restore the state, and open the map."""
         self.__dict__.update(state)
         self._map = _mapped(self._data)
 
@@ -94,7 +94,7 @@ class DecodedRecordings:
         return self._entries[recording].samples
 
     def error(self, recording: Files) -> str:
-        """Return why a recording cannot be read, or nothing."""
+        """Return the reason why a recording cannot be read, if any."""
         return self._entries[recording].error
 
     def needs_files(self, recording: Files) -> bool:

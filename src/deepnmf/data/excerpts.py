@@ -57,7 +57,7 @@ class ExcerptSampler:
         self._noise = _Supply(types, self._decoded, "noise")
 
     def move_to(self, segment: int) -> None:
-        """Go to the place of a segment, counted from the first one of a training: it decides what is drawn from."""
+        """Go to the place of a segment, counted from the first one of a training: it determines the candidates."""
         if self._speech.move_to(segment) | self._noise.move_to(segment):
             hold(self._speech.members.held | self._noise.members.held)
 

@@ -59,7 +59,7 @@ def features(
         Splits of the manifest.
     shard : Shard
         Which part of the mixtures. The last shard to finish writes ``features.json``; so does a run without shards,
-        which also writes what is missing. The files are the same, however many shards there are.
+        which also writes missing ones. The files are the same, however many shards there are.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def _wanted(output: Path, splits: Sequence[str]) -> list[str]:
 def _write_blocks(
     output: Path, blocks: Sequence[Block], entries: dict[str, list[MixtureEntry]], config: FeatureConfig
 ) -> Iterator[BlockRecords]:
-    """Write what is missing of the blocks; yield what each of their files records, by its name."""
+    """Write the missing blocks; yield the record of each of their files, by its name."""
     for split, mixtures in entries.items():
         if not (of_split := [block for block in blocks if block.split == split]):
             continue
@@ -137,7 +137,7 @@ def _block_files(
 
 
 def _read_block(output: Path, block: Block, config: FeatureConfig) -> BlockRecords | None:
-    """Return what the files of a block record, None if another shard has not written them all."""
+    """Return the records of a block's files, None if another shard has not written them all."""
     position, found = Position(block.start), BlockRecords()
     while position.entry < block.stop:
         path = block.path(output, len(found))
@@ -149,7 +149,7 @@ def _read_block(output: Path, block: Block, config: FeatureConfig) -> BlockRecor
 
 
 def _checked_record(path: Path, start: Position, config: FeatureConfig) -> dict[str, Any]:
-    """Return what a file of features records; raise if it is damaged, or does not begin at `start`."""
+    """Return the record of a file of features; raise if it is damaged, or does not begin at `start`."""
     record = open_shard(path, config.stft.bins).metadata
     if Position(*record["start"]) != start or Position(*record["end"]) <= start:
         raise DeepnmfError(f"{path}: not the shard that belongs here; delete the folder and run features again")
@@ -167,7 +167,7 @@ def _check_or_record_run(output: Path, plan: dict[str, Any]) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return what :func:`features` wrote last, ``features.json``.
+    """Return the record that :func:`features` writes last, ``features.json``.
 
     Raises
     ------

@@ -159,7 +159,7 @@ def _mixture_entry(clip: Clip, noises: list[Clip], split: Split, copy: int, snr_
 
 
 def _name(clip: Clip) -> str:
-    """Return what the draws of an utterance depend on: its group, and its path below the folder of that name."""
+    """Return the key of the draws of an utterance: its group, and its path below the folder of that name."""
     *folders, name = clip.name.split("/")
     below = folders[folders.index(clip.group) + 1 :] if clip.group in folders else []
     return "/".join([clip.group, *below, name])

@@ -60,7 +60,7 @@ def recording_changes(output: Path) -> Changes:
 
 
 def read_inventory(path: Path) -> dict[str, Any]:
-    """Return what :func:`write_inventory` wrote.
+    """Read the output of :func:`write_inventory`.
 
     Raises
     ------

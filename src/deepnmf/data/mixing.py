@@ -38,7 +38,7 @@ def load_mixture(entry: MixtureEntry, rate_hz: int) -> Mixture:
 
 
 def mixture_blocks(entry: MixtureEntry, rate_hz: int) -> Iterator[np.ndarray]:
-    """Yield blocks ``(3, n)`` of mixture, speech and noise of what :func:`load_mixture` returns.
+    """Yield the mixture of :func:`load_mixture` in blocks ``(3, n)`` of mixture, speech and noise.
 
     The files are decoded once before the first block, so that all their errors are raised before it.
     """

@@ -85,7 +85,7 @@ def _magnitudes(entry: MixtureEntry, config: FeatureConfig) -> Iterator[np.ndarr
 
 
 def _regrouped(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
-    """Yield ``(3, frames, F)`` at a time of blocks ``(3, n, F)``, and what is left."""
+    """Yield blocks ``(3, n, F)`` in pieces ``(3, frames, F)``, the last one shorter."""
     held: list[np.ndarray] = []
     missing = frames
     for block in blocks:

@@ -178,7 +178,7 @@ def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
 
 
 def read_left_out(output: Path) -> list[str]:
-    """Return one line for each recording that :func:`prepare` left out of what it wrote to `output`.
+    """Return one line for each recording that :func:`prepare` left out.
 
     Raises
     ------
@@ -192,12 +192,12 @@ def read_left_out(output: Path) -> list[str]:
 
 
 def describe(output: Path) -> str:
-    """Return a table of what each split has (mixtures, recordings, speakers, minutes, noise types), and the split rule.
+    """Return a table of the splits (mixtures, recordings, speakers, minutes, noise types), and the split rule.
 
     Parameters
     ----------
     output : Path
-        What :func:`prepare` wrote to.
+        Output folder of :func:`prepare`.
     """
     record = read_json(Path(output) / CORPUS)
     return f"{figures_table(record['splits'])}\nSplits: {record['split_rule']}."

@@ -136,7 +136,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _oddity(path: Path) -> str:
-    """Return why a path is not a readable file, or nothing."""
+    """Return the reason why a path is not a readable file, if any."""
     try:
         return "" if stat.S_ISREG(path.stat().st_mode) else "not a file but a device or pipe"
     except OSError as error:

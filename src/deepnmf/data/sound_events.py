@@ -1,7 +1,7 @@
 """Synthetic sound events: objects that are struck, creaks, calls, crackle, rumbles, alarms, rubbing, bubbles.
 
-Parameters are drawn far beyond what is realistic: an enhancer should remove what it has never met. A source draws what
-it is made of once, and then gives events that differ as two strokes on one dish do.
+Parameters are drawn far beyond the realistic range: an enhancer should remove unfamiliar sounds, too. A source draws
+its material once; its events then differ as two strokes on one dish do.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _removed(data: Path) -> bool:
     index = data.with_suffix(".json")
     with contextlib.suppress(DeepnmfError, OSError, TypeError, ValueError):
         if _has_changed(read_json(index).get("files")):
-            data.unlink()  # what another training has mapped stays in its memory
+            data.unlink()  # files that another training has mapped stay in its memory
             index.unlink()
             return True
     return False

@@ -21,7 +21,7 @@ ZERO = np.array(0, np.float32)
 
 
 class Array(Protocol):
-    """A ``numpy.ndarray`` or a ``torch.Tensor``: what the two share, and so all that code annotated by it may use.
+    """The common part of ``numpy.ndarray`` and ``torch.Tensor``; code annotated by it may use no more.
 
     One definition serves training in torch and inference without it. What only one of them has (``.size``, methods of
     torch) is an error of types here; functions are taken from :func:`array_namespace`.

@@ -146,7 +146,7 @@ class Enhancer:
         Returns
         -------
         ndarray
-            Shape ``(channels, k)``, float32, the continuation of what was returned before.
+            Shape ``(channels, k)``, float32, which continue those returned before.
 
         Raises
         ------

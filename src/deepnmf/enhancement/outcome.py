@@ -1,4 +1,4 @@
-"""What became of a file of a batch; an error is confined to its file."""
+"""Outcome of each file of a batch; an error is confined to its file."""
 
 from __future__ import annotations
 

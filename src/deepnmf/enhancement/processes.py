@@ -28,7 +28,7 @@ from .worker import Reply
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Of the matrix products of each process, unless the user has set a number."""
 END_SECONDS = 2.0
-"""After this time, a process that has been told to end is killed."""
+"""After this time, a process that was sent SIGTERM is killed."""
 WAIT_SECONDS = 0.5
 """Longest wait in one piece: on Windows, Ctrl-C takes effect after it."""
 
@@ -86,14 +86,14 @@ class Process:
         return cast("Reply", answer)
 
     def stop(self) -> None:
-        """End it: at once if it has nothing to do, else after it has removed what it has half written."""
+        """End it: at once if it is idle, else after it has removed its unfinished output."""
         if self._job is None:
             self._process.kill()
         else:
             self._process.terminate()
 
     def join(self) -> str:
-        """Wait until it has ended, remove what it has half written, and return how it ended."""
+        """Wait until it has ended, remove its unfinished output, and return how it ended."""
         try:
             code = self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -170,7 +170,7 @@ class Processes:
                 wait = False
 
     def _run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):  # Ctrl-C is for the main thread; what is started here inherits this
+        if hasattr(signal, "pthread_sigmask"):  # Ctrl-C is for the main thread; child processes inherit this
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while not self._ended and self._tasks and self._work_with_one():

@@ -300,7 +300,7 @@ class Records:
         return [(record.folder, record.fault) for record in self._records.values() if record.incomplete]
 
     def add_unrecorded(self, found: list[tuple[Path, str | None]]) -> None:
-        """Add what another process of this run has found; see :meth:`unrecorded`."""
+        """Merge the entries of another process of this run; see :meth:`unrecorded`."""
         for folder, fault in found:
             record = self.of(folder)
             record.fault, record.incomplete = record.fault or fault, True

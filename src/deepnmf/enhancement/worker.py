@@ -1,4 +1,4 @@
-"""A process that enhances files for another one: jobs come in on stdin, and what became of them goes out on stdout.
+"""A process that enhances files for another one: jobs arrive on stdin, their outcomes leave on stdout.
 
 The messages are pickled. The first is the batch, answered by ``None``; then each job is answered by the seconds of each
 block as it is done, and by a :class:`Reply`. The end of stdin ends the process.
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _streams() -> tuple[BinaryIO, BinaryIO]:
-    """Return stdin and stdout for messages alone: what libraries print goes to stderr."""
+    """Return stdin and stdout for messages alone: output of libraries goes to stderr."""
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return sys.stdin.buffer, replies

@@ -66,7 +66,7 @@ def compare(
 ) -> Comparison:
     """Score several systems on the same recordings, and the differences of their scores, recording by recording.
 
-    Writes what :func:`evaluate` writes for each system to a folder of its name in `output`, and ``comparison.csv``,
+    Writes the output of :func:`evaluate` for each system to a folder of its name in `output`, and ``comparison.csv``,
     ``comparison.json`` and ``comparison.md`` beside them. Means and differences are those of the recordings that every
     system has a score of. Manifest rows are mixed and scored at the highest rate of all systems.
 
@@ -94,7 +94,7 @@ def compare(
     baseline = next(iter(named), None) if baseline is None else baseline
     if baseline not in named:
         raise InputError(f"baseline {baseline} is none of the systems: {', '.join(named)}")
-    for system in named.values():  # what is missing is reported before anything is scored
+    for system in named.values():  # missing files are reported before anything is scored
         recordings.items(system if isinstance(system, EnhancedFiles) else None)
     how = {"jobs": jobs, "limit": limit, "save_audio": save_audio, "only": only, "shard": shard}
     how["rate_hz"] = max((system.rate_hz for system in named.values() if isinstance(system, System)), default=None)
@@ -131,7 +131,7 @@ class _Run:
         self.failures[name] = found.failures
 
     def score_again(self) -> None:
-        """Take in what other shards have found since."""
+        """Merge the results of other shards."""
         for name, found in list(self.evaluations.items()):
             if found.remaining:
                 self.score(name)

@@ -113,7 +113,7 @@ def write_comparison(output: Path, rows: Rows, summary: dict[str, Any]) -> None:
 
 
 def read_comparison(folder: Path) -> ComparisonFolder:
-    """Read what a comparison wrote.
+    """Read the output of a comparison.
 
     Raises
     ------

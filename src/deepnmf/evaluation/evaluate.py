@@ -23,7 +23,7 @@ from .systems import EnhancedFiles, System, model_system
 from .tables import table
 
 
-class NothingScored(DeepnmfError):  # noqa: N818 - what has happened, not an error of the program
+class NothingScored(DeepnmfError):  # noqa: N818 - an outcome, not an error of the program
     """Not one recording could be scored."""
 
 
@@ -72,7 +72,7 @@ def evaluate(
     """Mix, enhance and score recordings, such as one split of a manifest.
 
     Writes ``scores.csv`` (per file), ``summary.json`` and ``table.md`` to `output`: equal bytes for equal inputs,
-    however many `jobs`. ``timing.json`` holds what differs from run to run. A run that was killed resumes
+    however many `jobs`. ``timing.json`` holds the timings, which differ from run to run. A run that was killed resumes
     when it is started again.
 
     Parameters
@@ -112,7 +112,9 @@ def evaluate(
     recordings = recordings_of(recordings, split)
     metrics = _metrics(only, recordings.has_reference)
     if save_audio and not recordings.has_reference:
-        raise InputError("only what has a clean reference can be saved while it is scored; enhance it beforehand")
+        raise InputError(
+            "only recordings with a clean reference can be saved while they are scored; enhance the others first"
+        )
     system = model if isinstance(model, System | EnhancedFiles) else model_system(model)
     enhances = system if isinstance(system, System) else None
     items, problems = recordings.items(system if isinstance(system, EnhancedFiles) else None)

@@ -58,7 +58,7 @@ class Item:
     row : MixtureEntry or None
         The manifest row to mix; None for files.
     clean, noisy, enhanced : str or None
-        Files; what is enhanced already is not enhanced again.
+        Files; those enhanced already are not enhanced again.
     known : mapping of str to float
         Scores of the noisy signal that need not be computed again.
     """
@@ -74,7 +74,7 @@ class Item:
     known: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def signals(self, system: System | None, rate_hz: int | None = None) -> Signals:
-        """Read or make the signals; `system` enhances what is not enhanced yet.
+        """Read or mix the signals; `system` enhances those that are not enhanced yet.
 
         Manifest rows are mixed at `rate_hz`, by default the rate of the clean file, which is always that of files.
         """
@@ -103,7 +103,7 @@ class Item:
         return self.row is not None or self.clean is not None
 
     def stamp(self) -> list[object]:
-        """Return what changes if the recording does: its description, and size and time of its files."""
+        """Return a key that changes with the recording: its description, and size and time of its files."""
         row = self.row
         files = (row.speech, row.noise, row.noisy) if row else ()
         described = {name: value for name, value in dataclasses.asdict(self).items() if name != "known"}
@@ -138,7 +138,7 @@ class Recordings(Protocol):
         """Return the recordings, with their enhanced files if there are any."""
 
     def about(self) -> dict[str, Any]:
-        """Return what the summary records of them."""
+        """Return the entries of the summary on these recordings."""
 
     def paths(self) -> dict[str, str]:
         """Return where they are."""

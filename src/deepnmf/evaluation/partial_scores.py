@@ -61,7 +61,7 @@ def is_partial(name: str) -> bool:
 
 
 def is_merged(folder: Path, recordings: str) -> bool:
-    """Return whether the scores of these recordings have been merged, so that a shard has nothing left to do."""
+    """Return whether the scores of these recordings have been merged, so that a shard has no work left."""
     if partial_paths(folder):
         return False
     with contextlib.suppress(DeepnmfError):  # missing or damaged: they are scored again
@@ -70,7 +70,7 @@ def is_merged(folder: Path, recordings: str) -> bool:
 
 
 def read_all_partial_scores(folder: Path) -> PartialScores:
-    """Return what all unfinished runs in a folder have found, those of its shards together.
+    """Return the results of all unfinished runs in a folder, its shards merged.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_all_partial_scores(folder: Path) -> PartialScores:
 
 
 def read_partial_scores(path: Path) -> PartialScores:
-    """Return what an unfinished run, or one of its shards, has found.
+    """Return the results of an unfinished run, or of one of its shards.
 
     The last line may be cut short by the kill itself. No file has no scores.
 

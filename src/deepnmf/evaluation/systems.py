@@ -125,7 +125,7 @@ class _ModelEnhance:
         return enhance_array(noisy, rate_hz, _model(self.name_or_path))
 
     def stream(self, path: Path) -> tuple[int, Blocks]:
-        """Return the rate of a file and its blocks, channels averaged: what `deepnmf enhance` writes."""
+        """Return the rate of a file and its blocks, channels averaged, as `deepnmf enhance` would write it."""
         reader = AudioReader(path)
         return reader.encoding.rate_hz, self._blocks(reader)
 

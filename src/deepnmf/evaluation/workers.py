@@ -70,7 +70,7 @@ def score_each(
         ) from None
     except BaseException:
         for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # or it would go on with what it has begun
+            process.terminate()  # or it would finish its current recordings
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -104,7 +104,7 @@ def _on_signals(handler: Any) -> None:
 
 
 def _end(*_: object) -> None:
-    """Unwind what is running, and take up nothing else."""
+    """Unwind the current task, and start no other."""
     _on_signals(signal.SIG_IGN)  # a second one must not interrupt the removal of files
     _ending.set()
     sys.exit()

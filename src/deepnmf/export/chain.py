@@ -1,4 +1,4 @@
-"""One hop of enhancement as a torch module without state of its own: what :class:`deepnmf.Enhancer` does to a block."""
+"""One hop of :class:`deepnmf.Enhancer` as a torch module without state of its own."""
 
 from __future__ import annotations
 

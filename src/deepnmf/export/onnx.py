@@ -132,7 +132,7 @@ def delay(spec: StftSpec) -> int:
 def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
-    ``analysis`` and ``synthesis`` hold samples; the others (level, upper band, network) are what a warm-up keeps.
+    ``analysis`` and ``synthesis`` hold samples; a warm-up keeps the others (level, upper band, network).
     """
     from .steps import mask_step
 

@@ -128,7 +128,7 @@ class Network(ABC):
     @classmethod
     @abstractmethod
     def from_arrays(cls, arrays: dict[str, Any], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        """Restore a network from its :meth:`arrays` and :meth:`hyperparameters`."""
 
     @abstractmethod
     def arrays(self) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class FramewiseNetwork(Network):
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        """Restore a network from its :meth:`arrays` and :meth:`hyperparameters`."""
         return cls(**arrays, **{name: value for name, value in hyperparameters.items() if name != "kind"})
 
     def with_arrays(self, arrays: Mapping[str, Array]) -> Self:

@@ -108,7 +108,7 @@ CellT = TypeVar("CellT", bound=Cell)
 def cells_from_arrays(
     kind: type[CellT], tensors: dict[str, np.ndarray], layers: int, prefix: str = "cell"
 ) -> tuple[CellT, ...]:
-    """Put together what :func:`cell_arrays` returned."""
+    """Restore cells from the arrays of :func:`cell_arrays`."""
     return tuple(kind(*(tensors[f"{prefix}.{index}.{name}"] for name in ARRAYS)) for index in range(layers))
 
 

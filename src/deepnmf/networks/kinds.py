@@ -180,7 +180,7 @@ def with_defaults(values: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def changed_settings(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from the defaults in the configuration of a model, of this version or of 0.1.
+    """Return the non-default settings of a model's configuration, of this version or of 0.1.
 
     Settings that had no effect on its kind of network are left out.
     """

@@ -26,7 +26,7 @@ def standardised_logs(m: AnyArray) -> AnyArray:
 def random_layer(units: int, inputs: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer initialised in the steep range of the sigmoid, for inputs of this mean.
 
-    Weights are uniform within ``±2 √(6 / (units + inputs))``, half of what Glorot & Bengio (2010) give for sigmoids; on
+    Weights are uniform within ``±2 √(6 / (units + inputs))``, half the bound of Glorot & Bengio (2010) for sigmoids; on
     dev, twice as much and half as much train worse.
     """
     limit = 2 * math.sqrt(6 / (units + inputs))

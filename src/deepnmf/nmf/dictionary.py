@@ -36,7 +36,7 @@ class Dictionary:
 
 
 def load_dictionary(path: Path) -> Dictionary:
-    """Read what :func:`deepnmf.training.pretrain.pretrain` wrote.
+    """Read the output of :func:`deepnmf.training.pretrain.pretrain`.
 
     Raises
     ------

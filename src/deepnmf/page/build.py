@@ -120,7 +120,7 @@ def _described(folder: Path, index: int, named: tuple[str, Model]) -> dict[str, 
     from ..export.mask_graph import export_mask
 
     name, model = named
-    path = f"graphs/{index}.onnx"  # a name may hold what an address cannot
+    path = f"graphs/{index}.onnx"  # names may hold characters that addresses cannot
     export_mask(model, folder / path)
     return {
         "name": name,

@@ -23,7 +23,7 @@ POLICY = (
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-"""No origin but this one: what is dropped on the page cannot leave the machine."""
+"""No origin but this one: recordings dropped on the page cannot leave the machine."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",  # with the next one, browsers allow threads
@@ -124,4 +124,4 @@ class PageHandler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Print nothing: the browser shows what fails."""
+        """Print nothing: the browser shows errors."""

@@ -104,7 +104,7 @@ def scatter(points: Sequence[tuple[float, float, str]], label: str, unit: str, e
     label, unit : str
         Of both axes.
     examples : dict of int to str
-        Indices of the points that get a ring, and what they are examples of.
+        Indices of the points that get a ring, and their labels.
     """
     measure = f"{label} ({unit})" if unit else label
     values = [value for x, y, _ in points for value in (x, y)]

@@ -16,7 +16,7 @@ from ..errors import DeepnmfError
 from ..model import Model
 
 EXCERPT_SAMPLES = 96_000
-"""Length of what is shown and played: 6 s at 16 kHz. A page with three examples then has 4 to 5 MB."""
+"""Length of the examples: 6 s at 16 kHz. A page with three examples then has 4 to 5 MB."""
 PEAK = 0.9
 MOST_GAIN = 10.0
 RANGE_DB = 70.0

@@ -24,12 +24,12 @@ OTHERS = {"learning_rate": "step size", "gradient_norm": "norm of the gradient p
 
 
 def learning_curves(history: list[dict[str, Any]], model_history: list[dict[str, Any]]) -> Learning | None:
-    """Return validation SI-SDR, training loss and what else is known by epoch; None for a network that was not trained.
+    """Return validation SI-SDR, training loss and other curves by epoch; None for a network that was not trained.
 
     Parameters
     ----------
     history : list of dict
-        Of the complete run, with what ``curves.csv`` has beyond it.
+        Of the complete run, with the further columns of ``curves.csv``.
     model_history : list of dict
         Of the model of the report: it ends with its epoch.
     """

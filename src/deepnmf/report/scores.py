@@ -44,7 +44,7 @@ def load_scores(folder: Path, model: Model, experiment: Path) -> EvaluationFolde
 
 
 def _is_complete(scores: EvaluationFolder) -> bool:
-    """Return whether all that the page needs is there; anything but a dictionary where one is expected raises."""
+    """Return whether the summary is complete; anything but a dictionary where one is expected raises."""
     summary = scores.summary
     groups = [summary["overall"], *summary["by_snr"].values(), *summary["by_noise_type"].values()]
     columns = {"id", "snr_db", "noise_type", *(f"{name}_{part}" for name in scores.metrics for part in PARTS)}

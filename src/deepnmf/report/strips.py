@@ -1,4 +1,4 @@
-"""Strips: pictures of a spectrogram, a mask or atoms, with what their axes and colours mean."""
+"""Strips: pictures of a spectrogram, a mask or atoms, with the meaning of their axes and colours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class ColourBar:
-    """What dark and bright mean: the values at both ends and what they are, unit included."""
+    """Legend of dark and bright: the values at both ends, their quantity and unit."""
 
     low: str
     high: str

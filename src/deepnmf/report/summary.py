@@ -16,7 +16,7 @@ LINE_WIDTH = 98
 
 
 def model_summary(model: Model, card: str = "") -> Facts:
-    """Return name and value of what describes a model: scores and limitations first, hashes last.
+    """Return names and values that describe a model: scores and limitations first, hashes last.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def plain(text: str) -> str:
 
 
 def number(value: float, decimals: int, sign: bool = False) -> str:
-    """Return a number with a true minus, and a plus where `sign` asks for it; what rounds to zero has neither.
+    """Return a number with a true minus, and if `sign`, a plus; numbers that round to zero have neither.
 
     Examples
     --------

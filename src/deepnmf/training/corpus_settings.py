@@ -28,7 +28,7 @@ minutes: a larger network overfits."""
 
 
 def settings_from_corpus(given: Config | Mapping[str, Any] | None, manifest: Path | None) -> Config:
-    """Return the settings of a run: those that are given, and for the others what suits the corpus.
+    """Return the settings of a run: those given, and values that suit the corpus for the others.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ class Curves:
 
 
 def read_curves(folder: Path, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the curves of the epochs of a history; what the file lacks, or has of another run, is None."""
+    """Return the curves of the epochs of a history; values missing from the file, or of another run, are None."""
     return _rows(history, _read(Path(folder) / CURVES))
 
 
@@ -109,7 +109,7 @@ def _rows(history: list[dict[str, Any]], found: dict[int, dict[str, str]]) -> li
 
 
 def _row(epoch: int, entry: dict[str, Any], line: dict[str, str]) -> dict[str, Any]:
-    """Return the values of an epoch of the history, and what its line in the file has beyond them."""
+    """Return the values of an epoch of the history, and the further columns of its line in the file."""
     row: dict[str, Any] = {"epoch": epoch, "dev_si_sdr_db": entry["dev_sdr_db"], **asdict(EpochCurves())}
     row["loss"] = entry.get("error")
     with contextlib.suppress(ValueError):

@@ -70,7 +70,7 @@ def _compared(recordings: Recordings, systems: list[System], output: Path) -> di
 
 
 def _known_summaries(manifest: Path, systems: list[System], output: Path) -> dict[str, Any]:
-    """Return the summaries of an earlier comparison, nothing if it was of another manifest or model."""
+    """Return the summaries of an earlier comparison; none if it was of another manifest or model."""
     summaries = {}
     for system in systems:
         folder = output / folder_name(system.name)

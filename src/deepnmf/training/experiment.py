@@ -182,7 +182,7 @@ def splits_of(config: Config) -> tuple[str, ...]:
 def _prepared(
     output: Path, source: DataSource, given: Given, initial: Initial | None, report: Callable[[str], None]
 ) -> tuple[Path, list[str]]:
-    """Return the manifest and what was left out of it, once the experiment has been recorded."""
+    """Return the manifest and the recordings left out of it, once the experiment has been recorded."""
     is_new = _check_or_record_run(output, source, given, initial)
     try:
         return _manifest(output, source, settings_from_corpus(given, None), report)
@@ -193,7 +193,7 @@ def _prepared(
 
 
 def _features(manifest: Path, folder: Path, config: Config, processes: Processes) -> list[str]:
-    """Write the features, each process its blocks of mixtures; return what was left out."""
+    """Write the features, each process its blocks of mixtures; return the recordings left out."""
     shard = Shard(processes.rank, processes.size)
     left_out = features(manifest, folder, config.features, splits_of(config), shard)
     processes.wait()
@@ -234,7 +234,7 @@ def _comparable(path: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_experiment(path: Path) -> dict[str, Any]:
-    """Return what :func:`train` recorded in ``experiment.json``: the corpus and the configuration.
+    """Return the record of :func:`train`, ``experiment.json``: the corpus and the configuration.
 
     Raises
     ------

@@ -80,7 +80,7 @@ def _dictionary(features: Path, config: Config, dictionary: Path | None) -> Dict
             raise InputError(f"{dictionary}: {kind} starts from no dictionary; leave it out")
         return None
     if dictionary is None:
-        raise InputError(f"{kind} starts from a dictionary: run deepnmf pretrain and give what it writes")
+        raise InputError(f"{kind} starts from a dictionary: run deepnmf pretrain and give its output")
     source, context = load_dictionary(dictionary), config.context
     if source.context != context:
         raise ConfigError(f"{dictionary}: made for a context of {source.context}, but network.context is {context}")

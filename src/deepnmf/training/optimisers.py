@@ -149,7 +149,7 @@ def optimiser_state(optimisers: list[torch.optim.Optimizer]) -> dict[str, Tensor
 
 
 def load_optimiser_state(optimisers: list[torch.optim.Optimizer], state: dict[str, Tensor]) -> None:
-    """Restore what :func:`optimiser_state` returned."""
+    """Restore the state of :func:`optimiser_state`."""
     for number, optimiser in enumerate(optimisers):
         entries: dict[int, dict[str, Tensor]] = {}
         for name, value in state.items():

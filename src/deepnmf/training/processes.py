@@ -48,11 +48,11 @@ class Processes(Partition):
         return (lambda _: None) if self.rank else report
 
     def first_alone(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns in each process: process 0, which may write files, calls it before others."""
+        """Call `function` in each process, first in process 0, which may write files; return its result."""
         return function()
 
     def from_first(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns in process 0, which alone calls it; the others wait."""
+        """Call `function` in process 0 alone, while the others wait; return its result in all."""
         return function()
 
 

@@ -56,7 +56,7 @@ class Archive:
 
 
 def download(archives: Iterable[Archive], root: Path) -> None:
-    """Fetch and extract `archives` into `root`; what an earlier run has done is not done again.
+    """Fetch and extract `archives` into `root`; the work of an earlier run is kept.
 
     Each is fetched to ``NAME.part`` and renamed once its size and hash are right; an archive put there by hand serves
     as well. It is kept: delete it when the corpus is prepared.
@@ -135,7 +135,7 @@ def _response(url: str, have: int) -> Iterator[tuple[IO[bytes], int, int | None]
 
 
 def check(archive: Archive, path: Path) -> None:
-    """Compare size and hash with what is published; a wrong file that we fetched is deleted.
+    """Compare size and hash with the published ones; a wrong file that was fetched is deleted.
 
     Raises
     ------

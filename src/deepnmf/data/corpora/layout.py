@@ -1,4 +1,4 @@
-"""What the corpora share: finding their folders, pairing files by path, counting what was found."""
+"""Common to the corpora: finding their folders, pairing files by path, counting files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .download import Archive
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How to prepare a corpus: what to mix, the seed, and who is held out where the corpus has no dev split."""
+    """How to prepare a corpus: mixtures, seed, and the speakers held out where the corpus has no dev split."""
 
     config: PrepareConfig
     seed: int

@@ -97,7 +97,7 @@ class MaskNetwork(Network):
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        """Restore a network from its :meth:`arrays` and :meth:`hyperparameters`."""
         cells = cells_from_arrays(cls.CELL, arrays, hyperparameters["recurrent_layers"])
         return cls(arrays["pooling"], cells, arrays["output"], arrays["output_bias"])
 

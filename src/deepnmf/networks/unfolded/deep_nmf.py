@@ -196,7 +196,7 @@ class DeepNMF(FramewiseNetwork):
 
     def with_atoms(self) -> DictionaryNetwork:
         """Return the network."""
-        return cast("DictionaryNetwork", self)  # of NumPy's arrays, as what is shown comes from a file
+        return cast("DictionaryNetwork", self)  # of NumPy arrays, as models that are shown come from files
 
     def dictionary_indices(self) -> list[int]:
         """Return the index into `dictionaries` of each of the K layers."""
@@ -269,7 +269,7 @@ class DeepNMF(FramewiseNetwork):
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array], hyperparameters: dict[str, Any]) -> Self:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned, also up to version 0.2."""
+        """Restore a network from its :meth:`arrays` and :meth:`hyperparameters`, also of versions up to 0.2."""
         layers, output, sparsity = tuple(hyperparameters["layers"]), arrays["output"], hyperparameters["sparsity"]
         scale = uniform_scale(output, len(layers), sparsity)
         return cls(

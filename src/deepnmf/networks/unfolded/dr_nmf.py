@@ -149,7 +149,7 @@ class DRNMF(Network):
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> DRNMF:
-        """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        """Restore a network from its :meth:`arrays` and :meth:`hyperparameters`."""
         return cls(**arrays, speech_atoms=hyperparameters["speech_atoms"])
 
 

@@ -136,4 +136,4 @@ class IstaNetwork(FramewiseNetwork):
 
     def with_atoms(self) -> DictionaryNetwork:
         """Return the network."""
-        return cast("DictionaryNetwork", self)  # of NumPy's arrays, as what is shown comes from a file
+        return cast("DictionaryNetwork", self)  # of NumPy arrays, as models that are shown come from files
