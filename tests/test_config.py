@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deepnmf.config import (
@@ -51,6 +53,14 @@ def test_overrides_lie_over_the_file_at_any_depth(tmp_path: Path) -> None:
     config = load(path, {"features": {"stft": {"hop_ms": 5.0}, "level_seconds": None}, "train": {"seed": 3}})
     stft = config.features.stft
     assert (stft.fft_size, stft.hop_ms, config.prepare.mixtures_per_utterance, config.train.seed) == (1024, 5.0, 5, 3)
+
+
+def test_scalars_of_numpy_are_settings_and_stay_serialisable() -> None:
+    numbers = PrepareConfig(mixtures_per_utterance=np.int64(3), snr_db_low=np.float32(-5), snr_db_high=np.int32(5))
+    assert numbers == PrepareConfig(mixtures_per_utterance=3, snr_db_low=-5.0, snr_db_high=5.0)
+    assert json.dumps(dataclasses.asdict(numbers))
+    with pytest.raises(DeepnmfError, match="must be an integer"):
+        PrepareConfig(mixtures_per_utterance=np.float64(2.5))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import math
+import numbers
 import sys
 import types
 import typing
@@ -73,7 +74,7 @@ def _hints(section: type[Settings]) -> dict[str, Any]:
 
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
-    """Return the value, an integer as a float where one is wanted; raise if it has another type."""
+    """Return the value, a number as Python's int or float, as the hint wants it; raise if it has another type."""
     if dataclasses.is_dataclass(hint):
         return value
     if typing.get_origin(hint) is Literal:
@@ -81,8 +82,10 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
             raise ConfigError(f"{name} must be one of {', '.join(typing.get_args(hint))}, not {value!r}")
         return value
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):  # NumPy's scalars, too
+        if int in allowed and isinstance(value, numbers.Integral):
+            return int(value)
+        value = float(value) if float in allowed else value
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} must be finite, not {value!r}")
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -278,6 +280,18 @@ def test_one_dimension_stays_one_dimension() -> None:
 def test_arrays_that_make_no_sense_are_refused(samples: np.ndarray, fault: str) -> None:
     with pytest.raises(DeepnmfError, match=fault):
         deepnmf.enhance(samples, 16000, small_model())
+
+
+@pytest.mark.parametrize("rate_hz", [16000.0, np.int64(16000), np.float32(16000), np.array(16000)])
+def test_whole_rates_of_any_type_are_taken(rate_hz: Any) -> None:
+    samples, model = noise(1, 8000), small_model()
+    assert np.array_equal(deepnmf.enhance(samples, rate_hz, model), deepnmf.enhance(samples, 16000, model))
+
+
+@pytest.mark.parametrize("rate_hz", [16000.5, "16000", None, float("nan"), float("inf"), 0])
+def test_rates_that_make_no_sense_are_refused(rate_hz: Any) -> None:
+    with pytest.raises(DeepnmfError, match="sampling rate"):
+        deepnmf.enhance(noise(1, 100), rate_hz, small_model())
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

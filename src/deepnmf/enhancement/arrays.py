@@ -73,7 +73,7 @@ def enhance_array(
         independent=independent,
         observer=observer,
     )
-    enhancer.warm_up(opening(blocks, rate_hz))
+    enhancer.warm_up(opening(blocks, enhancer.rate_hz))
     output = np.concatenate([enhancer.process(blocks), enhancer.flush()], axis=1)
     return _as_dtype(output.reshape(samples.shape), samples.dtype)
 

@@ -175,6 +175,7 @@ class Enhancer:
         self._received = self._returned = 0
 
     def _checked(self, block: np.ndarray) -> np.ndarray:
+        block = np.asarray(block)
         if block.ndim != 2 or len(block) != self.channels:
             raise DeepnmfError(f"a block must have shape ({self.channels}, samples), not {block.shape}")
         if block.dtype.kind != "f":
@@ -254,6 +255,17 @@ def model_band(magnitudes: np.ndarray, model_spec: StftSpec, spec: StftSpec) -> 
     return np.concatenate([inside, np.float32(MISSING_BAND_GAIN) * np.resize(upper, (missing, inside.shape[1]))])
 
 
+def _whole_hz(rate_hz: float) -> int:
+    """Return a rate as an int: libraries and files give floats and NumPy's scalars, too."""
+    try:
+        whole = int(rate_hz)
+        if whole == rate_hz:
+            return whole
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise DeepnmfError(f"a sampling rate must be a whole number of Hz, not {rate_hz!r}")
+
+
 def spec_at_rate(spec: StftSpec, rate_hz: int) -> StftSpec:
     """Return the transform at another rate with the same window and hop in ms and the same bin spacing in Hz.
 
@@ -263,7 +275,7 @@ def spec_at_rate(spec: StftSpec, rate_hz: int) -> StftSpec:
     Raises
     ------
     DeepnmfError
-        If the rate is outside 2 to 768 kHz.
+        If the rate is outside 2 to 768 kHz, or not a whole number.
 
     Examples
     --------
@@ -271,6 +283,7 @@ def spec_at_rate(spec: StftSpec, rate_hz: int) -> StftSpec:
     >>> spec.window, spec.hop, spec.fft_size
     (1200, 480, 1536)
     """
+    rate_hz = _whole_hz(rate_hz)
     lowest, highest = RATE_RANGE_HZ
     if not lowest <= rate_hz <= highest:
         raise DeepnmfError(f"a sampling rate of {rate_hz} Hz is outside {lowest} to {highest} Hz; resample first")
