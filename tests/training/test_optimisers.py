@@ -12,6 +12,7 @@ from torch import Tensor
 from deepnmf.networks.base import FramewiseNetwork
 from deepnmf.networks.kinds import KINDS, Config, configuration
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF
+from deepnmf.training import optimisers
 from deepnmf.training.batches import Example
 from deepnmf.training.losses import beta_loss
 from deepnmf.training.modules import FramewiseModule
@@ -94,6 +95,27 @@ def test_zeros_stay_zeros_and_no_weight_more_than_doubles() -> None:
     W.grad = torch.tensor([-1.0, -1e30, 1e30])
     rule.step()
     assert W.tolist() == pytest.approx([0, 2, 0.5])
+
+
+def test_a_batch_of_silence_leaves_the_weights() -> None:
+    W = torch.nn.Parameter(torch.tensor([0.0, 0.5, 2.0]))
+    W.grad = torch.zeros(3)
+    MultiplicativeUpdate([W], lr=0.5).step()
+    assert W.tolist() == [0, 0.5, 2]
+
+
+def test_weights_are_updated_in_pieces_as_they_are_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, found = np.random.default_rng(0), []
+    gradients = torch.tensor(rng.normal(size=(3, 7, 5)))
+    for size in (35, 4):
+        monkeypatch.setattr(optimisers, "PIECE", size)
+        W = torch.nn.Parameter(torch.ones(7, 5, dtype=torch.float64))
+        rule = MultiplicativeUpdate([W], lr=0.1)
+        for W.grad in gradients:
+            rule.step()
+        found.append(W.detach())
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+    assert float((found[0] - 1).abs().min()) > 0
 
 
 def test_the_rule_does_not_depend_on_the_scale_of_the_weights() -> None:

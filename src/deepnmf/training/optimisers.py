@@ -20,6 +20,8 @@ SMALLEST_WEIGHT = 1e-30
 """Weights do not decay below it, to where arithmetic on denormal numbers is slow; zeros stay zeros."""
 SMOOTHING = 0.1
 """Share of their sum that is added to both parts of a gradient split at the weights, one of which is often zero."""
+PIECE = 65_536
+"""Weights that are updated at once on a processor, whose cache holds all that this needs."""
 Group: TypeAlias = dict[str, Any]
 
 
@@ -71,25 +73,35 @@ class MultiplicativeUpdate(torch.optim.Optimizer):
                 elif W.grad is not None:
                     g = W * W.grad
                     plus = g.clip(min=0)
-                    self._update(W, (plus, plus - g), group)
+                    self._update(W, (plus, torch.sub(plus, g, out=g)), group)
         self._given.clear()
 
     def _update(self, W: Tensor, parts: Parts, group: Group) -> None:
         plus, minus = self._averaged(W, parts, group["gradient_decay"])
-        total = plus + minus
-        floor = epsilon(W) * total.mean() + group["smoothing"] * total
-        step = (minus + floor).div_(plus + floor).log_().mul_(group["lr"])
-        smallest = W.clip(max=SMALLEST_WEIGHT)  # zeros stay zeros
-        torch.maximum(W.mul_(step.clip_(-LARGEST_STEP, LARGEST_STEP).exp_()), smallest, out=W)
+        least = epsilon(W) * (plus.mean() + minus.mean()) + torch.finfo(W.dtype).tiny
+        size = PIECE if W.device.type == "cpu" else W.numel()
+        pieces = (x.view(-1).split(size) for x in (W, plus, minus))
+        for own, own_plus, own_minus in zip(*pieces, strict=True):
+            _multiply(own, own_plus, own_minus, least, group)
 
     def _averaged(self, W: Tensor, parts: Parts, decay: float) -> Parts:
         if not decay:
             return parts
         state = self.state[W]
-        if state:
-            parts = torch.add(parts[0], state["plus"], alpha=decay), torch.add(parts[1], state["minus"], alpha=decay)
-        state["plus"], state["minus"] = parts
-        return parts
+        if not state:
+            state["plus"], state["minus"] = parts
+        else:
+            for name, part in zip(("plus", "minus"), parts, strict=True):
+                torch.add(part, state[name], alpha=decay, out=state[name])
+        return state["plus"], state["minus"]
+
+
+def _multiply(W: Tensor, plus: Tensor, minus: Tensor, least: Tensor, group: Group) -> None:
+    """Multiply weights by a power of the ratio of the parts, to both of which `least` and their smoothing are added."""
+    floor = torch.add(least, plus + minus, alpha=group["smoothing"])
+    step = (minus + floor).div_(floor.add_(plus)).log_().mul_(group["lr"])
+    smallest = W.clip(max=SMALLEST_WEIGHT)  # zeros stay zeros
+    torch.maximum(W.mul_(step.clip_(-LARGEST_STEP, LARGEST_STEP).exp_()), smallest, out=W)
 
 
 def make_optimisers(module: MaskModule, train: TrainConfig, full_batch: bool) -> list[torch.optim.Optimizer]:
@@ -101,14 +113,21 @@ def make_optimisers(module: MaskModule, train: TrainConfig, full_batch: bool) ->
     if not (nonnegative or others):
         return []  # C = 0
     if not nonnegative:
-        return [torch.optim.Adam(others, settings.weight_learning_rate)]
+        return [_adam([{"params": others, "lr": settings.weight_learning_rate}])]
     groups: list[Group] = [{"params": others, "lr": settings.weight_learning_rate}] if others else []
     if settings.optimiser == "adam":
-        return [torch.optim.Adam([*groups, {"params": nonnegative, "lr": settings.dictionary_learning_rate}])]
+        return [_adam([*groups, {"params": nonnegative, "lr": settings.dictionary_learning_rate}])]
     at_weights = getattr(settings, "split_at", "weights") == "weights"
     decay = settings.gradient_decay if at_weights and not full_batch else 0.0
     multiplicative = MultiplicativeUpdate(nonnegative, settings.eta, decay, SMOOTHING if at_weights else 0.0)
-    return [multiplicative, *([torch.optim.Adam(groups)] if groups else [])]
+    return [multiplicative, *([_adam(groups)] if groups else [])]
+
+
+def _adam(groups: list[Group]) -> torch.optim.Adam:
+    """Return Adam, in one pass over the weights where torch has it: a single launch on a GPU."""
+    device = groups[0]["params"][0].device.type
+    fused = device == "cuda" or (device == "cpu" and torch.torch_version.TorchVersion(torch.__version__) >= "2.4")
+    return torch.optim.Adam(groups, fused=fused)
 
 
 class Schedule:
