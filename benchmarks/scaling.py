@@ -1,10 +1,12 @@
 """Training throughput of one process against several of one thread each, and the bytes that they exchange.
 
-    python benchmarks/scaling.py [--processes 2] [--updates 10] [--repeats 3] [-o benchmarks/scaling.md]
+    python benchmarks/scaling.py [--processes 2] [--seconds 5] [--repeats 5] [-o benchmarks/scaling.md]
 
 Every update is that of the same batch, made up beforehand, so that neither mixing nor disks are measured. The runs are
-started by torchrun and alternate. Wall time compares throughput as a user gets it, and is meaningful on idle cores
-alone; processor time does not depend on other programs and shows what the exchange costs. The load is printed.
+started by torchrun and alternate; each trains for a few seconds, as the first updates find neither memory nor caches
+filled. The exchange is what an update takes from the first message to the last sum, waiting included. Wall time
+compares throughput as a user gets it, and is meaningful on idle cores alone; processor time does not depend on other
+programs and shows what the exchange costs. The load is printed.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from deepnmf.nmf.dictionary import Dictionary
 from deepnmf.training.batches import CHUNK_FRAMES, DynamicBatches, Example, StoredBatches
 from deepnmf.training.processes import Processes, joined
 
+WARM_UP, LEAST_UPDATES = 3, 5
 CASES: dict[str, dict[str, dict[str, Any]]] = {
     "deep NMF, K = 4": {"network": {"kind": "deep-nmf", "layers": 4}},
     "deep NMF, K = 25, T = 9": {"network": {"kind": "deep-nmf", "layers": 25, "context": 9}},
@@ -64,34 +67,48 @@ def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example]]
     return step, [Example(*(np.concatenate(x[own], axis=1)[None] for x in (mixture, speech, noise)))]
 
 
-def work(case: str, updates: int) -> None:
+def work(case: str, seconds: float) -> None:
     """Be one of the processes; process 0 prints what it measured."""
     with joined() as processes:
         step, batch = parts_of_batch(case, processes)
-        sent = 0
-        add_up = processes.add_up
-
-        def counted(tensors: Sequence[Any]) -> None:
-            nonlocal sent
-            sent += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-            add_up(tensors)
-
-        processes.add_up = counted  # type: ignore[method-assign]
-        for _ in range(2):
-            step.step(batch)  # warms up
-        processes.wait()
-        sent, wall, processor = 0, time.perf_counter(), time.process_time()
+        exchange = _Exchange(processes)
+        for _ in range(WARM_UP):
+            start = time.perf_counter()
+            step.step(batch)
+        updates = max(LEAST_UPDATES, round(seconds / processes.highest(np.array([time.perf_counter() - start]))))
+        exchange.start()
+        wall, processor = time.perf_counter(), time.process_time()
         frames = sum(step.step(batch)[1] for _ in range(updates))
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
-        found = {"frames": frames, "wall": wall, "processor": processor, "bytes": sent / updates}
+        found = {"frames": frames, "wall": wall, "processor": processor, "update": wall / updates}
+        found |= {"bytes": exchange.bytes / updates, "exchange": exchange.seconds / updates}
         if not processes.rank:
             print(json.dumps(found), flush=True)
 
 
-def run(case: str, processes: int, updates: int) -> dict[str, float]:
+class _Exchange:
+    """Bytes and seconds of the sums over processes since the start."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes, self._add_up = processes, processes.add_up
+        processes.add_up = self._measured  # type: ignore[method-assign]
+        self.start()
+
+    def start(self) -> None:
+        self._processes.wait()
+        self.bytes, self.seconds = 0, 0.0
+
+    def _measured(self, tensors: Sequence[Any]) -> None:
+        start = time.perf_counter()
+        self._add_up(tensors)
+        self.seconds += time.perf_counter() - start
+        self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def run(case: str, processes: int, seconds: float) -> dict[str, float]:
     """Return what process 0 of several measured."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*launch, __file__, "--worker", case, "--updates", str(updates)]
+    command = [*launch, __file__, "--worker", case, "--seconds", str(seconds)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(result.stderr)
@@ -99,21 +116,24 @@ def run(case: str, processes: int, updates: int) -> dict[str, float]:
     return found
 
 
-def row(case: str, processes: int, updates: int, repeats: int) -> str:
+def row(case: str, processes: int, seconds: float, repeats: int) -> str:
     """Return the row of a case, with the medians of the repeats."""
     found: dict[int, list[dict[str, float]]] = {1: [], processes: []}
     for _ in range(repeats):
         for count, runs in found.items():
-            runs.append(run(case, count, updates))
+            runs.append(run(case, count, seconds))
     wall = {n: float(np.median([x["frames"] / x["wall"] for x in runs])) for n, runs in found.items()}
     processor = {n: float(np.median([x["frames"] / x["processor"] for x in runs])) for n, runs in found.items()}
     payload = found[processes][0]["bytes"]
+    update, exchange = (1e3 * float(np.median([x[name] for x in found[processes]])) for name in ("update", "exchange"))
     wire = 2 * (processes - 1) / processes * payload  # of a ring, for each process
     cells = [
         f"{wall[1]:,.0f}",
         f"{wall[processes]:,.0f}",
         f"{wall[processes] / wall[1]:.2f}",
         f"{processor[processes] / processor[1]:.2f}",
+        f"{update:.1f}",
+        f"{exchange:.1f}",
         f"{payload / 1e6:.2f}",
         f"{wire / 1e6:.2f}",
     ]
@@ -124,22 +144,22 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--updates", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of the updates of a run")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--worker", metavar="CASE", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     if options.worker:
-        work(options.worker, options.updates)
+        work(options.worker, options.seconds)
         return
     n = options.processes
     lines = [
         f"| network | frames/s, 1 process | frames/s, {n} processes | ratio, wall time | ratio, processor time "
-        "| sums of an update, MB | sent by each process, MB |",
-        "|---" * 7 + "|",
+        f"| update with {n}, ms | of it exchange, ms | sums of an update, MB | sent by each process, MB |",
+        "|---" * 9 + "|",
     ]
     for case in CASES:
-        lines.append(row(case, n, options.updates, options.repeats))
+        lines.append(row(case, n, options.seconds, options.repeats))
         print(lines[-1], flush=True)
     lines.append(f"\nLoad {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.")
     text = "\n".join(lines) + "\n"
