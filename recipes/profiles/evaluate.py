@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    """Print a table for noises, and one for voices."""
+    """Print a table for each kind of profile that the model has an input for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("model")
@@ -53,7 +53,8 @@ def main() -> None:
     rows = read_manifest(options.manifest, options.split)
     if options.limit:
         rows = rows[:: max(1, len(rows) // options.limit)]
-    for cases in (noises(rows), voices(read_manifest(options.manifest, options.split), options.limit)):
+    cases_of = {NOISE: noises(rows), VOICE: voices(read_manifest(options.manifest, options.split), options.limit)}
+    for cases in (cases_of[kind] for kind in cases_of if kind in model.network.profile_inputs()):
         if found := [(case.group, scores(case, model, baseline)) for case in cases]:  # test has one file of a speaker
             print_table(found)
 

@@ -216,20 +216,21 @@ def test_profiles_on_the_command_line(
 @pytest.mark.parametrize(
     ("options", "used"),
     [
-        (["--noise-profile", "0:1"], "profile"),
+        (["--noise-profile", "0:1"], "default"),
+        (["--adapt"], "default"),
         (["--voice-profile", "x.wav"], "profile"),
         (["--adapt", "--voice-profile", "x.wav"], "profile"),
         (["--noise-profile", "0:1", "--profile-mode", "replace"], "snmf"),
     ],
 )
-def test_with_a_profile_the_default_is_replaced_and_that_is_reported_if_it_was_named(
+def test_the_model_for_a_profile_is_reported_if_another_was_named(
     options: list[str], used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     audio.write(Path("x.wav"), sound(1), RATE)
     for name, model in (("a", ["--model", "default"]), ("b", []), ("c", ["--model", used])):
         assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", *options, *model) == 0
-        assert (f"`{used}`" in capsys.readouterr().err) == (name == "a")
+        assert (f"`{used}`" in capsys.readouterr().err) == (name == "a" and used != "default")
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes() == Path("c.wav").read_bytes()
 
 

@@ -24,7 +24,7 @@ FOLDER = ROOT / "recipes" / "profiles"
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("mixtures", "modules", "learner", "embed", "train"):
+    for name in ("mixtures", "modules", "learner", "embed", "train", "attach"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -139,6 +139,23 @@ def test_segments_of_each_kind(experiment: Path) -> None:
         assert segment.profile.shape == (PROFILE_FRAMES, len(prior.prior.pooling))
         assert segment.profile.any() == (segment.kind != NONE)
         assert (m <= speech + noise + 1e-4 * m.max()).all()
+
+
+def test_an_attached_input_changes_nothing_without_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    import attach
+    from modules import with_inputs
+
+    start = recurrent_model(fusion=5)
+    other = dataclasses.replace(start, network=with_inputs(start.network, np.random.default_rng(0)))
+    for name, model in (("start", start), ("other", other)):
+        save_model(tmp_path / f"{name}.safetensors", model)
+    paths = [str(tmp_path / f"{name}.safetensors") for name in ("start", "other", "both")]
+    monkeypatch.setattr(sys, "argv", ["attach.py", *paths[:2], "-o", paths[2]])
+    attach.main()
+    attached = load_model(paths[2]).network
+    assert attached.profile_inputs() == {"noise"}
+    np.testing.assert_allclose(attached.mask(magnitudes(20, 0)), start.network.mask(magnitudes(20, 0)), atol=2e-3)
 
 
 @pytest.mark.slow

@@ -97,10 +97,11 @@ def _for_profiles(name: str | None, noise: Profile | None, voice: Path | None) -
     """Return the model for these profiles, and why it is another than the one named."""
     model = load_model(name or DEFAULT_MODEL)
     wanted = {kind for kind, given in ((NOISE, noise), (VOICE, voice)) if given is not None}
-    if name not in {None, DEFAULT_MODEL} or wanted <= model.network.profile_inputs():
+    replaced = noise is not None and noise.replace and voice is None
+    if name not in {None, DEFAULT_MODEL} or (wanted <= model.network.profile_inputs() and not replaced):
         return model, []
-    if noise is not None and noise.replace and voice is None:
+    if replaced:
         other, reason = ADAPTABLE_MODEL, "no noise atoms that can be replaced"
     else:
-        other, reason = PROFILE_MODEL, "no input for profiles"
+        other, reason = PROFILE_MODEL, "no input for profiles of a voice"
     return load_model(other), [f"`{name}` has {reason}; `{other}` is used"] if name else []

@@ -21,6 +21,7 @@ from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, require
 from ..model import DEFAULT_MODEL, Model, load_model
 from ..model_cards import package_models
+from ..networks.unfolded.profile_input import VOICE
 from .runtime import BINARY, DIGESTS, LOADER, SCRIPT, runtime_folder
 
 STATIC = Path(str(resources.files("deepnmf.page") / "static"))
@@ -106,8 +107,8 @@ def exportable_models() -> dict[str, Model]:
 
     found = {}
     for name in sorted(package_models(), key=lambda name: (name != DEFAULT_MODEL, name)):
-        if (model := load_model(name)).network.profile_inputs():
-            continue  # the page has no profiles to give
+        if VOICE in (model := load_model(name)).network.profile_inputs():
+            continue  # the page has no profiles to give, and without one this is another `default`
         try:
             mask_graph(model.network)
         except DeepnmfError:
