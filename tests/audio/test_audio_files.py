@@ -134,6 +134,8 @@ def test_files_that_are_no_audio_are_named(tmp_path: Path) -> None:
 
 
 def test_impossible_encodings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeepnmfError, match=r"shape \(channels, samples\)"):
+        audio.write(tmp_path / "x.wav", noise()[0], RATE)
     with pytest.raises(DeepnmfError, match="unknown audio format"):
         audio.write(tmp_path / "x.docx", noise(), RATE)
     with pytest.raises(DeepnmfError, match="FLAC cannot hold subtype 'FLOAT'"):

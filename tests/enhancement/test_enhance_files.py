@@ -73,6 +73,13 @@ def test_a_file_gives_what_its_array_gives(tmp_path: Path) -> None:
     assert np.abs(audio.read(tmp_path / "y.wav")[0] - expected).max() <= 1e-6
 
 
+def test_names_may_be_texts(tmp_path: Path) -> None:
+    audio.write(tmp_path / "x.wav", noise(), 16000)
+    beside = FileOptions(noise=f"{tmp_path}/n.wav", mask=f"{tmp_path}/m.npy")
+    assert enhance_file(f"{tmp_path}/x.wav", f"{tmp_path}/y.wav", small_model(), beside) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"x.wav", "y.wav", "n.wav", "m.npy"}
+
+
 def test_tags_are_kept(tmp_path: Path) -> None:
     with soundfile.SoundFile(tmp_path / "x.flac", "w", 16000, 1) as file:
         file.title = "Épisode 1"

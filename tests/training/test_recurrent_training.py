@@ -21,6 +21,7 @@ from deepnmf.training import loop as training
 from deepnmf.training.experiment import DataSource, train
 from deepnmf.training.loop import train_network
 from deepnmf.training.precision import usable_precision
+from deepnmf.training.pretrain import pretrain
 from deepnmf.training.targets import compress_target
 from helpers.signals import TinyCorpus
 from helpers.waiting import PATIENCE_SECONDS
@@ -106,6 +107,8 @@ def test_no_stage_makes_what_the_kind_does_not_use(experiment: Path, tiny_corpus
     stored = configuration({"network": {"kind": "sigmoid"}})
     with pytest.raises(DeepnmfError, match="no train features"):
         train_network(tmp_path / "features", tmp_path / "sigmoid", stored)
+    with pytest.raises(DeepnmfError, match="no train features"):
+        pretrain(tmp_path / "features", tmp_path / "d.safetensors", configuration({"network": {"kind": "deep-nmf"}}))
 
 
 CODE = """

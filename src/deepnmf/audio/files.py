@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, InputError
 from .formats import READABLE, encoding_for
 from .reader import BLOCK_SECONDS, AudioReader
 from .writer import AudioWriter
@@ -89,8 +89,10 @@ def write(path: Path, samples: np.ndarray, rate_hz: int, subtype: str | None = N
     Raises
     ------
     DeepnmfError
-        If the format is unknown, cannot hold the subtype, or the file cannot be written.
+        If the shape is another one, the format is unknown or cannot hold the subtype, or the file cannot be written.
     """
+    if np.ndim(samples) != 2:
+        raise InputError(f"{path}: samples must have shape (channels, samples), not {np.shape(samples)}")
     encoding = encoding_for(path, rate_hz, len(samples), samples.shape[1], subtype=subtype)
     with atomic_path(path) as temporary, AudioWriter(temporary, encoding, shown=path) as writer:
         writer.write(samples)

@@ -52,7 +52,7 @@ class FileOptions(NamedTuple):
         Whether each channel has its own mask.
     subtype : str or None
         libsndfile subtype of the output, such as ``"PCM_24"``; that of the input by default.
-    noise, mask, picture : Path or None
+    noise, mask, picture : Path, str or None
         Where to write the removed signal (audio), the gains (``.npy``), and the plot (``.png``).
     salvage : bool
         Whether to use the readable part of a truncated recording.
@@ -71,8 +71,8 @@ class FileOptions(NamedTuple):
 
 
 def enhance_file(
-    source: Path,
-    target: Path,
+    source: Path | str,
+    target: Path | str,
     model: Model,
     options: FileOptions | None = None,
     progress: Progress | None = None,
@@ -84,7 +84,7 @@ def enhance_file(
 
     Parameters
     ----------
-    source, target : Path
+    source, target : Path or str
         Audio files or videos; the suffix of `target` gives its format. A video is a copy of `source` but for the sound.
     model : Model
         Estimates the masks.
@@ -105,10 +105,18 @@ def enhance_file(
     DeepnmfError
         If the input is damaged, an output cannot be written, or an output is the input.
     """
-    options = options or FileOptions()
+    source, target, options = Path(source), Path(target), _with_paths(options or FileOptions())
     refuse_overwriting(source, target, options.noise, options.mask, options.picture)
     with AudioReader(source, None, options.salvage, options.track, in_time=is_video(target)) as reader:
         return enhance_into_file(reader, target, model, options, progress, written)
+
+
+def _with_paths(options: FileOptions) -> FileOptions:
+    """Return options whose files are paths, if some were given as texts."""
+    noise, mask, picture = (
+        Path(file) if file is not None else None for file in (options.noise, options.mask, options.picture)
+    )
+    return options._replace(noise=noise, mask=mask, picture=picture)
 
 
 def enhance_into_file(

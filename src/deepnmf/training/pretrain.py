@@ -25,13 +25,13 @@ SEGMENT_FRAMES = 50
 def pretrain(features: Path, output: Path, config: Config | None = None) -> Dictionary:
     """Learn both dictionaries and write them to the file `output`.
 
-    Frames are drawn from the stored features of the training split; if the folder has none, as for
-    kinds with dynamic mixing, from mixtures made on the fly.
+    Frames are drawn from the stored features of the training split; kinds with dynamic mixing, which store none, draw
+    them from mixtures made on the fly.
 
     Parameters
     ----------
     features : Path
-        What :func:`deepnmf.data.features.features` wrote.
+        Output of :func:`deepnmf.data.features.features`.
     output : Path
         ``dictionary.safetensors``: the atoms, and the objective at every tenth iteration in its metadata.
     config : Config, optional
@@ -40,7 +40,8 @@ def pretrain(features: Path, output: Path, config: Config | None = None) -> Dict
     Raises
     ------
     DeepnmfError
-        If the kind of network starts from no dictionary, or the atoms are not finite.
+        If the kind of network starts from no dictionary, there are no features of train although the kind needs them,
+        or the atoms are not finite.
     """
     config = config or Config()
     if not config.kind.FROM_DICTIONARY:
@@ -92,7 +93,7 @@ def _fit(
 def _sample(features: Path, dev: FeatureSet, config: Config, signal: int, processes: Processes) -> np.ndarray:
     """Return this process's part of frames of speech (0) or of noise (1), ``(T·F, N)``, drawn by seed."""
     seed, limit, context = config.train.seed, config.snmf.max_frames, config.context
-    if "train" in dev.record["shards"]:
+    if "train" in dev.record["shards"] or not config.kind.DYNAMIC_MIXING:
         data = FeatureSet(features, "train", context, SEGMENT_FRAMES)
         order = np.random.default_rng(seed).permutation(len(data.segments))
         drawn = processes.share(_first((data.segments[i] for i in order), limit))
