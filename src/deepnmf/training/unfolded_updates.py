@@ -184,7 +184,7 @@ def _at_model(W: Tensor, state: LayerState, at_n: Tensor, at_d: Tensor, beta: fl
     found = product(W, at_n, beta - 2).mul_(state.ratio)
     if beta != 1:
         found += product(W, at_d, 1 - beta).mul_(fast_pow(state.kept_model(), beta - 1))
-    return state.divide_by_model(found).sum_to_size(len(found), state.h.shape[1])
+    return state.divide_by_model(found).sum_to_size(found.shape[0], state.h.shape[1])
 
 
 def product(a: Tensor, b: Tensor, factor: float = 1.0) -> Tensor:
@@ -193,7 +193,7 @@ def product(a: Tensor, b: Tensor, factor: float = 1.0) -> Tensor:
     MKL is up to 1.5 times as slow where rows are long and do not: those of 500 frames of nine stacked ones.
     """
     columns, step = b.shape[1], ROW_BYTES // b.element_size()
-    out = b.new_empty(len(a), -(-columns // step) * step)[:, :columns]
+    out = b.new_empty(a.shape[0], -(-columns // step) * step)[:, :columns]
     return torch.addmm(out, a, b, beta=0, alpha=factor, out=out)
 
 
