@@ -196,8 +196,10 @@ def _silent() -> Iterator[None]:
 
 def _fail(error: BaseException, rank: int, watch: Watch) -> NoReturn:
     """Let the failure of this process end all of them, with one line."""
-    if isinstance(error, ConnectionLost) or (rank == 0 and isinstance(error, SystemExit)):
-        watch.reported.wait(REPORT_SECONDS if rank else 1.0)  # the watch prints which process it was
+    if isinstance(error, ConnectionLost):
+        watch.reported.wait(REPORT_SECONDS)  # the watch prints which process it was, on a busy machine some time later
+    elif rank == 0 and isinstance(error, SystemExit):
+        watch.reported.wait(1.0)  # which the watch may have caused
     if rank == 0:
         if not watch.claim():
             raise SystemExit(1) from None
