@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepnmf.audio import files as audio
 from deepnmf.data.prepare import prepare
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS
@@ -24,7 +25,7 @@ FOLDER = ROOT / "recipes" / "profiles"
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("mixtures", "modules", "learner", "embed", "train", "attach"):
+    for name in ("mixtures", "modules", "learner", "embed", "train", "attach", "bounds"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
@@ -139,6 +140,27 @@ def test_segments_of_each_kind(experiment: Path) -> None:
         assert segment.profile.shape == (PROFILE_FRAMES, len(prior.prior.pooling))
         assert segment.profile.any() == (segment.kind != NONE)
         assert (m <= speech + noise + 1e-4 * m.max()).all()
+
+
+def test_bounds_of_what_a_profile_gives(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("fast_bss_eval")
+    import bounds
+
+    rng = np.random.default_rng(0)
+    for name, seconds in (("noise/dev/hiss/a.flac", 7), ("speech/dev/anna/a.flac", 1)):
+        (tmp_path / name).parent.mkdir(parents=True)
+        audio.write(tmp_path / name, 0.1 * rng.standard_normal((1, seconds * 16000)).astype(np.float32), 16000)
+    options = ["--model", str(experiment / "m.safetensors"), "--updates", "1", "--rate", "0"]
+    monkeypatch.setattr(sys, "argv", ["bounds.py", str(experiment), str(tmp_path), *options])
+    bounds.main()
+    *_, noise, mean = capsys.readouterr().out.splitlines()
+    cells = noise.strip("| ").split(" | ")
+    assert cells[0] == "hiss"
+    assert mean.strip("| ").split(" | ")[1:] == cells[1:]
+    assert all(abs(float(cell)) < 0.1 for cell in cells[2:4])  # steps of zero
 
 
 def test_an_attached_input_changes_nothing_without_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
