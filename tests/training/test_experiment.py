@@ -245,7 +245,8 @@ def test_bad_recordings_are_named_and_the_others_used(tiny_corpus: TinyCorpus, t
     [
         ([], "give --speech and --noise"),
         (["--speech", "missing", "--noise", "missing"], "missing: no such folder"),
-        (["--speech", "empty", "--noise", "empty"], "empty: no audio files"),
+        (["--speech", "empty", "--noise", "missing"], "empty: no audio files"),
+        (["--speech", "empty", "--noise", "empty"], "empty: given twice"),
         (["--manifest", "missing.jsonl"], "missing.jsonl: cannot read the manifest"),
         (["--speech", "empty", "--noise", "empty", "--set", "network.depth=3"], "unknown key network.depth"),
         (["--speech", "empty", "--noise", "empty", "--set", "depth"], "SECTION.KEY=VALUE"),

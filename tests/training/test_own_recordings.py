@@ -146,6 +146,19 @@ def test_the_end_is_a_table_of_input_and_models(experiment: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lost", ["comparison.csv", "comparison.json", "comparison.md", "default/summary.json", ""])
+def test_a_comparison_that_was_interrupted_is_completed(experiment: Run, lost: str) -> None:
+    folder = experiment.output / "dev"
+    whole = (folder / "comparison.md").read_bytes()
+    files = [folder / lost] if lost else list(folder.glob("comparison.*"))
+    for file in files:
+        file.unlink()
+    experiment.train(1)
+    assert all(file.exists() for file in files)
+    assert (folder / "comparison.md").read_bytes() == whole
+
+
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_weights_of_the_model(
     experiment: Run, tiny_corpus: TinyCorpus, tmp_path: Path
 ) -> None:

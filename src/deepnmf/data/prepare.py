@@ -67,7 +67,7 @@ def prepare(
     config = config or PrepareConfig()
     report = ScanReport()
     for one, other in ((speech, noise), (noisy, clean)):
-        if one and other and absolute(one) == absolute(other):
+        if one and other and absolute(one) == absolute(other) and Path(one).exists():
             raise DeepnmfError(f"{one}: given twice, as if it were two folders; give one of each kind")
     if speech and noise and not (noisy or clean):
         parts = split_clips(speech, report, seed, config.speaker_level), split_clips(noise, report, seed)

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 from ..artifacts import file_hash
 from ..errors import DeepnmfError
 from ..evaluation.compare import compare, folder_name
-from ..evaluation.folder import SUMMARY, read_evaluation
+from ..evaluation.comparison import check_comparison_table, read_comparison
+from ..evaluation.folder import read_evaluation
 from ..evaluation.items import Items, ManifestRecordings, Recordings
 from ..evaluation.metrics import METRICS
 from ..evaluation.systems import EnhancedFiles, System, model_system
@@ -70,17 +71,18 @@ def _compared(recordings: Recordings, systems: list[System], output: Path) -> di
 
 
 def _known_summaries(manifest: Path, systems: list[System], output: Path) -> dict[str, Any]:
-    """Return the summaries of an earlier comparison; none if it was of another manifest or model."""
-    summaries = {}
-    for system in systems:
-        folder = output / folder_name(system.name)
-        if not (folder / SUMMARY).is_file():
-            return {}
-        summary = read_evaluation(folder).summary
-        if (summary.get("manifest_sha256"), summary["system"]["model_sha256"]) != (file_hash(manifest), system.sha256):
-            return {}
-        summaries[system.name] = summary
-    return summaries
+    """Return the summaries of an earlier comparison; none if it is not whole, or was of another manifest or model."""
+    wanted = {system.name: system.sha256 for system in systems}
+    try:
+        check_comparison_table(output)
+        comparison = read_comparison(output).summary
+        summaries = {name: read_evaluation(output / folder_name(name)).summary for name in wanted}
+    except DeepnmfError:
+        return {}
+    compared = {system["name"]: system.get("model_sha256") for system in comparison["systems"]}
+    models = {name: summary["system"]["model_sha256"] for name, summary in summaries.items()}
+    is_same = comparison.get("manifest_sha256") == file_hash(manifest) and compared == models == wanted
+    return summaries if is_same else {}
 
 
 def _means(summary: dict[str, Any], part: str) -> dict[str, float | None]:
