@@ -13,6 +13,7 @@ from deepnmf.audio import files as audio
 from deepnmf.enhancement import Enhancer
 from deepnmf.enhancement.adapt import adapt_to_noise
 from deepnmf.enhancement.profile import Profile, load_profile, profile
+from deepnmf.enhancement.setup import parse_profile
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS, ProfileInput
@@ -102,7 +103,7 @@ def test_an_input_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_a_profile_file_is_as_good_as_the_recording(tmp_path: Path) -> None:
     audio.write(tmp_path / "n.wav", np.concatenate([hum(1), sound(2, 3)], axis=1), RATE, "FLOAT")
-    profile(tmp_path / "n.wav", tmp_path / "n.safetensors", span="1:3")
+    profile(str(tmp_path / "n.wav"), str(tmp_path / "n.safetensors"), span="1:3")
     assert load_profile(tmp_path / "n.safetensors").shape[0] == 257
     assert verify(tmp_path / "n.safetensors").problems == []
     model = profiled_model()
@@ -155,6 +156,20 @@ def test_a_recording_without_enough_sound_is_enhanced_unadapted(
         assert run(monkeypatch, "enhance", "x.wav", "-o", f"{name}.wav", "--model", "m.safetensors", *options) == 0
         assert ("too little sound" in capsys.readouterr().err) == doubted
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+
+
+@pytest.mark.parametrize("span", ["0:0,5", "0-5:1", "0:5s", "1:30:2:00", ":5", "5:"])
+def test_a_mistyped_span_is_not_called_a_missing_file_alone(span: str) -> None:
+    with pytest.raises(DeepnmfError, match=r"no such file.*START:END"):
+        parse_profile(span, adapt=False, replace=False)
+
+
+def test_a_file_with_a_colon_in_its_name_is_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "12:30 fan.wav").touch()
+    found = parse_profile("12:30 fan.wav", adapt=False, replace=False)
+    assert found is not None
+    assert found.source == Path("12:30 fan.wav")
 
 
 def test_what_is_no_profile_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -110,14 +110,14 @@ class Profile:
         return [b for start in starts for b in reader.blocks(start=start, stop=start + length // SAMPLE_PARTS)]
 
 
-def profile(source: Path, output: Path, model: str | Path = DEFAULT_MODEL, span: str | None = None) -> Path:
+def profile(source: Path | str, output: Path | str, model: str | Path = DEFAULT_MODEL, span: str | None = None) -> Path:
     """Write the profile of a recording to a file: magnitudes at unit level, for models of the same features.
 
     Parameters
     ----------
-    source : Path
+    source : Path or str
         A recording of noise alone, or of the wanted voice alone. Of more than a minute, a minute is used.
-    output : Path
+    output : Path or str
         File to write (``.safetensors``).
     model : str or Path
         The model it is for, or one of the same features.
@@ -129,6 +129,7 @@ def profile(source: Path, output: Path, model: str | Path = DEFAULT_MODEL, span:
     DeepnmfError
         If the recording cannot be read, is silent or too short, or the name of the output has another suffix.
     """
+    source, output = Path(source), Path(output)
     if output.suffix != SUFFIX:
         raise InputError(f"{output}: a profile is a {SUFFIX} file; give it that suffix")
     if source.suffix == SUFFIX:

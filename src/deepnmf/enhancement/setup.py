@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, InputError
 from ..model import ADAPTABLE_MODEL, DEFAULT_MODEL, PROFILE_MODEL, Model, load_model
 from ..networks.unfolded.profile_input import NOISE, VOICE
 from .profile import Profile, parse_span
@@ -39,7 +39,7 @@ def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage
     Raises
     ------
     DeepnmfError
-        If both a profile and adaptation are given.
+        If both a profile and adaptation are given, or the profile is neither a file nor a span.
 
     Examples
     --------
@@ -50,7 +50,10 @@ def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage
         return Profile(None, replace, salvage) if adapt else None
     if adapt:
         raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
-    return Profile(parse_span(noise_profile) or Path(noise_profile), replace, salvage)
+    span = parse_span(noise_profile)
+    if span is None and ":" in noise_profile and not Path(noise_profile).exists():
+        raise InputError(f"{noise_profile}: no such file, and no span START:END in seconds, such as 0:0.5")
+    return Profile(span or Path(noise_profile), replace, salvage)
 
 
 def set_up_model(
