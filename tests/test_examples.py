@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ import soundfile
 
 from deepnmf.audio.files import read
 from helpers import ROOT
+from helpers.scripts import loaded
 
 pytestmark = pytest.mark.slow
 
@@ -52,19 +50,9 @@ def test_every_clip_is_there_and_together_they_are_small() -> None:
     assert sum(path.stat().st_size for path in clips) < 2_000_000
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_examples", EXAMPLES / "make_examples.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["make_examples"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
 def test_the_script_makes_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = script()
+    module = loaded(EXAMPLES / "make_examples.py")
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     module.main()
     assert json.loads((tmp_path / "clips.json").read_text(encoding="utf-8")) == CLIPS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from types import ModuleType
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from deepnmf.config import FeatureConfig, PrepareConfig, SnmfConfig, StftSpec
 from deepnmf.networks.kinds import KINDS
 from helpers import ROOT
+from helpers.scripts import loaded
 
 NETWORKS, TRAININGS = ([getattr(KINDS[kind], name) for kind in KINDS] for name in ("SETTINGS", "TRAINING"))
 CLASSES = {PrepareConfig, FeatureConfig, StftSpec, SnmfConfig, *NETWORKS, *TRAININGS}
@@ -18,12 +18,7 @@ CLASSES = {PrepareConfig, FeatureConfig, StftSpec, SnmfConfig, *NETWORKS, *TRAIN
 
 @pytest.fixture(scope="module")
 def hook() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("settings_hook", ROOT / "docs" / "hooks" / "settings.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "docs" / "hooks" / "settings.py")
 
 
 @pytest.mark.parametrize("cls", sorted(CLASSES, key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from deepnmf.data.features import features
 from deepnmf.data.prepare import MANIFEST, prepare
 from deepnmf.model import load_model
 from helpers import ROOT
+from helpers.scripts import loaded
 from helpers.signals import TinyCorpus
 
 SCRIPT = ROOT / "recipes" / "open" / "package_models" / "continue_training.py"
@@ -22,12 +22,7 @@ SCRIPT = ROOT / "recipes" / "open" / "package_models" / "continue_training.py"
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("continue_training", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(SCRIPT)
 
 
 @pytest.fixture

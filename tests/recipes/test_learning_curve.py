@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ from deepnmf.data.features import features
 from deepnmf.data.manifest import MixtureEntry
 from deepnmf.data.prepare import MANIFEST, prepare
 from helpers import ROOT
+from helpers.scripts import loaded
 from helpers.signals import TinyCorpus
 
 SCRIPT = ROOT / "recipes" / "open" / "package_models" / "learning_curve.py"
@@ -21,12 +21,7 @@ SCRIPT = ROOT / "recipes" / "open" / "package_models" / "learning_curve.py"
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("learning_curve", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(SCRIPT)
 
 
 def corpus(speakers: int = 16, utterances: int = 3, types: int = 8, recordings: int = 5) -> list[MixtureEntry]:

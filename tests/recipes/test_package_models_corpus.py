@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ import soundfile
 
 from deepnmf.data.manifest import read_manifest
 from helpers import ROOT
+from helpers.scripts import loaded
 
 pytestmark = pytest.mark.slow
 
@@ -34,16 +34,6 @@ ROWS = [
     ("more/noise/train/owl/1.flac", "noise", "train", "yes"),
     ("more/noise/train/siren/1.flac", "noise", "train", "no"),
 ]
-
-
-def loaded(path: Path) -> ModuleType:
-    """Return a script as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
