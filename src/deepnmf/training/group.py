@@ -14,6 +14,10 @@ from typing import NoReturn, TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
+
+# Imported once there is a group, as by torch's optimisers, it would keep the group in default arguments, and Gloo's
+# threads with it: one that drops a tensor while Python shuts down aborts the process.
+import torch.distributed.nn.functional  # noqa: F401
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
