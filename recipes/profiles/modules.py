@@ -22,7 +22,8 @@ from deepnmf.networks.unfolded.profile_input import (
 )
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.nmf.updates import wiener_mask
-from deepnmf.training.modules import RecurrentModule, layers_in, log_bands, to_numpy
+from deepnmf.training.layers import layers_in, to_numpy
+from deepnmf.training.modules import RecurrentModule, log_bands
 
 EMBEDDING = {NOISE: 32, VOICE: 48}
 FRAME_FEATURES, LOCAL_INPUTS = 64, 6

@@ -16,7 +16,8 @@ from deepnmf.networks.recurrence import CellStack, LSTMBank
 from deepnmf.networks.settings import RecurrentDeepNMFConfig
 from deepnmf.networks.unfolded.prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior, bands_read
 from deepnmf.networks.unfolded.prior_stream import PriorStream, neighbourhoods
-from deepnmf.training.modules import PriorModule, cells_to_numpy
+from deepnmf.training.layers import cells_to_numpy
+from deepnmf.training.modules import PriorModule
 
 SPEC = StftSpec()
 BANDS = 20

@@ -12,6 +12,8 @@ from ..errors import DeepnmfError
 
 LAYERS_LIMIT = 1000
 """Most layers that a network from a file may have: more would run for ever."""
+BINS_LIMIT = 32_769
+"""Most bins that a frame may have."""
 
 
 class ArraySpec(NamedTuple):
@@ -69,12 +71,15 @@ class NumberSpec(NamedTuple):
         Whether it is a whole number.
     listed : bool
         Whether it is a list of such numbers, at least one and at most `LAYERS_LIMIT`.
+    absent : float or None
+        The value in files of versions that did not have it; None if all have it.
     """
 
     low: float
     high: float
     integer: bool = False
     listed: bool = False
+    absent: float | None = None
 
     def check(self, name: str, value: Any) -> None:
         """Raise `DeepnmfError` if `value` is not such a number."""
@@ -148,7 +153,7 @@ class Shapes:
 
 
 def check_numbers(specs: Mapping[str, NumberSpec], values: Any, what: str) -> dict[str, Any]:
-    """Return `values` if they are a table of exactly the numbers described.
+    """Return `values`, with those of older versions, if they are a table of exactly the numbers described.
 
     Raises
     ------
@@ -157,6 +162,7 @@ def check_numbers(specs: Mapping[str, NumberSpec], values: Any, what: str) -> di
     """
     if not isinstance(values, dict):
         raise DeepnmfError(f"{what} must be a table, not {shown(values)}")
+    values = {name: spec.absent for name, spec in specs.items() if spec.absent is not None} | values
     for name in sorted(specs.keys() ^ values.keys()):
         raise DeepnmfError(f"{what}.{shown(name)} is {'missing' if name in specs else 'unknown'}")
     for name, spec in specs.items():

@@ -166,7 +166,7 @@ class RecurrentGraph(MaskGraph):
 
     def forward(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return masks and states (:class:`MaskGraph`)."""
-        h, following = self._prior.run(m[None], *zip(states[::2], states[1::2], strict=True))
+        h, _, following = self._prior.run(m[None], *zip(states[::2], states[1::2], strict=True))
         h = infer(m, self._dictionaries, h[:, 0].T, self._network.sparsity, self._network.beta)  # (R, N)
         return wiener_mask(self._output, h, self._network.speech_atoms), *(each for pair in following for each in pair)
 

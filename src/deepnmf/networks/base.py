@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..config import FeatureConfig, NetworkConfig, TrainConfig
     from ..nmf.dictionary import Dictionary
     from .unfolded.deep_nmf import DeepNMF
+    from .unfolded.multi_frame import MultiFrameFilter
 
 
 def in_settings(name: str) -> Any:
@@ -49,6 +50,13 @@ class Estimator(Protocol):
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of the next magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
+
+
+class FilterEstimator(Estimator, Protocol):
+    """A stream of masks and of weights of a filter over several frames (:mod:`.unfolded.multi_frame`)."""
+
+    def push_with_filter(self, magnitudes: np.ndarray, advances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mask, and the weights ``(1 + K, L, N)``, for phase advances ``(K, L, N)``."""
 
 
 class DictionaryNetwork(Protocol):
@@ -85,6 +93,8 @@ class Network(ABC):
     """Arrays that stay ≥ 0, by name without the layer: training keeps them so."""
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
     """Hyperparameters stored beside the arrays, and their ranges."""
+    multi_frame: MultiFrameFilter | None = None
+    """The filter behind the mask; its :meth:`estimator` is a :class:`FilterEstimator`, then."""
 
     @classmethod
     @abstractmethod

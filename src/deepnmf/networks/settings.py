@@ -80,6 +80,10 @@ class RecurrentDeepNMFConfig(RecurrentConfig):
     """Units of the recurrent layer that sees the full band and all sub-bands; 0 leaves it out."""
     layers: int = setting(1, 0, 1000)
     """K ≥ 0, the multiplicative updates between prior and output, each with its own dictionary."""
+    filter_units: int = setting(0, 0, 4096)
+    """Units of the recurrent layer of the filter over several frames, in each bin below 3 kHz; 0 leaves it out."""
+    filter_frames: int = setting(2, 1, 100)
+    """Past frames of that filter."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ many times faster: a second definition, tested to be equal to the first.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Collection
 from typing import Any, cast
@@ -16,20 +17,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..config import StftSpec
 from ..dsp.arrays import epsilon
 from ..networks.base import FramewiseNetwork, Network
 from ..networks.baselines.mask_rnn import MaskNetwork
-from ..networks.cells import ARRAYS, GRU, LSTM, Cell, CellT
+from ..networks.cells import LSTM
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
 from ..networks.unfolded.dr_nmf import DRNMF
 from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
+from .layers import LSTMState, cells_to_numpy, cells_to_torch, layers_in, linear, to_numpy
+from .multi_frame import MultiFrameModule, filtered, past_of, phase_advances
 from .unfolded_updates import Layers, unfolded_updates
-
-LSTMState = tuple[Tensor, Tensor]
-"""Outputs and cell states of the layers of `torch.nn.LSTM`, each ``(layers, S, U)``."""
 
 
 class MaskModule(torch.nn.Module):
@@ -37,6 +38,10 @@ class MaskModule(torch.nn.Module):
 
     weights: Weights
     """Arrays that are trained by name; the rest of a module is torch's own layers."""
+
+    def estimate(self, spectra: Tensor, spec: StftSpec) -> Tensor:  # noqa: ARG002
+        """Return the speech in complex mixtures ``(S, F, N)`` at unit level, of frames without context."""
+        return self(spectra.abs()) * spectra
 
     def to_numpy(self) -> Network:
         """Return the network with the present weights, in NumPy."""
@@ -98,11 +103,6 @@ def _log(W: Tensor) -> Tensor:
     return W.where(W > 0, epsilon(W)).log()  # a zero could not be trained; other weights are kept, for fine-tuning
 
 
-def to_numpy(weight: Tensor) -> np.ndarray:
-    """Return a copy of a weight in NumPy."""
-    return weight.detach().cpu().numpy().copy()
-
-
 class FramewiseModule(MaskModule):
     """Any network of independent frames."""
 
@@ -154,18 +154,21 @@ class PriorModule(torch.nn.Module):
         self.register_buffer("pooling", torch.tensor(prior.pooling), persistent=False)
         self.subbands, self._profiles = prior.subbands, prior.profiles
         self.cells = cells_to_torch(prior.cells)
-        self.fullband_to_subband = _linear(prior.fullband_to_subband, prior.fullband_to_subband_bias)
+        self.fullband_to_subband = linear(prior.fullband_to_subband, prior.fullband_to_subband_bias)
         self.subband = cells_to_torch(prior.subband)
-        self.subband_embedding = _linear(prior.subband_embedding, prior.subband_embedding_bias)
+        self.subband_embedding = linear(prior.subband_embedding, prior.subband_embedding_bias)
         self.fusion = cells_to_torch(prior.fusion) if prior.fusion else None
-        self.output = _linear(prior.output, prior.output_bias)
+        self.output = linear(prior.output, prior.output_bias)
 
     def forward(self, m: Tensor) -> Tensor:
         """Return h⁰ ``(N, S, R)`` of magnitudes ``(S, F, N)``; states start at zero."""
         return self.run(m)[0]
 
-    def run(self, m: Tensor, *states: LSTMState) -> tuple[Tensor, list[LSTMState]]:
-        """Return h⁰ and the states after it, of full band, sub-bands and fusion if any; without `states`, from zero."""
+    def run(self, m: Tensor, *states: LSTMState) -> tuple[Tensor, Tensor, list[LSTMState]]:
+        """Return h⁰, the outputs of the sub-bands ``(N, S, B, V)``, and the states after them.
+
+        The states are those of full band, sub-bands and fusion if any; without `states`, they start at zero.
+        """
         segments, _, frames = m.shape
         before = iter(states or (None, None, None))
         bands = log_bands(m, self.pooling)  # (N, S, bands)
@@ -184,7 +187,7 @@ class PriorModule(torch.nn.Module):
                 known = torch.cat([known, fused], 2)  # (N, S, U + B·S' + D)
                 after.append(fusion_state)
             h = self.output(known)  # (N, S, R)
-        return functional.softplus(h.to(m.dtype)), after
+        return functional.softplus(h.to(m.dtype)), y.reshape(frames, segments, self.subbands, -1), after
 
     def neighbourhoods(self, bands: Tensor) -> Tensor:
         """Return the input bands of each sub-band, ``(N, S, B, SUBBAND_WIDTH)``, of bands ``(N, S, bands)``."""
@@ -217,28 +220,59 @@ class RecurrentModule(MaskModule):
         super().__init__()
         self._network = network
         self.prior = PriorModule(network.prior, precision)
+        self.multi_frame = multi_frame_module(network, precision)
         arrays = {f"dictionary.{index}": W for index, W in enumerate(network.dictionaries)} | {"output": network.output}
         self.weights = Weights(arrays, list(arrays), network.NONNEGATIVE, logarithmic)
 
     def forward(self, m: Tensor) -> Tensor:
         """Return the masks ``(S, F, N)`` of magnitudes of that shape; states start at zero."""
+        return self._mask(m)[0]
+
+    def estimate(self, spectra: Tensor, spec: StftSpec) -> Tensor:
+        """Return the speech in complex mixtures ``(S, F, N)`` at unit level, masked and filtered."""
+        m = spectra.abs()
+        mask, units = self._mask(m)
+        masked = mask * spectra
+        if (multi_frame := self.multi_frame) is None:
+            return masked
+        low = spectra[:, : multi_frame.bins]
+        past = past_of(low, spec, multi_frame.past_frames)
+        weights, _ = multi_frame.run(m, mask, units, phase_advances(low, past))
+        added = mask[:, : multi_frame.bins] * filtered(low, past, weights)
+        return masked + functional.pad(added, (0, 0, 0, spectra.shape[1] - multi_frame.bins))
+
+    def _mask(self, m: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the masks, and the outputs of the sub-bands of the prior ``(N, S, B, V)``."""
         segments, bins, frames = m.shape
         network, (*dictionaries, output) = self._network, self.weights.arrays().values()
         columns = m.permute(1, 2, 0).reshape(bins, -1)  # (F, N·S)
-        h = self.prior(m).reshape(frames * segments, -1).T  # (R, N·S)
+        h, units, _ = self.prior.run(m)
+        h = h.reshape(frames * segments, -1).T  # (R, N·S)
         if depth := len(dictionaries):
             layers = Layers([network.sparsity] * depth, [None] * depth, network.beta)
             h = unfolded_updates(columns, h, dictionaries, layers)  # (R, N·S)
         mask = wiener_mask(output, h, network.speech_atoms)  # (F, N·S)
-        return mask.reshape(bins, frames, segments).permute(2, 0, 1)
+        return mask.reshape(bins, frames, segments).permute(2, 0, 1), units
 
     def to_numpy(self) -> RecurrentDeepNMF:
         """Return the network with the present weights, in NumPy."""
         *dictionaries, output = self.weights.to_numpy().values()
         network = self._network
-        return RecurrentDeepNMF(
-            self.prior.to_numpy(), tuple(dictionaries), output, network.speech_atoms, network.sparsity, network.beta
+        return dataclasses.replace(
+            network,
+            prior=self.prior.to_numpy(),
+            dictionaries=tuple(dictionaries),
+            output=output,
+            multi_frame=self.multi_frame.to_numpy() if self.multi_frame is not None else None,
         )
+
+
+def multi_frame_module(network: RecurrentDeepNMF, precision: torch.dtype = torch.float32) -> MultiFrameModule | None:
+    """Return the filter of a network as a module, if it has one."""
+    if (multi_frame := network.multi_frame) is None:
+        return None
+    subbands = torch.from_numpy(network.prior.subband_of_bins(multi_frame.bins))
+    return MultiFrameModule(multi_frame, subbands, precision)
 
 
 class DRNMFModule(MaskModule):
@@ -288,7 +322,7 @@ class MaskRNNModule(MaskModule):
         self._kind, self.precision = type(network), precision
         self.register_buffer("pooling", torch.tensor(network.pooling), persistent=False)
         self.cells = cells_to_torch(network.cells)
-        self.output = _linear(network.output, network.output_bias)
+        self.output = linear(network.output, network.output_bias)
         self.weights = Weights({}, (), (), False)
 
     def forward(self, m: Tensor) -> Tensor:
@@ -336,41 +370,6 @@ def _(network: MaskNetwork, _: Collection[str], __: bool, precision: torch.dtype
     return MaskRNNModule(network, precision)
 
 
-def layers_in(precision: torch.dtype, m: Tensor) -> torch.autocast:
-    """Return the context in which layers that work on `m` compute at this precision; their weights stay as they are."""
-    return torch.autocast(m.device.type, precision, enabled=precision != torch.float32)
-
-
 def log_bands(m: Tensor, pooling: Tensor) -> Tensor:
     """Return the input of recurrent layers, ``(N, S, bands)``, from magnitudes ``(S, F, N)``."""
     return (pooling @ m + FEATURE_FLOOR).log().permute(2, 0, 1)
-
-
-def _linear(weight: np.ndarray, bias: np.ndarray) -> torch.nn.Linear:
-    layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
-    layer.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
-    return layer
-
-
-TORCH_NAMES = ("weight_ih_l{}", "bias_ih_l{}", "weight_hh_l{}", "bias_hh_l{}")
-"""Torch's names of the arrays of :class:`deepnmf.networks.cells.Cell`, in their order."""
-TORCH_LAYERS: dict[type[Cell], type[torch.nn.LSTM | torch.nn.GRU]] = {LSTM: torch.nn.LSTM, GRU: torch.nn.GRU}
-
-
-def cells_to_torch(cells: tuple[Cell, ...]) -> torch.nn.LSTM | torch.nn.GRU:
-    """Return recurrent layers, in torch."""
-    first = cells[0]
-    layers = TORCH_LAYERS[type(first)](first.input_weights.shape[1], first.units, len(cells))
-    named = {
-        name.format(i): torch.tensor(getattr(cell, array))
-        for i, cell in enumerate(cells)
-        for name, array in zip(TORCH_NAMES, ARRAYS, strict=True)
-    }
-    layers.load_state_dict(named)
-    return layers
-
-
-def cells_to_numpy(layers: torch.nn.RNNBase, kind: type[CellT]) -> tuple[CellT, ...]:
-    """Return recurrent layers, in NumPy."""
-    weights = {name: to_numpy(value) for name, value in layers.named_parameters()}
-    return tuple(kind(*(weights[name.format(i)] for name in TORCH_NAMES)) for i in range(layers.num_layers))

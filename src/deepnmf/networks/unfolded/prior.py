@@ -137,6 +137,11 @@ class RecurrentPrior:
         """B."""
         return len(self.pooling) // SUBBAND_STRIDE
 
+    def subband_of_bins(self, bins: int) -> np.ndarray:
+        """Return the sub-band ``(bins,)`` of each of the lowest bins: that of the band with the largest share of it."""
+        own = self.pooling[:, :bins].argmax(axis=0) // SUBBAND_STRIDE
+        return np.minimum(own, self.subbands - 1)  # an odd last band is in no sub-band
+
     @property
     def multiplications(self) -> int:
         """Multiply–accumulate operations of a frame."""

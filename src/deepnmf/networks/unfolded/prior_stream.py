@@ -14,7 +14,13 @@ FLOOR = np.array(FEATURE_FLOOR, np.float32)
 
 
 class PriorStream:
-    """Initial activations of a stream of frames; the states start at zero."""
+    """Initial activations of a stream of frames; the states start at zero.
+
+    Attributes
+    ----------
+    doubled_units : ndarray
+        Twice the outputs of the sub-bands in the frames of the last block, ``(N, V, B)``.
+    """
 
     def __init__(self, prior: RecurrentPrior) -> None:
         weights = self._weights = prior.stream_weights
@@ -50,9 +56,11 @@ class PriorStream:
         bank, weights = self._subbands, self._weights
         inputs = self._subband_inputs(rows)
         embeddings = rows[:, weights.columns.embedding].reshape(len(rows), -1, inputs.shape[2])
-        for frame, embedding in zip(inputs, embeddings, strict=True):
+        self.doubled_units = np.empty((len(rows), *bank.doubled_outputs.shape), np.float32)
+        for frame, embedding, units in zip(inputs, embeddings, self.doubled_units, strict=True):
             bank.step(frame)
-            weights.subband_embedding.dot(bank.doubled_outputs, embedding)
+            units[:] = bank.doubled_outputs
+            weights.subband_embedding.dot(units, embedding)
 
     def _subband_inputs(self, rows: np.ndarray) -> np.ndarray:
         """Return the inputs of the sub-bands, ``(N, SUBBAND_WIDTH + C, B)``."""

@@ -3,8 +3,9 @@
 A small causal recurrent network (:mod:`.prior`) predicts the initial activations from the magnitudes of past and
 present frames. K ≥ 0 multiplicative updates on the present frame refine them, and they give the Wiener mask. The
 dictionaries are non-negative, and the two sources add up to the mixture, as in the frame-wise network: only the
-initial activations are unconstrained. The deep recurrent NMF of Wisdom et al. (2017) is in :mod:`.dr_nmf`. This is
-the NumPy inference; :mod:`deepnmf.training.modules` has the torch counterpart.
+initial activations are unconstrained. A filter over several frames may follow the mask (:mod:`.multi_frame`). The deep
+recurrent NMF of Wisdom et al. (2017) is in :mod:`.dr_nmf`. This is the NumPy inference; :mod:`deepnmf.training.modules`
+has the torch counterpart.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from ...artifacts.schema import (
     ATOMS,
     BETA,
+    BINS_LIMIT,
     LAYERS_LIMIT,
     RECURRENT_LAYERS,
     SPARSITY,
@@ -31,6 +33,7 @@ from ...artifacts.schema import (
 from ...dsp.arrays import epsilon
 from ...nmf.updates import update_activations
 from ..base import Network, in_settings
+from .multi_frame import MultiFrameFilter, MultiFrameStream
 from .prior import RecurrentPrior
 from .prior_stream import PriorStream
 
@@ -56,6 +59,8 @@ class RecurrentDeepNMF(Network):
         R_s; the first R_s atoms are speech.
     sparsity, beta : float
         μ and β of the multiplicative updates.
+    multi_frame : MultiFrameFilter or None
+        The filter behind the mask.
     """
 
     SETTINGS = in_settings("RecurrentDeepNMFConfig")
@@ -69,6 +74,7 @@ class RecurrentDeepNMF(Network):
         "speech_atoms": ATOMS,
         "sparsity": SPARSITY,
         "beta": BETA,
+        "filtered_bins": NumberSpec(0, BINS_LIMIT, integer=True, absent=0),
     }
 
     prior: RecurrentPrior
@@ -77,6 +83,7 @@ class RecurrentDeepNMF(Network):
     speech_atoms: int
     sparsity: float
     beta: float
+    multi_frame: MultiFrameFilter | None = None
 
     @classmethod
     def array_specs(cls, hyperparameters: dict[str, Any], bins: int, shapes: Shapes) -> dict[str, ArraySpec]:
@@ -86,7 +93,8 @@ class RecurrentDeepNMF(Network):
         names = ["output", *(f"dictionary.{index}" for index in range(hyperparameters["layers"]))]
         dictionaries = {name: ArraySpec((bins, atoms), nonnegative=True) for name in names}
         prior = RecurrentPrior.array_specs(hyperparameters["recurrent_layers"], bins, atoms, shapes)
-        return prior | dictionaries
+        filtered = hyperparameters["filtered_bins"]
+        return prior | dictionaries | (MultiFrameFilter.array_specs(filtered, bins, shapes) if filtered else {})
 
     @classmethod
     def start(
@@ -99,13 +107,16 @@ class RecurrentDeepNMF(Network):
         """Return a network with a random prior and pretrained dictionaries."""
         assert dictionary is not None
         W = dictionary.atoms + np.float32(epsilon(dictionary.atoms))  # the logarithm of a zero could not be trained
+        prior = RecurrentPrior.start(settings, features.stft, W.shape[1], rng)
+        size = settings.filter_frames, settings.filter_units, settings.subband_units
         return cls(
-            prior=RecurrentPrior.start(settings, features.stft, W.shape[1], rng),
+            prior=prior,
             dictionaries=(W,) * settings.layers,
             output=W,
             speech_atoms=dictionary.speech.shape[1],
             sparsity=dictionary.snmf.sparsity,
             beta=dictionary.snmf.beta,
+            multi_frame=MultiFrameFilter.start(*size, features.stft, rng) if settings.filter_units else None,
         )
 
     def profile_inputs(self) -> frozenset[str]:
@@ -146,6 +157,7 @@ class RecurrentDeepNMF(Network):
                 f"LSTM of {full_band} units over {len(prior.pooling)} bands, and of {prior.subband[0].units} units in "
                 f"each of {prior.subbands} sub-bands{fusion}",
             ),
+            *([("filter", self.multi_frame.title())] if self.multi_frame else []),
             *[("profiles", " and ".join(sorted(prior.profiles)))] * bool(prior.profiles),
             ("inference", f"beta {self.beta:g}, sparsity {self.sparsity:g}"),
         ]
@@ -154,7 +166,10 @@ class RecurrentDeepNMF(Network):
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
         layers = (2 if self.beta == 1 else 3) * sum(W.size for W in self.dictionaries)
-        return self.prior.multiplications + layers + self.output.size
+        multiplications = self.prior.multiplications + layers + self.output.size
+        if self.multi_frame is not None:
+            multiplications += self.multi_frame.multiplications + self.prior.subbands * self.multi_frame.features.size
+        return multiplications
 
     def estimator(self) -> RecurrentEstimator:
         """Return a fresh streaming mask estimator."""
@@ -167,7 +182,8 @@ class RecurrentDeepNMF(Network):
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
         dictionaries = {f"dictionary.{index}": W for index, W in enumerate(self.dictionaries)}
-        return self.prior.arrays() | dictionaries | {"output": self.output}
+        multi_frame = self.multi_frame.arrays() if self.multi_frame else {}
+        return self.prior.arrays() | dictionaries | {"output": self.output} | multi_frame
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters stored beside the arrays."""
@@ -177,6 +193,7 @@ class RecurrentDeepNMF(Network):
             "speech_atoms": self.speech_atoms,
             "sparsity": self.sparsity,
             "beta": self.beta,
+            "filtered_bins": self.multi_frame.bins if self.multi_frame else 0,
         }
 
     @functools.cached_property
@@ -192,6 +209,7 @@ class RecurrentDeepNMF(Network):
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentDeepNMF:
         """Put together what :meth:`arrays` and :meth:`hyperparameters` returned."""
+        filtered = hyperparameters["filtered_bins"]
         return cls(
             prior=RecurrentPrior.from_arrays(arrays, hyperparameters),
             dictionaries=tuple(arrays[f"dictionary.{index}"] for index in range(hyperparameters["layers"])),
@@ -199,6 +217,7 @@ class RecurrentDeepNMF(Network):
             speech_atoms=hyperparameters["speech_atoms"],
             sparsity=hyperparameters["sparsity"],
             beta=hyperparameters["beta"],
+            multi_frame=MultiFrameFilter.from_arrays(filtered, arrays) if filtered else None,
         )
 
 
@@ -210,6 +229,7 @@ class RecurrentEstimator:
         self._prior = PriorStream(network.prior)
         self._speech, self._noise = network.output_by_source
         self._floor = np.array(epsilon(network.output), np.float32)
+        self._filter = _filter_stream(network)
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
@@ -227,6 +247,30 @@ class RecurrentEstimator:
         speech /= total
         return speech.T  # (F, N)
 
+    def push_with_filter(self, magnitudes: np.ndarray, advances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mask, and the weights of the network's filter.
+
+        Parameters
+        ----------
+        magnitudes : ndarray
+            ``(F, N)`` at unit level.
+        advances : ndarray
+            Phase advances from each of the past frames, ``(K, L, N)``, complex
+            (:func:`deepnmf.dsp.past_frames.phase_advances`).
+
+        Returns
+        -------
+        ndarray
+            The mask ``(F, N)``.
+        ndarray
+            Weights of the present and of the past frames, ``(1 + K, L, N)``, complex64.
+        """
+        assert self._filter is not None
+        mask = self.push(magnitudes)
+        if not magnitudes.shape[1]:
+            return mask, np.zeros((1 + len(advances), *advances.shape[1:]), np.complex64)
+        return mask, self._filter.push(magnitudes, mask, self._prior.doubled_units, advances)
+
     def _updated(self, m: np.ndarray, W: np.ndarray, rates: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Return the activations ``(N, R)`` after one layer, :func:`update_activations`; with β = 1, in place."""
         network = self._network
@@ -238,3 +282,11 @@ class RecurrentEstimator:
         h *= model.dot(W)
         h *= rates
         return h
+
+
+def _filter_stream(network: RecurrentDeepNMF) -> MultiFrameStream | None:
+    """Return the filter of a new stream, if the network has one."""
+    if (multi_frame := network.multi_frame) is None:
+        return None
+    prior = network.prior
+    return MultiFrameStream(multi_frame, prior.pooling.shape[1], prior.subband_of_bins(multi_frame.bins))
