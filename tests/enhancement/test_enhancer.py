@@ -15,6 +15,7 @@ from deepnmf.enhancement.warm_up import opening
 from deepnmf.model import Model
 from helpers.enhance_models import constant_model, recurrent_model, small_model
 
+FILTERING = recurrent_model(filter_units=4)
 RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]
 
 
@@ -42,12 +43,12 @@ def test_a_mask_of_ones_returns_the_input_at_any_rate(rate_hz: int) -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
-@pytest.mark.parametrize("context", [1, 3])
+@pytest.mark.parametrize("model", [small_model(1), small_model(3), FILTERING], ids=["plain", "context", "filter"])
 @pytest.mark.parametrize("independent", [False, True])
 def test_a_warmed_stream_in_blocks_of_any_size_gives_the_whole_file_result(
-    rate_hz: int, context: int, independent: bool
+    rate_hz: int, model: Model, independent: bool
 ) -> None:
-    samples, model = noise(2, rate_hz), small_model(context)
+    samples = noise(2, rate_hz)
     whole = deepnmf.enhance(samples, rate_hz, model, independent=independent)
     enhancer = Enhancer(model, rate_hz, 2, independent=independent)
     sizes = np.random.default_rng(1)
@@ -86,8 +87,9 @@ def test_the_enhancer_is_causal_and_its_latency_is_as_stated() -> None:
     assert np.abs(returned - whole[:, : returned.shape[1]]).max() <= 1e-6
 
 
-def test_flush_leaves_a_fresh_enhancer() -> None:
-    enhancer, samples = Enhancer(small_model(3), 16000), noise(1, 5000)
+@pytest.mark.parametrize("model", [small_model(3), FILTERING], ids=["context", "filter"])
+def test_flush_leaves_a_fresh_enhancer(model: Model) -> None:
+    enhancer, samples = Enhancer(model, 16000), noise(1, 5000)
     once = np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
     again = np.concatenate([enhancer.process(samples), enhancer.flush()], axis=1)
     assert np.array_equal(once, again)
@@ -116,6 +118,12 @@ def test_warming_up_continues_from_what_was_heard_and_gives_nothing_back(model: 
     assert np.array_equal(in_one_block(warmed, samples), cold)  # fresh again
 
 
+def test_nothing_of_the_warm_up_is_in_the_output() -> None:
+    enhancer = Enhancer(FILTERING, 16000)
+    enhancer.warm_up(noise(1, 16000))
+    assert not enhancer.process(np.zeros((1, 1600), np.float32)).any()
+
+
 def test_warming_up_in_the_middle_is_refused() -> None:
     enhancer = Enhancer(small_model(), 16000)
     enhancer.process(noise(1, 100))
@@ -133,12 +141,14 @@ def test_channels_share_one_mask_unless_told_otherwise() -> None:
         )
     assert [g.shape[0] for g in gains] == [1, 2]
     # A louder copy stays a louder copy: the stereo image holds.
-    panned = deepnmf.enhance(np.stack([tone, 0.25 * tone]), 16000, small_model())
-    assert np.abs(panned[1] - 0.25 * panned[0]).max() < 1e-6
+    for model in (small_model(), FILTERING):
+        panned = deepnmf.enhance(np.stack([tone, 0.25 * tone]), 16000, model)
+        assert np.abs(panned[1] - 0.25 * panned[0]).max() < 1e-6
 
 
-def test_channels_alike_give_what_one_alone_gives() -> None:
-    samples, model = noise(1, 16000), small_model()
+@pytest.mark.parametrize("model", [small_model(), FILTERING], ids=["plain", "filter"])
+def test_channels_alike_give_what_one_alone_gives(model: Model) -> None:
+    samples = noise(1, 16000)
     mono = deepnmf.enhance(samples, 16000, model)
     eight = deepnmf.enhance(np.repeat(samples, 8, axis=0), 16000, model)
     assert np.abs(eight - mono).max() < 1e-6
@@ -155,6 +165,23 @@ def test_gains_below_the_model_band_edge_do_not_depend_on_the_rate(rate_hz: int)
     bins, frames = 225, min(found[16000].shape[1], found[rate_hz].shape[1])
     difference = found[rate_hz][:bins, 5:frames] - found[16000][:bins, 5:frames]
     assert np.abs(difference).mean() < 0.01
+
+
+@pytest.mark.parametrize("rate_hz", [32000, 44100, 48000])
+def test_the_filter_does_not_depend_on_the_rate(rate_hz: int) -> None:
+    import soxr
+
+    samples = np.random.default_rng(0).standard_normal(16000) * np.sin(np.arange(16000) / 500)
+    wide = soxr.resample(samples, 16000, rate_hz)
+    expected, found = (deepnmf.enhance(x[None], rate, FILTERING)[0] for x, rate in ((samples, 16000), (wide, rate_hz)))
+    first, second = (spectrum(x, rate) for x, rate in ((expected, 16000), (found, rate_hz)))
+    assert np.linalg.norm(first - second) < 0.2 * np.linalg.norm(first)  # with other phases, 0.9
+
+
+def spectrum(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Return the spectrum from 100 Hz to 3 kHz."""
+    transform = np.fft.rfft(samples) / rate_hz
+    return transform[100 * len(samples) // rate_hz : 3000 * len(samples) // rate_hz]
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 11025])
@@ -197,7 +224,8 @@ def test_the_attenuation_is_bounded() -> None:
     gentle = deepnmf.enhance(samples, 16000, constant_model(0.0), max_attenuation_db=6)
     assert np.abs(full).max() == 0
     assert np.abs(gentle - samples * 10 ** (-6 / 20)).max() < 1e-6
-    assert np.abs(deepnmf.enhance(samples, 16000, small_model(), max_attenuation_db=0) - samples).max() < 1e-5
+    for model in (small_model(), FILTERING):
+        assert np.abs(deepnmf.enhance(samples, 16000, model, max_attenuation_db=0) - samples).max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -215,13 +243,15 @@ def test_the_attenuation_is_bounded() -> None:
     ids=["silence", "dc", "tiny", "denormal", "square", "click", "late", "huge"],
 )
 def test_odd_signals_give_finite_output(samples: np.ndarray) -> None:
+    assert np.isfinite(deepnmf.enhance(samples.astype(np.float32), 16000, FILTERING)).all()
     output = deepnmf.enhance(samples.astype(np.float32), 16000, small_model())
     assert np.isfinite(output).all()
     assert np.abs(output).max() <= 1.1 * np.abs(samples).max()
 
 
-def test_loudness_does_not_matter() -> None:
-    samples, model = noise(1, 16000), small_model()
+@pytest.mark.parametrize("model", [small_model(), FILTERING], ids=["plain", "filter"])
+def test_loudness_does_not_matter(model: Model) -> None:
+    samples = noise(1, 16000)
     loud = deepnmf.enhance(samples, 16000, model)
     quiet = deepnmf.enhance(samples * 1e-3, 16000, model)
     assert np.abs(1e3 * quiet - loud).max() < 1e-5

@@ -28,18 +28,17 @@ def small_model(context: int = 1, layers: int = 4) -> Model:
     return Model(deep_nmf(speech, noise, bins, layers=layers, trained_layers=0), features)
 
 
-def recurrent_model(layers: int = 1, recurrent_layers: int = 1, fusion: int = 0) -> Model:
-    """Its prior has random weights, and its dictionaries are those of :func:`small_model`."""
+def recurrent_model(layers: int = 1, recurrent_layers: int = 1, fusion: int = 0, filter_units: int = 0) -> Model:
+    """Its prior and filter have random weights, and its dictionaries are those of :func:`small_model`."""
     small = small_model()
     network = cast(DeepNMF, small.network)
     speech, noise = np.split(network.output, [network.speech_atoms], axis=1)
-    settings = RecurrentDeepNMFConfig(
-        bands=20, units=12, recurrent_layers=recurrent_layers, subband_units=6, layers=layers, fusion_units=fusion
-    )
+    sizes = {"recurrent_layers": recurrent_layers, "layers": layers, "fusion_units": fusion}
+    settings = RecurrentDeepNMFConfig(bands=20, units=12, subband_units=6, filter_units=filter_units, **sizes)
     rng = np.random.default_rng(0)
     start = RecurrentDeepNMF.start(settings, small.features, dictionary(speech, noise, len(speech), 3.0), rng)
     weights = {  # far from where training starts, so that the past matters
-        name: (0.5 * rng.standard_normal(W.shape)).astype(np.float32) if name in start.prior.arrays() else W
+        name: W if name.startswith(("dictionary", "output")) else 0.5 * rng.standard_normal(W.shape, np.float32)
         for name, W in start.arrays().items()
     }
     weights["pooling"] = start.prior.pooling

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepnmf.config import StftSpec
-from deepnmf.dsp.past_frames import PastFrames, phase_advances, turns
+from deepnmf.dsp.past_frames import PastFrames, turns
 from deepnmf.dsp.stft import stft
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
@@ -50,11 +52,10 @@ def estimated(net: RecurrentDeepNMF, X: np.ndarray, edges: list[int]) -> np.ndar
     for start, stop in itertools.pairwise(edges):
         block = X[:, start:stop]
         low = block[None, : multi_frame.bins]
-        before = past.push(low)
-        mask, weights = estimator.push_with_filter(np.abs(block), phase_advances(low, before))
+        frames, advances = past.push(low)
+        mask, weights = estimator.push_with_filter(np.abs(block), advances)
         estimate = mask * block
-        added = weights[0] * low[0] + (weights[1:] * before[:, 0]).sum(axis=0)
-        estimate[: multi_frame.bins] += mask[: multi_frame.bins] * added
+        estimate[: multi_frame.bins] += mask[: multi_frame.bins] * (weights * frames[0]).sum(axis=1).T
         parts.append(estimate)
     return np.concatenate(parts, axis=1)
 
@@ -94,18 +95,25 @@ def test_a_steady_sinusoid_is_its_own_past() -> None:
     spec, bin_of = StftSpec(), 40
     wave = np.cos(2 * np.pi * bin_of / spec.fft_size * np.arange(4000)).astype(np.float32)
     X = stft(wave[None], spec).astype(np.complex64)[:, :, 4:-4]
-    before = PastFrames(turns(spec, spec.bins, 2), 1).push(X)
-    of_past = before[:, 0, bin_of, 2:]
-    np.testing.assert_allclose(of_past, np.broadcast_to(X[0, bin_of, 2:], of_past.shape), rtol=1e-2)
-    np.testing.assert_allclose(phase_advances(X, before)[:, bin_of, 2:], 1, atol=1e-2)
+    frames, advances = PastFrames(turns(spec, spec.bins, 2), 1).push(X)
+    present = np.broadcast_to(X[0, bin_of, 2:, None], (X.shape[2] - 2, 3))
+    np.testing.assert_allclose(frames[0, 2:, :, bin_of], present, rtol=1e-2)
+    np.testing.assert_allclose(advances[2:, :, bin_of], 1, atol=1e-2)
 
 
-def test_copies_of_a_channel_have_its_phase_advances() -> None:
-    X = spectra(9)
-    past = PastFrames(turns(SPEC, SPEC.bins, 2), 1).push(X)
-    both = phase_advances(np.repeat(X, 3, axis=0), np.repeat(past, 3, axis=1))
-    np.testing.assert_allclose(both, phase_advances(X, past), atol=1e-3)
-    assert np.abs(phase_advances(spectra(9, channels=2), np.repeat(past, 2, axis=1))).max() <= 1
+@given(st.integers(1, 4), st.integers(1, 5))
+def test_copies_of_a_channel_have_its_phase_advances(channels: int, past_frames: int) -> None:
+    X, factors = spectra(9), turns(SPEC, SPEC.bins, past_frames)
+    _, of_one = PastFrames(factors, 1).push(X)
+    frames, of_copies = PastFrames(factors, channels).push(np.repeat(X, channels, axis=0))
+    np.testing.assert_allclose(of_copies, of_one, atol=1e-5)
+    assert frames.shape == (channels, 9, 1 + past_frames, SPEC.bins)
+
+
+def test_advances_of_several_channels_are_within_the_unit_circle() -> None:
+    X = spectra(9, channels=2)
+    _, advances = PastFrames(turns(SPEC, SPEC.bins, 3), 2).push(X)
+    assert np.abs(advances).max() <= 1
 
 
 def test_a_model_file_gives_the_filter_back(tmp_path: Path) -> None:

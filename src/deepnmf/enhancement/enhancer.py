@@ -4,26 +4,28 @@ Every sampling rate is supported without resampling. The transform runs at the r
 window and hop in milliseconds and the model's bin spacing in hertz, so bin f of a 48 kHz transform is bin f of the
 16 kHz model: the mask is estimated on the common bins, and the bins above the model's band get gains extrapolated from
 the top of it (:mod:`deepnmf.dsp.upper_band`). No band is cut off, a mask of ones returns the input at any rate, and the
-delay is one window.
+delay is one window. A network with a filter over several frames adds to the lowest bins what the filter makes of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..audio.formats import LARGEST_SAMPLE, RATE_RANGE_HZ
 from ..config import StftSpec
 from ..dsp.level import LevelTracker
+from ..dsp.past_frames import PastFrames, turns
 from ..dsp.stft import Analyser, Synthesiser, padding
 from ..dsp.upper_band import UpperBand
 from ..errors import DeepnmfError
 
 if TYPE_CHECKING:
     from ..model import Model
+    from ..networks.base import FilterEstimator
 
 CHUNK_SECONDS = 2.0
 """Longer blocks are processed in pieces of this length, so that memory stays bounded."""
@@ -37,7 +39,8 @@ MISSING_BAND_GAIN = 0.7
 better than with zeros, and as good as with the true band."""
 
 Observer = Callable[[np.ndarray, np.ndarray], None]
-"""Called for each piece with its spectrum ``(channels, F, N)`` and its gains ``(channels or 1, F, N)``."""
+"""Called for each piece with its spectrum ``(channels, F, N)`` and its gains ``(channels or 1, F, N)``, which are those
+of the mask alone if the network has a filter, too."""
 
 
 class Enhancer:
@@ -133,7 +136,9 @@ class Enhancer:
         analyser = Analyser(self.spec, self.channels)
         for piece in self._pieces(samples):
             if (spectrum := analyser.push(piece)).shape[2]:
-                self._gains(spectrum)
+                self._estimate(spectrum)
+        for track in self._tracks:
+            track.forget_frames()
 
     def process(self, block: np.ndarray) -> np.ndarray:
         """Take the next samples and return those that are ready.
@@ -171,7 +176,7 @@ class Enhancer:
     def _reset(self) -> None:
         self._analyser = Analyser(self.spec, self.channels)
         self._synthesiser = Synthesiser(self.spec, self.channels)
-        self._tracks = [_MaskTrack(self.model, self.spec) for _ in range(self._masks)]
+        self._tracks = [_Track(self.model, self.spec, self.channels // self._masks) for _ in range(self._masks)]
         self._received = self._returned = 0
 
     def _checked(self, block: np.ndarray) -> np.ndarray:
@@ -195,44 +200,82 @@ class Enhancer:
         spectrum = self._analyser.push(samples)
         if not spectrum.shape[2]:
             return np.zeros((self.channels, 0), np.float32)
-        gains = self._gains(spectrum)
+        gains, added = self._estimate(spectrum)
         if self._observer is not None:
             self._observer(spectrum, gains)
-        return self._synthesiser.push(spectrum * gains)
+        enhanced = spectrum * gains
+        if added is not None:
+            enhanced[:, : added.shape[1]] += added
+        return self._synthesiser.push(enhanced)
 
-    def _gains(self, spectrum: np.ndarray) -> np.ndarray:
-        magnitudes = np.abs(spectrum)
-        if self._masks < self.channels:
-            magnitudes = np.sqrt(np.square(magnitudes).mean(axis=0, keepdims=True))
-        if self._masks == 1:
-            gains = self._tracks[0].push(magnitudes[0])[None]
-        else:
-            gains = np.stack([track.push(m) for track, m in zip(self._tracks, magnitudes, strict=True)])
-        if not math.isfinite(np.vdot(gains, gains)):  # before PCM or a maximum turns it into silence
+    def _estimate(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return gains ``(channels or 1, F, N)``, and what a filter adds to the lowest bins ``(channels, L, N)``."""
+        gains, added = self._tracks[0].push(spectrum) if self._masks == 1 else self._estimate_each(spectrum)
+        energy = np.vdot(gains, gains)
+        if added is not None:
+            energy += abs(np.vdot(added, added))
+        if not math.isfinite(energy):  # before PCM or a maximum turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
-        return np.maximum(gains, self._least_gain) if self._least_gain else gains
+        if not self._least_gain:
+            return gains, added
+        return np.maximum(gains, self._least_gain), None if added is None else (1 - self._least_gain) * added
+
+    def _estimate_each(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        found = [track.push(part) for track, part in zip(self._tracks, np.split(spectrum, self._masks), strict=True)]
+        added = [each for _, each in found if each is not None]
+        return np.concatenate([each for each, _ in found]), np.concatenate(added) if added else None
 
 
-class _MaskTrack:
-    """Gains of one stream of spectra at the recording's rate: level, the model's mask, and the band above."""
+class _Track:
+    """Channels that share a mask, at the recording's rate: level, the model's mask and filter, and the band above."""
 
-    def __init__(self, model: Model, spec: StftSpec) -> None:
+    def __init__(self, model: Model, spec: StftSpec, channels: int) -> None:
         features = model.features
         self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
         self._estimator = model.estimator()
         self._model_spec, self._spec = features.stft, spec
         self._above = upper_band(features.stft, spec) if spec.bins > features.stft.bins else None
+        self._past: PastFrames | None = None
+        if (multi_frame := model.network.multi_frame) is not None:
+            self._past = PastFrames(turns(spec, multi_frame.bins, multi_frame.past_frames), channels)
 
-    def push(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the gains ``(F, N)`` of magnitudes ``(F, N)`` at the recording's rate."""
+    def forget_frames(self) -> None:
+        """Clear the frames that a filter reads; level and states stay."""
+        if self._past is not None:
+            self._past.clear()
+
+    def push(self, spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the gains ``(1, F, N)`` of spectra ``(channels, F, N)``, and what a filter adds to the lowest bins."""
+        magnitudes = np.abs(spectra)
+        magnitudes = magnitudes[0] if len(magnitudes) == 1 else np.sqrt(np.square(magnitudes).mean(axis=0))
         inside = model_band(magnitudes, self._model_spec, self._spec)
-        inside /= self._level.push(inside)
-        mask = self._estimator.push(inside)
+        level = self._level.push(inside)
+        inside /= level
+        if self._past is None:
+            mask, added = self._estimator.push(inside), None
+        else:
+            mask, added = self._filtered(spectra, inside, level, self._past)
         if self._above is None:
-            return mask[: self._spec.bins]
+            return mask[None, : self._spec.bins], added
         known = self._above.top.stop
         above = self._above.push(mask, inside, np.square(magnitudes[known:]))
-        return np.concatenate([mask[:known], above])
+        return np.concatenate([mask[:known], above])[None], added
+
+    def _filtered(
+        self, spectra: np.ndarray, inside: np.ndarray, level: np.ndarray, past: PastFrames
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mask ``(F, N)``, and what the filter adds to the lowest bins ``(channels, L, N)``."""
+        scale = np.float32(self._model_spec.window / self._spec.window) / level
+        unit = spectra[:, : past.bins] * scale
+        present = unit.shape[1]
+        if missing := past.bins - present:  # of a recording of lower rate
+            unit = np.concatenate([unit, np.zeros((len(unit), missing, unit.shape[2]), unit.dtype)], axis=1)
+        frames, advances = past.push(unit)
+        mask, weights = cast("FilterEstimator", self._estimator).push_with_filter(inside, advances)
+        frames *= weights
+        added = frames.sum(axis=2).swapaxes(1, 2)  # (channels, L, N)
+        added *= mask[: past.bins] / scale
+        return mask, added[:, :present]
 
 
 def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:

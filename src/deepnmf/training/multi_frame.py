@@ -18,7 +18,6 @@ from ..networks.unfolded.multi_frame import (
     MASKS,
     NOTHING,
     MultiFrameFilter,
-    bins_read,
 )
 from .layers import LSTMState, cells_to_numpy, cells_to_torch, layers_in, linear, to_numpy
 
@@ -68,8 +67,8 @@ class MultiFrameModule(torch.nn.Module):
             features = self.features(units).index_select(2, self._subbands.to(m.device))  # (N, S, L, E)
             logits = torch.logit(mask, MASK_FLOOR)
             parts = [
-                self._read(LOG_SCALE * (m + MAGNITUDE_FLOOR).log(), AROUND, NOTHING),
-                self._read(LOGIT_SCALE * logits, MASKS // 2, 0.0),
+                LOG_SCALE * self._around((m + MAGNITUDE_FLOOR).log(), AROUND, NOTHING),
+                LOGIT_SCALE * self._around(logits, MASKS // 2, 0.0),
                 features.to(m.dtype),
                 advances.permute(2, 0, 1, 3),
             ]
@@ -78,10 +77,11 @@ class MultiFrameModule(torch.nn.Module):
             weights = self.output(outputs).to(m.dtype)
         return weights.reshape(frames, segments, self.bins, -1).permute(1, 2, 0, 3), state
 
-    def _read(self, values: Tensor, around: int, beyond: float) -> Tensor:
+    def _around(self, values: Tensor, around: int, beyond: float) -> Tensor:
         """Return the values ``(S, F, N)`` of the bins around each, ``(N, S, L, read)``, and `beyond` for none."""
-        read = torch.from_numpy(bins_read(self.bins, values.shape[1], around).T).to(values.device)
-        return functional.pad(values, (0, 0, 0, 1), value=beyond).permute(2, 0, 1)[:, :, read]
+        padded = functional.pad(values[:, : self.bins + around], (0, 0, around, around), value=beyond)
+        shifted = [padded[:, shift : shift + self.bins] for shift in range(2 * around + 1)]
+        return torch.stack(shifted, 3).permute(2, 0, 1, 3)
 
     def to_numpy(self) -> MultiFrameFilter:
         """Return the filter with the present weights, in NumPy."""
@@ -92,7 +92,7 @@ class MultiFrameModule(torch.nn.Module):
 
 
 def past_of(spectra: Tensor, spec: StftSpec, past_frames: int) -> Tensor:
-    """Return the frames before each, with their phases advanced to it, as :class:`deepnmf.dsp.past_frames.PastFrames`.
+    """Return the frames before each, with their phases advanced to it, the nearest first.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ def past_of(spectra: Tensor, spec: StftSpec, past_frames: int) -> Tensor:
         ``(K, S, L, N)``.
     """
     frames = spectra.shape[2]
-    factors = torch.from_numpy(turns(spec, spectra.shape[1], past_frames)).to(spectra)
+    oldest_first = turns(spec, spectra.shape[1], past_frames)
+    factors = torch.from_numpy(oldest_first[-2::-1].copy()).to(spectra)
     shifted = [functional.pad(spectra, (k, 0))[:, :, :frames] for k in range(1, past_frames + 1)]
     return factors[:, None, :, None] * torch.stack(shifted)
 
@@ -113,7 +114,7 @@ def past_of(spectra: Tensor, spec: StftSpec, past_frames: int) -> Tensor:
 def phase_advances(spectra: Tensor, past: Tensor) -> Tensor:
     """Return real and imaginary parts of the phase advances, ``(S, L, N, 2K)``, of spectra of one channel."""
     cross = spectra * past.conj()
-    advances = cross / (spectra.abs() * past.abs() + LEAST_POWER)  # (K, S, L, N)
+    advances = cross / (cross.abs() + LEAST_POWER)  # (K, S, L, N)
     return torch.view_as_real(advances).permute(1, 2, 3, 0, 4).flatten(3)
 
 

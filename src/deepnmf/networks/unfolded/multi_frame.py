@@ -14,18 +14,18 @@ from each P_k to X (:func:`deepnmf.dsp.past_frames.phase_advances`).
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ...artifacts.schema import ArraySpec, Shapes
 from ...errors import DeepnmfError
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import uniform_layer
-from ..recurrence import LSTMBank
+from ..recurrence import ONE, LSTMBank
 
 if TYPE_CHECKING:
     from ...config import StftSpec
@@ -42,6 +42,9 @@ MAGNITUDE_FLOOR, MASK_FLOOR = 1e-2, 1e-4
 """Added to unit-level magnitudes before the logarithm; least distance of masks from 0 and 1 before the logit."""
 LOG_SCALE, LOGIT_SCALE = 0.5, 0.3
 """Bring log magnitudes and logits of masks to about unit variance."""
+NOTHING = math.log(MAGNITUDE_FLOOR)
+"""Log magnitude that stands for bins beyond the band."""
+FLOOR, LEAST, MOST = (np.array(value, np.float32) for value in (MAGNITUDE_FLOOR, MASK_FLOOR, 1 - MASK_FLOOR))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,13 +141,6 @@ def _inputs(features: int, past_frames: int) -> int:
     return 2 * AROUND + 1 + MASKS + features + 2 * past_frames
 
 
-@functools.cache
-def bins_read(filtered_bins: int, bins: int, around: int) -> np.ndarray:
-    """Return the indices ``(2·around + 1, L)`` of the bins around each; the one after the last stands for none."""
-    read = np.arange(-around, around + 1)[:, None] + np.arange(filtered_bins)
-    return np.where((read >= 0) & (read < bins), read, bins)
-
-
 class MultiFrameStream:
     """The weights of a stream of frames, in blocks of any size; the states start at zero.
 
@@ -155,20 +151,22 @@ class MultiFrameStream:
     bins : int
         F.
     subbands : ndarray
-        ``(L,)``, the sub-band of each bin.
+        The sub-band ``(L,)`` of each bin.
     """
 
     def __init__(self, multi_frame: MultiFrameFilter, bins: int, subbands: np.ndarray) -> None:
-        self._filter, self._subbands = multi_frame, subbands
-        self._bank = LSTMBank(multi_frame.cell, multi_frame.bins)
-        self._magnitudes = bins_read(multi_frame.bins, bins, AROUND)
-        self._masks = bins_read(multi_frame.bins, bins, MASKS // 2)
-        # The prior's units and those of the layer are doubled (:mod:`deepnmf.networks.recurrence`).
-        self._features, self._output = multi_frame.features / 2, multi_frame.output / 2
-        self._features_bias, self._output_bias = multi_frame.features_bias[:, None], multi_frame.output_bias[:, None]
+        self._bins, self._frames, self._subbands = multi_frame.bins, 1 + multi_frame.past_frames, subbands
+        self._cell = _at_work(multi_frame)
+        self._bank = LSTMBank(self._cell, multi_frame.bins)
+        self._features = multi_frame.features / 2  # of doubled outputs, as those of the layer
+        order = [2 * k + part for part in (0, 1) for k in reversed(range(self._frames))]
+        self._output, bias = multi_frame.output[order] / 2, multi_frame.output_bias[order, None]
+        self._bias = np.repeat(bias, multi_frame.bins, axis=1)
+        self._logs = _Neighbourhoods(multi_frame.bins, bins, AROUND, NOTHING)
+        self._logits = _Neighbourhoods(multi_frame.bins, bins, MASKS // 2, 0.0)
 
     def push(self, m: np.ndarray, mask: np.ndarray, units: np.ndarray, advances: np.ndarray) -> np.ndarray:
-        """Return the weights a₀, …, a_K of the next frames, ``(1 + K, L, N)``, complex64.
+        """Return the weights a_K, …, a₀ of the next frames, ``(N, 1 + K, L)``, complex64.
 
         Parameters
         ----------
@@ -177,46 +175,70 @@ class MultiFrameStream:
         units : ndarray
             Twice the outputs of the sub-bands of the prior, ``(N, V, B)``.
         advances : ndarray
-            Phase advances ``(K, L, N)``, complex.
+            Phase advances ``(N, K, L)``, complex64 (:class:`deepnmf.dsp.past_frames.PastFrames`).
         """
         inputs = self._inputs(m, mask, units, advances)
-        outputs = np.empty((len(inputs), *self._output_shape), np.float32)
+        outputs = np.empty((len(inputs), 2 * self._frames, self._bins), np.float32)
         for frame, output in zip(inputs, outputs, strict=True):
             self._bank.step(frame)
             self._output.dot(self._bank.doubled_outputs, output)
-        outputs += self._output_bias
-        weights = np.empty((len(inputs), len(self._output) // 2, self._filter.bins), np.complex64)
-        weights.real, weights.imag = outputs[:, ::2], outputs[:, 1::2]
-        return weights.transpose(1, 2, 0)
-
-    @property
-    def _output_shape(self) -> tuple[int, int]:
-        return len(self._output), self._filter.bins
+        outputs += self._bias
+        weights = np.empty((len(inputs), self._frames, self._bins), np.complex64)
+        weights.real, weights.imag = outputs[:, : self._frames], outputs[:, self._frames :]
+        return weights
 
     def _inputs(self, m: np.ndarray, mask: np.ndarray, units: np.ndarray, advances: np.ndarray) -> np.ndarray:
-        """Return the inputs of the recurrent layer, ``(N, I, L)``."""
-        features = np.matmul(self._features, units) + self._features_bias  # (N, E, B)
-        phases = np.empty((m.shape[1], 2 * len(advances), self._filter.bins), np.float32)
-        phases[:, ::2], phases[:, 1::2] = advances.real.transpose(2, 0, 1), advances.imag.transpose(2, 0, 1)
-        parts = [
-            _read(LOG_SCALE * np.log(m + np.float32(MAGNITUDE_FLOOR)), self._magnitudes, NOTHING),
-            _read(LOGIT_SCALE * _logit(mask), self._masks, 0.0),
-            features[:, :, self._subbands],
-            phases,
-        ]
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+        """Return the inputs of the recurrent layer, ``(N, I, L)``, in the order and scale of :func:`_at_work`."""
+        frames, past, bins = advances.shape
+        inputs = np.empty((frames, self._cell.inputs, bins), np.float32)
+        logs, neighbouring_logs = self._logs.of(frames)
+        np.log(m[: logs.shape[1]].T + FLOOR, logs)
+        logits, neighbouring_logits = self._logits.of(frames)
+        np.log(_odds(mask[: logits.shape[1]].T), logits)
+        magnitudes, masks, phases = 2 * AROUND + 1, MASKS, 2 * past
+        inputs[:, :magnitudes] = neighbouring_logs
+        inputs[:, magnitudes : magnitudes + masks] = neighbouring_logits
+        features = self._features.dot(units[0])[None] if frames == 1 else self._features @ units  # (N, E, B)
+        inputs[:, magnitudes + masks : -phases] = features.take(self._subbands, 2)
+        parts = advances.view(np.float32).reshape(frames, past, bins, 2)
+        inputs[:, -phases:].reshape(frames, past, 2, bins)[:] = parts.swapaxes(2, 3)
+        return inputs
 
 
-NOTHING = LOG_SCALE * math.log(MAGNITUDE_FLOOR)
-"""What stands for a magnitude beyond the band."""
+class _Neighbourhoods:
+    """Values of the bins around each of the lowest L; a constant stands for those beyond the band."""
+
+    def __init__(self, filtered_bins: int, bins: int, around: int, beyond: float) -> None:
+        self._around, self._size, self._known = around, filtered_bins, min(bins, filtered_bins + around)
+        self._beyond = np.float32(beyond)
+        self._of_one = self._new(1)
+
+    def of(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where to write the values of the lowest bins, ``(N, bins)``, and a view of those around each bin.
+
+        The view is ``(N, 2·around + 1, L)``.
+        """
+        return self._of_one if frames == 1 else self._new(frames)
+
+    def _new(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.full((frames, self._size + 2 * self._around), self._beyond)
+        around = sliding_window_view(rows, self._size, axis=1)
+        return rows[:, self._around : self._around + self._known], around
 
 
-def _read(values: np.ndarray, read: np.ndarray, beyond: float) -> np.ndarray:
-    """Return the values ``(F, N)`` of the bins around each, ``(N, read, L)``, and `beyond` for none."""
-    last = np.full((1, values.shape[1]), beyond, values.dtype)
-    return np.concatenate([values, last])[read].transpose(2, 0, 1)
+def _at_work(multi_frame: MultiFrameFilter) -> LSTM:
+    """Return the layer with scales and constants of its inputs in its weights, and the oldest phase advance first."""
+    cell, past = multi_frame.cell, multi_frame.past_frames
+    logs, logits, features, phases = np.split(
+        cell.input_weights, np.cumsum([2 * AROUND + 1, MASKS, len(multi_frame.features)]), axis=1
+    )
+    bias = cell.input_bias + features @ multi_frame.features_bias
+    oldest_first = phases.reshape(len(phases), past, 2)[:, ::-1].reshape(phases.shape)
+    weights = np.concatenate([LOG_SCALE * logs, LOGIT_SCALE * logits, features, oldest_first], axis=1)
+    return LSTM(weights.astype(np.float32), bias, cell.state_weights, cell.state_bias)
 
 
-def _logit(mask: np.ndarray) -> np.ndarray:
-    inside = np.clip(mask, np.float32(MASK_FLOOR), np.float32(1 - MASK_FLOOR))
-    return np.log(inside / (1 - inside))
+def _odds(mask: np.ndarray) -> np.ndarray:
+    inside = np.minimum(np.maximum(mask, LEAST), MOST)
+    inside /= ONE - inside
+    return inside

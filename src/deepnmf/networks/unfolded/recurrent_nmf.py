@@ -255,20 +255,20 @@ class RecurrentEstimator:
         magnitudes : ndarray
             ``(F, N)`` at unit level.
         advances : ndarray
-            Phase advances from each of the past frames, ``(K, L, N)``, complex
-            (:func:`deepnmf.dsp.past_frames.phase_advances`).
+            Phase advances from each of the past frames, ``(N, K, L)``, complex64
+            (:class:`deepnmf.dsp.past_frames.PastFrames`).
 
         Returns
         -------
         ndarray
             The mask ``(F, N)``.
         ndarray
-            Weights of the present and of the past frames, ``(1 + K, L, N)``, complex64.
+            Weights of the frames, ``(N, 1 + K, L)``, from the oldest to the present, complex64.
         """
         assert self._filter is not None
         mask = self.push(magnitudes)
         if not magnitudes.shape[1]:
-            return mask, np.zeros((1 + len(advances), *advances.shape[1:]), np.complex64)
+            return mask, np.zeros((0, 1 + advances.shape[1], advances.shape[2]), np.complex64)
         return mask, self._filter.push(magnitudes, mask, self._prior.doubled_units, advances)
 
     def _updated(self, m: np.ndarray, W: np.ndarray, rates: np.ndarray, h: np.ndarray) -> np.ndarray:
