@@ -5,6 +5,7 @@ const ort = require("onnxruntime-web");
 const { readFileSync, writeFileSync } = require("fs");
 
 const WARM_UP_HOPS = 300; // 3 s: warm_up_hops of the graph's metadata
+const OF_AUDIO = ["analysis", "synthesis", "past_frames"]; // its cleared_after_warm_up; the last only with a filter
 ort.env.wasm.numThreads = 1;
 
 const tensor = (shape, fill = 0) => new ort.Tensor("float32", new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill), shape);
@@ -30,7 +31,7 @@ class Stream {
   }
 
   endWarmUp() {
-    for (const name of ["analysis", "synthesis"]) this.states[name] = tensor(this.shapes[name]);
+    for (const name of OF_AUDIO) if (name in this.states) this.states[name] = tensor(this.shapes[name]);
   }
 }
 

@@ -9,6 +9,7 @@ type Ptr = *mut c_void; // an object of ONNX Runtime
 type Status = Ptr;
 type Api = [*const c_void; 101]; // functions at fixed places: see onnxruntime_c_api.h beside this file
 const WARM_UP_HOPS: usize = 300; // 3 s: warm_up_hops of the graph's metadata
+const OF_AUDIO: [&str; 3] = ["analysis", "synthesis", "past_frames"]; // its cleared_after_warm_up; the last, with a filter
 
 #[repr(C)]
 struct ApiBase {
@@ -131,8 +132,10 @@ fn main() {
         for block in samples.chunks_exact(hop).take(WARM_UP_HOPS) {
             stream.process(block);
         }
-        for name in ["analysis", "synthesis"] {
-            stream.buffer(name).unwrap().fill(0.0); // level and states of the network are kept
+        for name in OF_AUDIO {
+            if let Some(state) = stream.buffer(name) {
+                state.fill(0.0); // level and states of the network are kept
+            }
         }
         samples.resize((length + delay + hop - 1) / hop * hop, 0.0); // zeros at the end flush the delay
         for block in samples.chunks_exact(hop) {

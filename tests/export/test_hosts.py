@@ -21,7 +21,7 @@ from helpers.waiting import PATIENCE_SECONDS
 pytestmark = pytest.mark.slow
 onnxruntime = pytest.importorskip("onnxruntime")
 NATIVE, JAVASCRIPT = ROOT / "examples" / "native", ROOT / "examples" / "javascript"
-MODEL = recurrent_model()
+MODEL = recurrent_model(filter_units=6)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ MODELS = {
     "recurrent": recurrent_model(),
     "recurrent, two layers": recurrent_model(2, 2),
     "recurrent, with fusion": recurrent_model(fusion=5),
+    "with a filter": recurrent_model(2, 2, fusion=5, filter_units=4, filter_frames=3),
+    "with a filter of one frame": recurrent_model(0, filter_units=1, filter_frames=1),
 }
 
 
@@ -36,15 +38,18 @@ def test_the_graph_agrees_with_the_model(tmp_path: Path, name: str) -> None:
 def test_a_recurrent_graph_needs_its_states(tmp_path: Path) -> None:
     import onnxruntime
 
-    export_mask(MODELS["recurrent"], tmp_path / "m.onnx")
+    model = MODELS["with a filter"]
+    export_mask(model, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
-    states = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()[1:]}
-    assert set(states) == set(mask_graph(MODELS["recurrent"].network).states)
-    magnitudes = np.ones((257, 5), np.float32)
-    mask, *following = session.run(None, {"magnitudes": magnitudes, **states})
+    states = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()[2:]}
+    assert set(states) == set(mask_graph(model.network).states)
+    frames = {"magnitudes": np.ones((257, 5), np.float32), "advances": np.zeros((2, 3, 96, 5), np.float32)}
+    mask, weights, *following = session.run(None, frames | states)
     assert all(np.abs(found).max() > 0 for found in following)
-    other, *_ = session.run(None, {"magnitudes": magnitudes, **{name: 1 + state for name, state in states.items()}})
-    assert np.abs(other - mask).max() > 1e-3
+    for name, state in states.items():
+        other_mask, other_weights, *_ = session.run(None, frames | states | {name: 1 + state})
+        assert np.abs(other_weights - weights).max() > 1e-3
+        assert (np.abs(other_mask - mask).max() > 1e-3) == (not name.startswith("filter"))
 
 
 def test_a_dictionary_of_many_layers_is_stored_once(tmp_path: Path) -> None:

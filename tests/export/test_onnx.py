@@ -14,7 +14,7 @@ from deepnmf.dsp.stft import synthesis_window, window
 from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.export.onnx import ATTENUATION, TOLERANCE, ExportOptions, disagreement, export_onnx, state_shapes
-from deepnmf.model import load_model
+from deepnmf.model import load_model, save_model
 from helpers import ROOT
 from helpers.enhance_cli import run
 from helpers.enhance_models import recurrent_model, small_model
@@ -30,6 +30,8 @@ MODELS = {
     "recurrent, two layers": recurrent_model(2, 2),
     "recurrent, no layers": recurrent_model(0),
     "recurrent, with fusion": recurrent_model(2, 2, fusion=7),
+    "with a filter": recurrent_model(2, 2, fusion=7, filter_units=6),
+    "with a filter of one frame": recurrent_model(0, filter_units=1, filter_frames=1),
 }
 
 
@@ -39,13 +41,14 @@ def test_the_graph_agrees_with_the_engine_hop_by_hop(tmp_path: Path, name: str) 
     assert disagreement(MODELS[name], tmp_path / "m.onnx", hops=400) <= TOLERANCE
 
 
-@pytest.mark.parametrize("state", ["cell.0", "subband"])
+@pytest.mark.parametrize("state", ["cell.0", "subband", "filter", "past_frames"])
 def test_a_recurrent_graph_needs_its_states(tmp_path: Path, state: str) -> None:
     import onnxruntime
 
-    export_onnx(MODELS["recurrent"], tmp_path / "m.onnx")
+    model = MODELS["with a filter"]
+    export_onnx(model, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
-    states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(MODELS["recurrent"]).items()}
+    states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(model).items()}
     samples = 0.1 * np.random.default_rng(0).standard_normal(160).astype(np.float32)
     plain, *following = session.run(None, {"samples": samples, **states})
     assert all(np.abs(found).max() > 0 for found in following)
@@ -69,10 +72,13 @@ def test_names_and_shapes_are_as_documented(tmp_path: Path) -> None:
         "cell.1": (2, 1, 12),
         "subband": (2, 10, 6),
     }
+    filtered = state_shapes(recurrent_model(filter_units=5, filter_frames=3))
+    assert list(filtered) == ["analysis", "level", "synthesis", "past_frames", "cell.0", "subband", "filter"]
+    assert (filtered["past_frames"], filtered["filter"]) == ((2, 3, 96), (2, 96, 5))
     assert inputs == {"samples": (160,), **states}
     assert outputs == {"enhanced": (160,), **{f"{name}_next": shape for name, shape in states.items()}}
     known = {"rate_hz": "16000", "hop_samples": "160", "delay_samples": "240", "latency_samples": "400"}
-    expected = {**known, "warm_up_hops": "300", ATTENUATION: "none"}
+    expected = {**known, "warm_up_hops": "300", "cleared_after_warm_up": "analysis,synthesis", ATTENUATION: "none"}
     assert session.get_modelmeta().custom_metadata_map == expected
 
 
@@ -100,11 +106,12 @@ def test_transforms_by_small_products_are_the_transforms(rate_hz: int) -> None:
         ExportOptions(48000, attenuation_input=True),
         ExportOptions(44100, max_attenuation_db=12),
         ExportOptions(8000, max_attenuation_db=0),
+        ExportOptions(4000, max_attenuation_db=12),
         ExportOptions(attenuation_input=True),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["with context", "recurrent"])
+@pytest.mark.parametrize("name", ["with context", "recurrent", "with a filter"])
 def test_other_rates_and_limits_agree_with_the_engine(tmp_path: Path, name: str, options: ExportOptions) -> None:
     export_onnx(MODELS[name], tmp_path / "m.onnx", options)
     assert disagreement(MODELS[name], tmp_path / "m.onnx", 400, options) <= TOLERANCE
@@ -132,28 +139,31 @@ def enhanced_by_graph(graph: Path, samples: np.ndarray, warm_up: bool, limit_db:
     if warm_up:
         hops = min(int(known["warm_up_hops"]), len(samples) // hop)
         run_hops(samples[: hops * hop].reshape(hops, hop))
-        for name in ("analysis", "synthesis"):
+        for name in known["cleared_after_warm_up"].split(","):
             states[name] = np.zeros_like(states[name])
     padded = np.pad(samples, (0, -(len(samples) + late) % hop + late))
     return np.concatenate(run_hops(padded.reshape(-1, hop)))[late : late + len(samples)]
 
 
+@pytest.mark.parametrize("of", ["small", "with a filter"])
 @pytest.mark.parametrize("limit_db", [None, 9.0])
 @pytest.mark.parametrize("rate_hz", [16000, 48000])
 def test_whole_recordings_and_streams_equal_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate_hz: int, limit_db: float | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate_hz: int, limit_db: float | None, of: str
 ) -> None:
+    trained = MODELS[of] if of in MODELS else load_model(of)
+    save_model(tmp_path / "m.safetensors", trained)
     name = "noisy.wav" if rate_hz == 16000 else "noisy_48k_stereo.flac"
     samples = audio.read(ROOT / "examples" / name)[0][:1, : 4 * rate_hz + 77]
     audio.write(tmp_path / "in.wav", samples, rate_hz, "FLOAT")
     limit = () if limit_db is None else ("--max-attenuation-db", str(limit_db))
-    model = ("--model", "small")
+    model = ("--model", str(tmp_path / "m.safetensors"))
     assert run(monkeypatch, "enhance", tmp_path / "in.wav", "-o", tmp_path / "out.wav", *limit, *model) == 0
     export = ("export", tmp_path / "m.onnx", "--rate-hz", str(rate_hz), *model)
     assert run(monkeypatch, *export, *(("--attenuation-input",) if limit else ())) == 0
     whole = enhanced_by_graph(tmp_path / "m.onnx", samples[0], True, limit_db)
     assert np.abs(whole - audio.read(tmp_path / "out.wav")[0][0]).max() < 1e-4
-    stream = Enhancer(load_model("small"), rate_hz, max_attenuation_db=limit_db)
+    stream = Enhancer(trained, rate_hz, max_attenuation_db=limit_db)
     chunks = [stream.process(samples[:, at : at + 1000]) for at in range(0, samples.shape[1], 1000)]
     expected = np.concatenate([*chunks, stream.flush()], axis=1)[0]
     assert np.abs(enhanced_by_graph(tmp_path / "m.onnx", samples[0], False, limit_db) - expected).max() < 1e-4

@@ -28,13 +28,16 @@ def small_model(context: int = 1, layers: int = 4) -> Model:
     return Model(deep_nmf(speech, noise, bins, layers=layers, trained_layers=0), features)
 
 
-def recurrent_model(layers: int = 1, recurrent_layers: int = 1, fusion: int = 0, filter_units: int = 0) -> Model:
+def recurrent_model(
+    layers: int = 1, recurrent_layers: int = 1, fusion: int = 0, filter_units: int = 0, filter_frames: int = 2
+) -> Model:
     """Its prior and filter have random weights, and its dictionaries are those of :func:`small_model`."""
     small = small_model()
     network = cast(DeepNMF, small.network)
     speech, noise = np.split(network.output, [network.speech_atoms], axis=1)
     sizes = {"recurrent_layers": recurrent_layers, "layers": layers, "fusion_units": fusion}
-    settings = RecurrentDeepNMFConfig(bands=20, units=12, subband_units=6, filter_units=filter_units, **sizes)
+    sizes |= {"filter_units": filter_units, "filter_frames": filter_frames}
+    settings = RecurrentDeepNMFConfig(bands=20, units=12, subband_units=6, **sizes)
     rng = np.random.default_rng(0)
     start = RecurrentDeepNMF.start(settings, small.features, dictionary(speech, noise, len(speech), 3.0), rng)
     weights = {  # far from where training starts, so that the past matters

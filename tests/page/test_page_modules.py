@@ -17,14 +17,17 @@ from deepnmf.config import StftSpec, to_dict
 from deepnmf.enhancement.arrays import enhance_array
 from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
-from deepnmf.page.build import RULES, STATIC
+from deepnmf.page.build import RULES, STATIC, enhancer_settings
 from helpers.enhance_models import recurrent_model
 from helpers.waiting import PATIENCE_SECONDS
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
 
-MODEL = recurrent_model(2, 2, fusion=5)
+MODELS = {
+    "a mask": recurrent_model(2, 2, fusion=5),
+    "a filter": recurrent_model(1, 2, filter_units=5, filter_frames=3),
+}
 RATES_HZ = (2000, 8000, 11025, 12345, 16000, 22050, 24000, 32000, 44100, 47999, 48000, 96000, 192000)
 
 
@@ -174,7 +177,8 @@ def test_rates_of_mp4_and_webm_are_in_their_headers(modules: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_any_rate_and_channel_count_is_enhanced_as_by_the_package(modules: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_any_rate_and_channel_count_is_enhanced_as_by_the_package(modules: Path, tmp_path: Path, name: str) -> None:
     """In Node, whose ONNX Runtime is that of the page."""
     for package in ("onnxruntime", "platformdirs"):
         pytest.importorskip(package)
@@ -185,19 +189,19 @@ def test_any_rate_and_channel_count_is_enhanced_as_by_the_package(modules: Path,
         runtime = runtime_folder()
     except DeepnmfError as error:
         pytest.skip(str(error))
-    export_mask(MODEL, tmp_path / "m.onnx")
+    model = MODELS[name]
+    export_mask(model, tmp_path / "m.onnx")
     cases = [(2000, 1), (8000, 2), (11025, 1), (22050, 3), (32000, 1), (44100, 2), (47999, 1), (96000, 1), (192000, 1)]
     rng = np.random.default_rng(3)
     recordings = [0.1 * rng.standard_normal((channels, rate_hz)).astype(np.float32) for rate_hz, channels in cases]
     recordings += [np.full((1, samples), 0.1, np.float32) for samples in (1, 100, 401)]
     cases += [(16000, 1)] * 3
     np.concatenate([each.reshape(-1) for each in recordings]).tofile(tmp_path / "in.f32")
-    describe = {"stft": to_dict(MODEL.features.stft), "level_seconds": MODEL.features.level_seconds}
     lengths = [each.shape[1] for each in recordings]
-    run(modules, ENHANCE, str(runtime / SCRIPT), tmp_path, describe, RULES, cases, lengths)
+    run(modules, ENHANCE, str(runtime / SCRIPT), tmp_path, enhancer_settings(model), RULES, cases, lengths)
     found = np.fromfile(tmp_path / "out.f32", np.float32)
     expected = [
-        enhance_array(samples, rate_hz, MODEL, max_attenuation_db=30).reshape(-1)
+        enhance_array(samples, rate_hz, model, max_attenuation_db=30).reshape(-1)
         for samples, (rate_hz, _) in zip(recordings, cases, strict=True)
     ]
     assert np.abs(found - np.concatenate(expected)).max() < 2e-5

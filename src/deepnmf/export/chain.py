@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..config import StftSpec
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.upper_band import RULES, UpperBand
 from ..enhancement.enhancer import MISSING_BAND_GAIN, upper_band
 from .fourier import Transform
+from .multi_frame import Frames
 from .steps import mask_step
 
 if TYPE_CHECKING:
     from ..model import Model
     from .onnx import ExportOptions
+    from .steps import FilterStep
 
 
 def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
     """Return the module: samples, the limit of the attenuation if it is an input, and the states are its arguments."""
     features, spec = model.features, options.spec(model)
-    estimate, transform = mask_step(model.network), Transform(spec)
+    estimate, transform = Estimate(model, spec), Transform(spec)
     least_weight = min(1.0, spec.hop / spec.rate_hz / features.level_seconds)
     upper = Upper(upper_band(features.stft, spec)) if spec.bins > features.stft.bins else None
     fixed_db = torch.tensor([math.inf if options.max_attenuation_db is None else options.max_attenuation_db])
@@ -37,18 +40,44 @@ def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
             spectrum = transform.analyse(frame)
             inside = _model_band(spectrum.square().sum(0).sqrt()[:, None], features.stft, spec)
             level = _next_level(level, inside.square().mean(), least_weight)
-            inside = inside / level[0].sqrt().clamp(min=LEVEL_FLOOR)
-            mask, *remembered = estimate(inside, *memory)
+            magnitude = level[0].sqrt().clamp(min=LEVEL_FLOOR)
+            inside = inside / magnitude
+            mask, filtered, *remembered = estimate(spectrum, inside, magnitude, *memory)
             if upper:
                 power = spectrum.square().sum(0)[upper.stop :, None]
                 gains, above[0] = upper(mask, inside, power, above[0])
             else:
                 gains = mask[: spec.bins]
-            gains = torch.maximum(gains, 10 ** (-limit_db / 20))
-            added = _overlapped(transform.synthesise(spectrum * gains[:, 0]), tail, spec)
+            least_gain = 10 ** (-limit_db / 20)
+            enhanced = spectrum * torch.maximum(gains, least_gain)[:, 0]
+            if filtered is not None:
+                enhanced = enhanced + pad((1 - least_gain) * filtered, (0, spec.bins - filtered.shape[1]))
+            added = _overlapped(transform.synthesise(enhanced), tail, spec)
             return (added[0], frame[spec.hop :], level, added[1:], *above, *remembered)
 
     return Chain()
+
+
+class Estimate:
+    """The mask of a frame, and what the network's filter adds to the masked spectrum, if it has one."""
+
+    def __init__(self, model: Model, spec: StftSpec) -> None:
+        self._step = mask_step(model.network)
+        multi_frame = model.network.multi_frame
+        self._frames = Frames(multi_frame, model.features.stft, spec) if multi_frame is not None else None
+
+    def __call__(self, spectrum: Tensor, inside: Tensor, level: Tensor, *memory: Tensor) -> tuple[Any, ...]:
+        """Return the mask ``(F, 1)``, what is added to the lowest bins ``(2, L′)`` or None, and the next states."""
+        frames = self._frames
+        if frames is None:
+            mask, *following = self._step(inside, *memory)
+            return (mask, None, *following)
+        past, *states = memory
+        present, turned = frames.present(spectrum, level), frames.turned(past)
+        step = cast("FilterStep", self._step)
+        mask, weights, *following = step.with_filter(inside, frames.advances(present, turned), *states)
+        filtered = mask[: frames.bins, 0] * frames.filtered(present, turned, weights, level)
+        return (mask, filtered, frames.following(present, past), *following)
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:

@@ -1,8 +1,8 @@
 """Export of a model to ONNX: one hop of samples in, one hop out, every state an explicit input and output.
 
-The graph holds everything: analysis, level, mask, limit of the attenuation, the gain above the model's band and
-synthesis (:mod:`deepnmf.export.chain`), at the model's rate or another one. A host application needs no Fourier
-transform and keeps only the state tensors between calls.
+The graph holds everything: analysis, level, mask, filter over several frames, limit of the attenuation, the gain above
+the model's band and synthesis (:mod:`deepnmf.export.chain`), at the model's rate or another one. A host application
+needs no Fourier transform and keeps only the state tensors between calls.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ TOLERANCE = 1e-5
 """Largest difference from the engine that an export may have."""
 ATTENUATION = "max_attenuation_db"
 """Name of the input with the limit; infinity sets none."""
+OF_AUDIO = ("analysis", "synthesis", "past_frames")
+"""States that hold audio: they are zero again after a warm-up, which keeps the others."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def properties(model: Model, options: ExportOptions) -> dict[str, str]:
         "delay_samples": str(delay(spec)),
         "latency_samples": str(spec.window),
         "warm_up_hops": str(int(WARM_UP_SECONDS * spec.rate_hz) // spec.hop),
+        "cleared_after_warm_up": ",".join(name for name in state_shapes(model, options) if name in OF_AUDIO),
         ATTENUATION: "input" if options.attenuation_input else limit,
     }
 
@@ -132,8 +135,10 @@ def delay(spec: StftSpec) -> int:
 def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
-    ``analysis`` and ``synthesis`` hold samples; a warm-up keeps the others (level, upper band, network).
+    A warm-up clears those of `OF_AUDIO` (samples, spectra of past frames) and keeps the others (level, upper band,
+    network).
     """
+    from .multi_frame import past_shape
     from .steps import mask_step
 
     spec = (options or ExportOptions()).spec(model)
@@ -145,6 +150,8 @@ def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str
     }
     if spec.bins > model.features.stft.bins:
         states["upper_band"] = (2 + 2 * len(upper_band(model.features.stft, spec).steps),)
+    if (multi_frame := model.network.multi_frame) is not None:
+        states["past_frames"] = past_shape(multi_frame, spec)
     return {**states, **mask_step(model.network).states}
 
 

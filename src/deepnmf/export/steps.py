@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
@@ -13,7 +12,6 @@ from torch.nn.functional import linear
 from ..dsp.arrays import softplus
 from ..errors import DeepnmfError
 from ..networks.base import FramewiseNetwork, Network
-from ..networks.cells import LSTM
 from ..networks.kinds import kind_of
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import infer
@@ -22,6 +20,8 @@ from ..networks.unfolded.ista import update
 from ..networks.unfolded.prior import bands_read
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
+from .layers import constant, lstm_step
+from .multi_frame import FilterWeights
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -34,6 +34,13 @@ class MaskStep(Protocol):
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return the mask ``(F, 1)`` of magnitudes ``(F, 1)`` at unit level, and the states after it."""
+
+
+class FilterStep(MaskStep, Protocol):
+    """The step of a network with a filter behind the mask."""
+
+    def with_filter(self, m: Tensor, advances: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the mask, the weights of the filter ``(2, 1 + K, L)`` for advances ``(2, K, L)``, and the states."""
 
 
 def mask_step(network: Network) -> MaskStep:
@@ -68,7 +75,7 @@ class FramewiseStep:
     """A network of independent frames; ``context`` holds the earlier frames, if any."""
 
     def __init__(self, network: FramewiseNetwork) -> None:
-        self._network = network.with_arrays({name: _tensor(W) for name, W in network.arrays().items()})
+        self._network = network.with_arrays({name: constant(W) for name, W in network.arrays().items()})
         self._bins, stacked = network.shape
         earlier = stacked - self._bins
         self.states: Shapes = {"context": (earlier, 1)} if earlier else {}
@@ -84,7 +91,7 @@ class DRNMFStep:
     """DR-NMF; the state is the last frame's activations."""
 
     def __init__(self, network: DRNMF) -> None:
-        self._weights = {name: _tensor(W) for name, W in network.arrays().items()}
+        self._weights = {name: constant(W) for name, W in network.arrays().items()}
         self._speech_atoms = network.speech_atoms
         self.states: Shapes = {"activations": (network.output.shape[1], 1)}
 
@@ -98,16 +105,20 @@ class DRNMFStep:
 
 
 class RecurrentStep:
-    """Recurrent deep NMF; the states are hidden and cell states of the full band, each sub-band and the fusion."""
+    """Recurrent deep NMF; the states are outputs and cell states of full band, sub-bands, fusion and filter, if any."""
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network, prior = network, network.prior
-        self._weights = {name: _tensor(W) for name, W in network.arrays().items()}
-        self._dictionaries = [_tensor(W) for W in network.dictionaries]
+        self._weights = {name: constant(W) for name, W in network.arrays().items()}
+        self._dictionaries = [constant(W) for W in network.dictionaries]
         self._read = torch.from_numpy(bands_read(len(prior.pooling)).T)
         full_band = {f"cell.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.cells)}
         fusion = {f"fusion.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.fusion)}
         self.states: Shapes = {**full_band, "subband": (2, prior.subbands, prior.subband[0].units), **fusion}
+        self._filter: FilterWeights | None = None
+        if (multi_frame := network.multi_frame) is not None:
+            self._filter = FilterWeights(multi_frame, prior.subband_of_bins(multi_frame.bins))
+            self.states["filter"] = self._filter.state_shape
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return mask and states (:class:`MaskStep`)."""
@@ -115,6 +126,15 @@ class RecurrentStep:
         h, following = self._prior(m, states)
         h = infer(m, self._dictionaries, h, network.sparsity, network.beta)
         return (wiener_mask(self._weights["output"], h, network.speech_atoms), *following)
+
+    def with_filter(self, m: Tensor, advances: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return mask, weights and states (:class:`FilterStep`)."""
+        assert self._filter is not None
+        *of_prior, state = states
+        mask, *following = self(m, *of_prior)
+        units = following[len(self._network.prior.cells)][0]  # outputs of the sub-bands
+        weights, state = self._filter(m, mask, units, advances, state)
+        return (mask, weights, *following, state)
 
     def _prior(self, m: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Return h⁰ ``(R, 1)`` and the next states, as :mod:`deepnmf.networks.unfolded.prior_stream` does in NumPy."""
@@ -137,18 +157,3 @@ class RecurrentStep:
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return linear(x, self._weights[name], self._weights[f"{name}_bias"])
-
-
-def lstm_step(cell: LSTM, x: Tensor, state: Tensor) -> Tensor:
-    """Return hidden and cell state ``(2, B, U)`` after one frame ``(B, I)``: :class:`deepnmf.networks.cells.LSTM`."""
-    output, cell_state = state
-    joint = torch.cat([x, output], 1)
-    weights = np.concatenate([cell.input_weights, cell.state_weights], axis=1)
-    gates = linear(joint, _tensor(weights), _tensor(cell.input_bias + cell.state_bias))
-    input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)
-    cell_state = forget_gate.sigmoid() * cell_state + input_gate.sigmoid() * candidate.tanh()
-    return torch.stack([output_gate.sigmoid() * cell_state.tanh(), cell_state])
-
-
-def _tensor(array: Any) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))

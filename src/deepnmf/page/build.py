@@ -14,6 +14,7 @@ from ..artifacts import write_text
 from ..audio.formats import RATE_RANGE_HZ
 from ..config import to_dict
 from ..dsp.level import LEVEL_FLOOR
+from ..dsp.past_frames import LEAST_POWER
 from ..dsp.upper_band import RULES as UPPER_BAND_RULES
 from ..enhancement.enhancer import MISSING_BAND_GAIN, TOP_BAND
 from ..enhancement.record import file_digest
@@ -31,6 +32,7 @@ DESCRIPTION = "page.json"
 RULES: dict[str, Any] = {
     "rate_range_hz": RATE_RANGE_HZ,
     "level_floor": LEVEL_FLOOR,
+    "least_power": LEAST_POWER,
     "top_band": TOP_BAND,
     "upper_band": UPPER_BAND_RULES,
     "missing_band_gain": MISSING_BAND_GAIN,
@@ -127,9 +129,18 @@ def _described(folder: Path, index: int, named: tuple[str, Model]) -> dict[str, 
         "name": name,
         "title": model.title(),
         "weights": model.network.parameters,
+        **enhancer_settings(model),
+        "graph": _file(folder, path),
+    }
+
+
+def enhancer_settings(model: Model) -> dict[str, Any]:
+    """Return what `enhancer.js` needs of a model besides its graph: transform, level, and filter if it has one."""
+    multi_frame = model.network.multi_frame
+    return {
         "stft": to_dict(model.features.stft),
         "level_seconds": model.features.level_seconds,
-        "graph": _file(folder, path),
+        "filter": multi_frame and {"bins": multi_frame.bins, "past_frames": multi_frame.past_frames},
     }
 
 

@@ -1,5 +1,7 @@
 // The enhancer of deepnmf.enhancement.enhancer: the transform runs at the recording's own rate, the mask is estimated
-// on the bins shared with the model, and bins above its band get gains extrapolated from the top of it.
+// on the bins shared with the model, and bins above its band get gains extrapolated from the top of it. What a filter over
+// several frames makes of the lowest bins is added.
+import { MultiFrame } from "./multi_frame.js";
 import { Analyser, Synthesiser, padding, specAtRate } from "./stft.js";
 import { UpperBand } from "./upper_band.js";
 
@@ -13,7 +15,8 @@ export class Fault extends Error {}
  * Enhance a stream of blocks of any size.
  *
  * @param {object} model `describe`, its entry in page.json, and `estimator()`, which returns a fresh mask estimator with
- *   `push(magnitudes, frames)`: magnitudes at unit level (F, N) to masks (F, N), row by row.
+ *   `push(magnitudes, frames, advances)`: magnitudes at unit level (F, N), row by row, and phase advances (2, K, L, N) if
+ *   the model has a filter, to `mask` (F, N) and `weights` (2, 1 + K, L, N).
  * @param {object} rules The constants of the Python package, from page.json.
  */
 export class Enhancer {
@@ -26,7 +29,7 @@ export class Enhancer {
     this.channels = channels;
     this.leastGain = maxAttenuationDb === null ? 0 : 10 ** (-maxAttenuationDb / 20);
     this.observer = observer;
-    this.gains = new Gains(model, rules, this.spec);
+    this.track = new Track(model, rules, this.spec, channels);
     this.analysers = repeated(channels, () => new Analyser(this.spec));
     this.synthesisers = repeated(channels, () => new Synthesiser(this.spec));
     this.received = 0;
@@ -38,8 +41,9 @@ export class Enhancer {
     const analysers = repeated(this.channels, () => new Analyser(this.spec));
     for (const piece of pieces(checked(block), this.spec.hop * FRAMES_A_CALL)) {
       const spectra = piece.map((samples, channel) => analysers[channel].push(samples));
-      if (spectra[0].length) await this.gains.push(spectra);
+      if (spectra[0].length) await this.track.push(spectra);
     }
+    this.track.forgetFrames();
   }
 
   /** Take the next samples, one Float32Array a channel; return those that are ready. */
@@ -62,23 +66,31 @@ export class Enhancer {
   async #piece(block) {
     const spectra = block.map((samples, channel) => this.analysers[channel].push(samples));
     if (!spectra[0].length) return repeated(this.channels, () => new Float32Array(0));
-    const gains = await this.gains.push(spectra);
+    const outputs = this.#applied(spectra, await this.track.push(spectra));
+    this.observer?.(spectra, outputs);
+    return outputs.map((frames, channel) => this.synthesisers[channel].push(frames));
+  }
+
+  #applied(spectra, { gains, added }) {
     for (const gain of gains) {
       for (let k = 0; k < gain.length; k++) gain[k] = Math.max(gain[k], this.leastGain);
     }
-    this.observer?.(spectra, gains);
-    return spectra.map((frames, channel) => this.synthesisers[channel].push(apply(gains, frames)));
+    return spectra.map((frames, channel) =>
+      frames.map((frame, t) => {
+        const output = frame.map((part) => part.map((value, k) => value * gains[t][k]));
+        added?.[t][channel].forEach((part, index) =>
+          part.forEach((value, k) => (output[index][k] += (1 - this.leastGain) * value)),
+        );
+        return output;
+      }),
+    );
   }
 }
 
-function apply(gains, frames) {
-  return frames.map(([re, im], t) => [re.map((value, k) => value * gains[t][k]), im.map((value, k) => value * gains[t][k])]);
-}
-
-/** One gain for all channels, from the mean of their powers. */
-class Gains {
-  constructor(model, rules, spec) {
-    const { stft, level_seconds: seconds } = model.describe;
+/** One gain for all channels, from the mean of their powers, and what the model's filter adds to each. */
+class Track {
+  constructor(model, rules, spec, channels) {
+    const { stft, level_seconds: seconds, filter } = model.describe;
     this.spec = spec;
     this.rules = rules;
     this.bins = Math.floor(stft.fft_size / 2) + 1;
@@ -87,20 +99,38 @@ class Gains {
     this.estimator = model.estimator();
     this.top = rules.top_band.map((share) => Math.floor(share * this.bins));
     this.above = spec.bins > this.bins ? new UpperBand(rules.upper_band, this.top, spec.bins) : null;
+    this.filter = filter ? new MultiFrame(filter, rules.least_power, spec, channels) : null;
   }
 
-  /** Return the gains (Float32Array) of frames, given the spectra of every channel. */
+  /** Clear the frames that a filter reads; level and states stay. */
+  forgetFrames() {
+    this.filter?.clear();
+  }
+
+  /** Return the `gains` (Float32Array) of frames, given the spectra of every channel, and what is `added` to these. */
   async push(spectra) {
     const count = spectra[0].length;
     const magnitudes = new Float32Array(this.bins * count);
     const inside = new Float32Array(this.bins);
+    const scales = new Float64Array(count);
     for (let t = 0; t < count; t++) {
       this.#modelBand(spectra.map((frames) => frames[t]), inside);
       const level = this.level.push(inside);
+      scales[t] = this.scale / level;
       for (let k = 0; k < this.bins; k++) magnitudes[k * count + t] = inside[k] / level;
     }
-    const mask = await this.estimator.push(magnitudes, count);
-    return repeated(count, (t) => this.#atRate(mask, magnitudes, t, count, spectra));
+    const frames = this.filter?.push(spectra, scales);
+    const { mask, weights } = await this.estimator.push(magnitudes, count, this.filter?.advances(frames));
+    return {
+      gains: repeated(count, (t) => this.#atRate(mask, magnitudes, t, count, spectra)),
+      added: frames?.map((channels, t) => channels.map((each) => this.#filtered(each, mask, weights, t, scales))),
+    };
+  }
+
+  /** What the filter adds to a channel's spectrum. */
+  #filtered(frames, mask, weights, t, scales) {
+    const sum = this.filter.sum(frames, weights, t, scales.length);
+    return sum.map((part) => part.map((value, k) => (value * mask[k * scales.length + t]) / scales[t]));
   }
 
   /** Fill `inside` with the magnitudes of a frame at the model's scale; a missing upper band repeats the one below. */

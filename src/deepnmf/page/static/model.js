@@ -53,24 +53,29 @@ export async function loadModel(describe, files) {
   }
 }
 
-/** Masks of a stream; the states start as zeros. */
+/** Masks of a stream, and weights of the filter if the model has one; the states start as zeros. */
 export class Estimator {
-  constructor(ort, session, { stft }) {
+  constructor(ort, session, { stft, filter }) {
     this.ort = ort;
     this.session = session;
     this.bins = Math.floor(stft.fft_size / 2) + 1;
+    this.filter = filter;
     this.states = {};
-    for (const { name, shape } of session.inputMetadata.slice(1)) {
+    for (const { name, shape } of session.inputMetadata.slice(filter ? 2 : 1)) {
       const size = shape.reduce((product, length) => product * length, 1);
       this.states[name] = new ort.Tensor("float32", new Float32Array(size), shape);
     }
   }
 
-  /** Return the masks (F, N) of magnitudes (F, N) at unit level. */
-  async push(magnitudes, frames) {
-    const input = new this.ort.Tensor("float32", magnitudes, [this.bins, frames]);
-    const results = await this.session.run({ magnitudes: input, ...this.states });
+  /** Return `mask` (F, N) and `weights` (2, 1 + K, L, N), from magnitudes (F, N) at unit level and `advances` (2, K, L, N). */
+  async push(magnitudes, frames, advances) {
+    const inputs = { magnitudes: new this.ort.Tensor("float32", magnitudes, [this.bins, frames]) };
+    if (this.filter) {
+      const shape = [2, this.filter.past_frames, this.filter.bins, frames];
+      inputs.advances = new this.ort.Tensor("float32", advances, shape);
+    }
+    const results = await this.session.run({ ...inputs, ...this.states });
     for (const name of Object.keys(this.states)) this.states[name] = results[`${name}_next`];
-    return results.mask.data;
+    return { mask: results.mask.data, weights: results.filter_weights?.data };
   }
 }

@@ -35,16 +35,18 @@ export class Picture {
     this.after = new Float64Array(ROWS);
   }
 
-  /** Add the spectra of all channels and the gains of some frames; return the columns that they complete. */
-  push(spectra, gains) {
+  /** Add some frames, the spectra of all channels before and after; return the columns that they complete. */
+  push(before, after) {
     const complete = [];
-    for (let t = 0; t < gains.length; t++) {
+    for (let t = 0; t < before[0].length; t++) {
       const column = Math.min(this.columns - 1, Math.floor((this.done++ * this.columns) / this.frames));
       if (column !== this.column) {
         complete.push(this.#finished());
         this.#start(column);
       }
-      this.#add(spectra.map((frames) => frames[t]), gains[t]);
+      for (const frames of before) this.#add(frames[t], this.before);
+      for (const frames of after) this.#add(frames[t], this.after);
+      this.count++;
     }
     return complete;
   }
@@ -54,18 +56,12 @@ export class Picture {
     return this.count ? [this.#finished()] : [];
   }
 
-  #add(frame, gain) {
+  #add([re, im], powers) {
     for (let row = 0; row < ROWS; row++) {
       const first = Math.round(this.edges[row]);
       const last = Math.max(first + 1, Math.round(this.edges[row + 1]));
-      for (let k = first; k < last; k++) {
-        let power = 0;
-        for (const [re, im] of frame) power += re[k] * re[k] + im[k] * im[k];
-        this.before[row] += power / (last - first);
-        this.after[row] += (power * gain[k] * gain[k]) / (last - first);
-      }
+      for (let k = first; k < last; k++) powers[row] += (re[k] * re[k] + im[k] * im[k]) / (last - first);
     }
-    this.count++;
   }
 
   #finished() {

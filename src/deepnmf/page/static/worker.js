@@ -57,7 +57,7 @@ async function enhance({ id, file, channels, rateHz, modelName, maxAttenuationDb
   const loaded = await model(modelName);
   const { format } = source;
   let complete = [];
-  const observer = (spectra, gains) => complete.push(...picture.push(spectra, gains));
+  const observer = (before, after) => complete.push(...picture.push(before, after));
   const enhancer = new Enhancer(loaded, page.rules, format.rateHz, format.channels, { maxAttenuationDb, observer });
   const picture = new Picture(enhancer.spec, Math.ceil(source.frames / enhancer.spec.hop));
   const output = new WavWriter(format);
