@@ -1,4 +1,4 @@
-"""Fault runs: kills at random moments, a full disk, a clock that goes back, two runs at once, damaged files.
+"""Fault runs: kills and signals at random moments, a full disk, a clock that goes back, two runs, damaged files.
 
 Usage: python benchmarks/faults.py [--moments 50] [--corruptions 1000] [--audio 2000] [--seed 0]
                                    [--only CHECK ...] [--commands NAME ...]
@@ -30,7 +30,7 @@ from pathlib import Path
 import corruption
 import mutated_audio
 import numpy as np
-from run_processes import Run
+from run_processes import Run, processes_in
 
 from deepnmf.artifacts.locks import LOCK
 from deepnmf.training.experiment import EXPERIMENT
@@ -42,6 +42,10 @@ KEPT = ("torchinductor_", "pymp-")
 COMMANDS = ["enhance", "features", "evaluate", "train", "train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"]
 PARALLEL = {"train_ranks", "train_workers", "enhance_jobs", "evaluate_jobs"}
 """Those of several processes, in which a full disk and the clock change nothing."""
+RANKS = {"train_ranks": 2}
+"""Those that torchrun starts, in so many processes."""
+STOP_SECONDS = 3.0
+"""Time after a signal in which a command that was about to end may still end by itself."""
 PAGE = 4096
 Outcome = tuple[str, str, str]
 """Check, what was done, and ``"ok"`` or what is wrong."""
@@ -92,6 +96,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(CHECKS), default=list(CHECKS))
     parser.add_argument("--commands", nargs="+", default=COMMANDS)
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets jobs in the background ignore
     counts: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -130,8 +135,7 @@ def commands(folder: Path, names: Sequence[str], disk: Path | None = None) -> li
         "enhance_jobs": [*enhance, "-j", "2"],
         "evaluate_jobs": [*evaluate, "-j", "2"],
     }
-    ranks = {"train_ranks": 2}
-    return [Command(name, lines[name], out, folder / f"run-{name}", ranks.get(name, 1)) for name in names]
+    return [Command(name, lines[name], out, folder / f"run-{name}", RANKS.get(name, 1)) for name in names]
 
 
 def killed(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
@@ -186,6 +190,62 @@ def interrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
             again = compared(command, expected, *command.run())
             yield f"interrupted: {command.name}", f"after {moment:.2f} s", ended if ended != "ok" else again
         command.clear()
+
+
+def signalled(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
+    """Send Ctrl-C or SIGTERM at moments spread over commands that start from cold, with their imports."""
+    script = "import sys; from deepnmf.__main__ import main; sys.exit(main())"
+    found = commands(folder, [name for name in options.commands if name not in RANKS])
+    helped = Command("help", ["--help"], folder / "none", folder / "run-help")
+    for command, program in [
+        (helped, ["-c", script]),
+        (helped, ["-m", "deepnmf"]),
+        *((c, ["-c", script]) for c in found),
+    ]:
+        line, name = [sys.executable, *program, *command.line], f"signalled: {command.name} by {program[0]}"
+        start = time.monotonic()
+        cold(line, command).communicate()
+        seconds = time.monotonic() - start
+        for index, number in itertools.product(range(options.moments), (signal.SIGINT, signal.SIGTERM)):
+            command.clear()
+            moment = seconds * (index + 0.5) / options.moments
+            process = cold(line, command)
+            time.sleep(moment)
+            sent = time.monotonic()
+            if number == signal.SIGINT:
+                os.killpg(process.pid, number)  # as a terminal does
+            else:
+                process.send_signal(number)
+            errors = process.communicate()[1]
+            took, left = time.monotonic() - sent, processes_in(command.work)
+            yield name, f"{number.name} after {moment:.3f} s", stopped(command, process.returncode, errors, took, left)
+        command.clear()
+
+
+def cold(line: list[str], command: Command) -> subprocess.Popen[str]:
+    """Start a line as a process that has nothing imported, in the working folder of a command."""
+    (command.work / "tmp").mkdir(parents=True, exist_ok=True)
+    return subprocess.Popen(
+        line,
+        cwd=command.work,
+        env={**os.environ, "TMPDIR": str(command.work / "tmp")},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def stopped(command: Command, code: int, errors: str, seconds: float, left: list[int]) -> str:
+    """Return whether a signal has ended a command, quietly and soon."""
+    if "Traceback" in errors and f"{os.sep}deepnmf{os.sep}" not in errors and not command.artifacts():
+        return "ok"  # before the first line of the package, while Python itself starts
+    if "ignored" in errors or code == 1:
+        return f"exit {code}: {errors.splitlines()[-1:]}"
+    if code == 0 and seconds > STOP_SECONDS:
+        return f"goes on for {seconds:.1f} s"
+    return f"{len(left)} processes go on" if left else unwound(command, code, errors)
 
 
 def unwound(command: Command, code: int, errors: str) -> str:
@@ -337,6 +397,7 @@ def mutated(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
 CHECKS: dict[str, Callable[[Path, argparse.Namespace], Iterator[Outcome]]] = {
     "killed": killed,
     "interrupted": interrupted,
+    "signalled": signalled,
     "full_disk": full_disk,
     "small_disk": small_disk,
     "clock_back": clock_back,

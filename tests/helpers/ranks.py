@@ -139,8 +139,8 @@ def thread_names() -> list[str]:
 
 
 if __name__ == "__main__":
-    from deepnmf.cli._process import stop_on_signals
     from deepnmf.errors import DeepnmfError
+    from deepnmf.interrupts import stop_on_signals
 
     with stop_on_signals():
         try:

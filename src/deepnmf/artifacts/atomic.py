@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import DeepnmfError
+from ..interrupts import undone
 
 _TEMPORARY = re.compile(r"\.deepnmf-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part")
 _OURS: set[str] = set()
@@ -36,17 +37,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.parent / _temporary_name(path.suffix)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path.parent)
-        # Created with the permissions that it keeps: CIFS and exFAT refuse to change them.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        _put_in_place(temporary, path)
-    except OSError as error:
-        raise DeepnmfError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        _forget(temporary)
+    with undone(functools.partial(_forget, temporary)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(path.parent)
+            # Created with the permissions that it keeps: CIFS and exFAT refuse to change them.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield temporary
+            _put_in_place(temporary, path)
+        except OSError as error:
+            raise DeepnmfError(f"{path}: cannot write ({error.strerror or error})") from error
 
 
 def _temporary_name(suffix: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DeepnmfError
+from ..interrupts import undone
 
 LOCK = ".deepnmf-lock"
 
@@ -86,15 +87,17 @@ def only_run(folder: Path) -> Iterator[None]:
         raise DeepnmfError(f"{folder}: cannot write ({error.strerror or error})") from None
     if descriptor is None:
         raise DeepnmfError(f"{folder}: another run of deepnmf is writing it; wait for it, or choose another folder")
-    try:
-        yield
-    finally:
+
+    def release() -> None:
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
         with contextlib.suppress(OSError):
             if is_new:
                 folder.rmdir()  # if nothing was written
+
+    with undone(release):
+        yield
 
 
 def _open_lock(path: Path) -> int | None:

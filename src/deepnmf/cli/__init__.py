@@ -14,8 +14,9 @@ import typer
 
 from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra
+from ..interrupts import received, stop_on_signals
 from ._help import example_lines
-from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, printable, silence, stop_on_signals
+from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, printable, silence
 from ._suggestions import Group
 
 COMMANDS = (
@@ -26,6 +27,8 @@ UsageError: Any = typer.BadParameter.__base__
 """Of click, or of typer's own copy of it."""
 TRAINING = ("prepare", "features", "pretrain")
 """Further commands of the module `train`."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 COMPLETION = "_DEEPNMF_COMPLETE"
 """Environment variable by which a shell asks for completions."""
 
@@ -127,7 +130,7 @@ def _main() -> NoReturn:
     except ImportError as error:
         _end(_import_failure(error))
     except KeyboardInterrupt:
-        _end("interrupted", 130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         silence(sys.stdout)
         sys.exit(0)
@@ -149,8 +152,10 @@ def _flush() -> None:
         silence(sys.stdout)
 
 
-def _end(line: str, code: int = 1) -> NoReturn:
+def _end(line: str) -> NoReturn:
+    if (number := received()) is not None:
+        sys.exit(128 + number)
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(f"deepnmf: {printable(line)}", file=sys.stderr)
-    sys.exit(code)
+    sys.exit(1)

@@ -6,9 +6,7 @@ import codecs
 import contextlib
 import gc
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,31 +34,6 @@ def uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind what runs, as Ctrl-C does, so that temporary files are removed.
-
-    Afterwards, they end the process as before: while Python shuts down, it would print the exception of a handler.
-    """
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
-                before[number] = signal.signal(number, _exit)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is _exit:
-                signal.signal(number, handler or signal.SIG_DFL)
-
-
-def _exit(number: int, _: Any) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the removal
-    sys.exit(128 + number)
 
 
 def is_first_process() -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from ..interrupts import stop_on_signals
 from .outcome import Outcome, outcome_of
 from .record import Records
 
@@ -33,8 +33,12 @@ class Reply(NamedTuple):
 
 
 def main() -> None:
-    """Enhance the files requested on stdin."""
-    _end_on_signals()
+    """Enhance the files requested on stdin. Ctrl-C is for the other process, which starts this one with it blocked."""
+    with stop_on_signals():
+        _enhance_all()
+
+
+def _enhance_all() -> None:
     jobs, replies = _streams()
     batch = _next(jobs)
     if batch is None:
@@ -69,15 +73,3 @@ def _next(jobs: BinaryIO) -> Any:
         return pickle.load(jobs)
     except (EOFError, OSError, pickle.UnpicklingError):
         return None
-
-
-def _end_on_signals() -> None:
-    """Let signals unwind the process, so that temporary files are removed. Ctrl-C is for the other process."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _end)
-
-
-def _end(number: int, _: Any) -> None:
-    sys.exit(128 + number)

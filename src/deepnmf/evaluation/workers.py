@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from ..errors import DeepnmfError, printable
+from ..interrupts import held_back
 from .items import Item
 from .partial_scores import Score
 
@@ -60,7 +61,7 @@ def score_each(
     pool = ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (warm_up, config))
     others = set(multiprocessing.active_children())
     try:
-        with _signals_held_back():  # which the processes inherit that this starts
+        with held_back():
             futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -108,18 +109,6 @@ def _end(*_: object) -> None:
     _on_signals(signal.SIG_IGN)  # a second one must not interrupt the removal of files
     _ending.set()
     sys.exit()
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DeepnmfError
 from ..evaluation.workers import end_with_parent
+from ..interrupts import held_back
 
 T = TypeVar("T")
 
@@ -69,7 +70,9 @@ def ahead(item: Callable[[int], T], count: int, workers: int, pinned: bool = Fal
         pin_memory=pinned and torch.cuda.is_available(),
     )
     with killed_workers_named():
-        for found in items:
+        with held_back():
+            found_in_order = iter(items)
+        for found in found_in_order:
             if isinstance(found, DeepnmfError):
                 raise found
             yield found

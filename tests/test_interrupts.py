@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM end the command at any moment: quietly, with nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.enhance_cli import leftovers, write_endless
+from helpers.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+COMMAND = """
+from pathlib import Path
+from deepnmf import __main__, cli
+from deepnmf.artifacts import atomic
+from deepnmf.artifacts.locks import only_run
+
+def command(*_, **__):
+    with only_run(Path("new")), atomic.atomic_path(Path("new/file")):
+        import module_that_swallows
+
+cli._needed = lambda _: command
+__main__.main()
+"""
+SWALLOWS = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.{})
+except BaseException:
+    pass
+"""
+LOSES = """
+import os, signal, time
+from deepnmf.interrupts import stop_on_signals
+
+class Lost:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+with stop_on_signals():
+    try:
+        Lost()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("ended")
+"""
+
+
+def ended(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder, from which it can import."""
+    line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_import_that_catches_all_exceptions_does_not_swallow_a_signal(tmp_path: Path, name: str) -> None:
+    (tmp_path / "module_that_swallows.py").write_text(SWALLOWS.format(name))
+    result = ended(COMMAND, tmp_path)
+    assert (result.returncode, result.stderr) == (-getattr(signal, name), "")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_signal_whose_exception_python_loses_is_sent_again(tmp_path: Path) -> None:
+    result = ended(LOSES, tmp_path)
+    assert (result.stdout, result.stderr) == ("ended\n", "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_an_interrupted_command_ends_the_loop_of_a_shell(tmp_path: Path) -> None:
+    write_endless(tmp_path / "long.wav")
+    script = f"for i in 1 2; do echo $i; {sys.executable} -m deepnmf enhance long.wav --model snmf; done; echo end"
+    line = ["bash", "-c", script]
+    process = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: leftovers(tmp_path), process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate()[0].split() == ["1"]
+    assert process.returncode == -signal.SIGINT
