@@ -27,7 +27,7 @@ import numpy as np
 
 from deepnmf.networks.kinds import configuration
 from deepnmf.nmf.dictionary import Dictionary
-from deepnmf.training.batches import CHUNK_FRAMES, DynamicBatches, Example, StoredBatches
+from deepnmf.training.batches import CHUNK_FRAMES, DynamicBatches, Example, MixedExample, StoredBatches
 from deepnmf.training.processes import Processes, joined
 
 WARM_UP, LEAST_UPDATES = 3, 5
@@ -38,7 +38,7 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example]]:
+def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example] | list[MixedExample]]:
     """Return the training step of a case, and this process's share of a made-up batch."""
     import torch
 
@@ -62,8 +62,12 @@ def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example]]
     speech, noise = rng.exponential(1, (2, segments, bins, frames)).astype(np.float32)
     mixture = np.tile(np.hypot(speech, noise), (1, context, 1))
     own = list(processes.share(range(segments)))
-    if config.kind.DYNAMIC_MIXING or not own:
-        return step, [Example(mixture[own], speech[own], noise[own])] if own else []
+    if config.kind.DYNAMIC_MIXING:
+        turned = noise * np.exp(2j * np.pi * rng.random(noise.shape, np.float32))
+        mixed, spoken = (speech + turned).astype(np.complex64), speech.astype(np.complex64)
+        return step, [MixedExample(mixed[own], spoken[own])] if own else []
+    if not own:
+        return step, []
     return step, [Example(*(np.concatenate(x[own], axis=1)[None] for x in (mixture, speech, noise)))]
 
 

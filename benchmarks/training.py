@@ -31,7 +31,7 @@ from deepnmf.data.features import features
 from deepnmf.data.prepare import prepare
 from deepnmf.networks.kinds import Config, configuration
 from deepnmf.nmf.dictionary import Dictionary
-from deepnmf.training.batches import Example
+from deepnmf.training.batches import Example, MixedExample
 from nmf import peak, processor_seconds
 
 RULES: dict[str, dict[str, Any]] = {
@@ -153,7 +153,7 @@ def data_row(kind: str, experiment: Path, updates: int) -> str:
     return f"| {kind} | {epochs.batch_frames} | {data:.0f} | {update:.0f} | {100 * data / (data + update):.0f} % |"
 
 
-def endless(batches: Any) -> Iterator[list[Example]]:
+def endless(batches: Any) -> Iterator[list[Example] | list[MixedExample]]:
     """Yield the batches of one epoch after the other, read or mixed."""
     number = 0
     while True:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -99,14 +98,19 @@ def change_table(network: DeepNMF, data: FeatureSet) -> None:
     """Print the dev score of the network and of changed ones."""
     print("\n| change | dev SI-SDR of spectra, dB |\n|---|---:|")
     for name, changed in changes(network).items():
-        print(f"| {name} | {dev_score(cast('TrainingStep', Trained(changed.mask)), data):.2f} |")
+        print(f"| {name} | {dev_score(cast('TrainingStep', Trained(changed)), data):.2f} |")
 
 
 class Trained(NamedTuple):
     """What :func:`deepnmf.training.loop.dev_score` needs of a network in training."""
 
-    mask: Callable[..., Any]
+    network: DeepNMF
     processes: Processes = ALONE
+
+    def estimate(self, mixture: np.ndarray) -> np.ndarray:
+        """Return the masked spectrum ``(F, N)`` of a recording."""
+        mask: np.ndarray = self.network.estimator().push(np.abs(mixture))
+        return mask * mixture
 
 
 def changes(network: DeepNMF) -> dict[str, DeepNMF]:

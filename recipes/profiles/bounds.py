@@ -135,7 +135,9 @@ class Tuning:
     def tuned(self, model: Model, profile: np.ndarray) -> Model:
         """Return the model after the updates; the seed is always the same."""
         module, rng = RecurrentModule(model.network), np.random.default_rng(0)
-        weights, dictionaries = list(module.prior.parameters()), list(module.weights.nonnegative)
+        dictionaries = list(module.weights.nonnegative)
+        own = {id(W) for W in dictionaries}
+        weights = [W for W in module.parameters() if id(W) not in own]
         groups = [{"params": weights, "lr": self._rate}, {"params": dictionaries, "lr": DICTIONARY_RATE * self._rate}]
         optimiser = torch.optim.Adam(groups)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._share_of_rate)
@@ -143,8 +145,9 @@ class Tuning:
         losses = {name: value for name, value in settings.items() if name.startswith("loss_")}
         for _ in range(self._updates):
             batch = np.stack([self._segment(model, profile, rng) for _ in range(SEGMENTS)], axis=1)
-            x = torch.from_numpy(batch).float().unbind()
-            error = sequence_loss(RecurrentDeepNMFTraining(**losses), model.features.stft, module(x[0]), *x)
+            mixture, speech = torch.from_numpy(batch)
+            estimate = module.estimate(mixture, model.features.stft)
+            error = sequence_loss(RecurrentDeepNMFTraining(**losses), model.features.stft, estimate, mixture, speech)
             optimiser.zero_grad()
             torch.autograd.backward(error / (SEGMENTS * SEGMENT_FRAMES))
             torch.nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)
@@ -156,7 +159,7 @@ class Tuning:
         return min(1.0, (update + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * (update + 1) / (self._updates + 1)))
 
     def _segment(self, model: Model, profile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the magnitudes ``(3, F, N)`` of training speech in a random part of the profile, which wraps."""
+        """Return the spectra ``(2, F, N)`` of training speech in a random part of the profile, which wraps."""
         if self._mixtures is None:
             map_bytes = int(RecurrentDeepNMFTraining().cache_gb * 1e9)
             manifest = self._experiment / "manifest.jsonl"
@@ -165,7 +168,7 @@ class Tuning:
         noise = np.take(profile, samples + rng.integers(len(profile)), mode="wrap")
         noise = noise[::-1] if rng.random() < REVERSED_SHARE else noise
         flat = np.ones((2, model.features.stft.bins, 1), np.float32)
-        return self._mixtures.magnitudes(Sources(speech, noise), rng, float(rng.uniform(*TRAINING_SNR_DB)), flat)
+        return self._mixtures.spectra(Sources(speech, noise), rng, float(rng.uniform(*TRAINING_SNR_DB)), flat)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from deepnmf.networks.settings import RecurrentDeepNMFTraining
 from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.losses import BatchSize, sequence_loss
+from deepnmf.training.modules import masked
 from deepnmf.training.optimisers import load_optimiser_state, optimiser_state
 from deepnmf.training.precision import usable_precision
-from deepnmf.training.targets import in_phase_power
+from deepnmf.training.spectral_error import Parts
 
 WARM_UP, LARGEST_GRADIENT = 60, 10.0
 DICTIONARY_RATE, PROFILE_RATE = 3.0, 2.0
@@ -28,8 +29,8 @@ DICTIONARY_RATE, PROFILE_RATE = 3.0, 2.0
 class Batch(NamedTuple):
     """S segments of N frames, in half precision where that is enough: they pass from process to process."""
 
-    magnitudes: np.ndarray | torch.Tensor
-    """``(3, S, F, N)`` of mixture, speech and noise."""
+    spectra: np.ndarray | torch.Tensor
+    """``(2, S, F, 2·N)`` of mixture and speech, real and imaginary parts in turn."""
     profiles: np.ndarray | torch.Tensor
     """Log bands ``(S, P, bands)``."""
     kinds: np.ndarray | torch.Tensor
@@ -84,12 +85,13 @@ class Learner:
 
     def step(self, batch: Batch, share: float) -> None:
         """Make one update, after this share of the training; nothing here waits for a GPU."""
-        magnitudes, profiles, kinds = (torch.as_tensor(x).to(self._device, non_blocking=True) for x in batch[:3])
-        x = magnitudes.float().unbind()
+        parts, profiles, kinds = (torch.as_tensor(x).to(self._device, non_blocking=True) for x in batch[:3])
+        mixture, speech = torch.view_as_complex(parts.float().unflatten(3, (-1, 2)))
         given = {kind: (kinds == KINDS.index(kind)).float() for kind in PROFILE_KINDS}
-        masks = self._module(x[0], profiles.float(), given)
-        frames = x[0].shape[0] * x[0].shape[2]
-        error = sequence_loss(self._train, self._spec, masks, *x, batch=BatchSize(frames, max(1, batch.windows)))
+        estimate = masked(self._module(mixture.abs(), profiles.float(), given), mixture)
+        frames = mixture.shape[0] * mixture.shape[2]
+        size = BatchSize(frames, max(1, batch.windows))
+        error = sequence_loss(self._train, self._spec, estimate, mixture, speech, size)
         torch.autograd.backward(error)
         torch.nn.utils.clip_grad_norm_(self._module.parameters(), LARGEST_GRADIENT * frames)
         for weight in self._module.parameters():
@@ -102,13 +104,13 @@ class Learner:
         self._optimiser.zero_grad()
         with torch.no_grad():
             torch._foreach_lerp_(list(self._mean.parameters()), list(self._module.parameters()), 1 - self._kept)
-        self._count(masks.detach(), x, kinds)
+        self._count(estimate.detach(), mixture, speech, kinds)
         self.done += 1
 
     @torch.no_grad()
-    def _count(self, masks: torch.Tensor, x: tuple[torch.Tensor, ...], kinds: torch.Tensor) -> None:
-        before, after = si_sdr(torch.ones_like(masks), *x), si_sdr(masks, *x)
-        counted = (x[1].amax((1, 2)) > 0).float()
+    def _count(self, estimate: torch.Tensor, mixture: torch.Tensor, speech: torch.Tensor, kinds: torch.Tensor) -> None:
+        before, after = (si_sdr(Parts.of(spectra), Parts.of(speech)) for spectra in (mixture, estimate))
+        counted = (speech.abs().amax((1, 2)) > 0).float()
         values = torch.stack([before * counted, after * counted, counted])
         self._sums.index_add_(1, kinds, values)
 
@@ -146,9 +148,8 @@ class Learner:
         self.done = done
 
 
-def si_sdr(mask: torch.Tensor, mixture: torch.Tensor, speech: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Return SI-SDR in dB of masked spectra ``(S, F, N)`` with the mixture's phase, ``(S,)``; at most 50 dB."""
-    energy, estimated = speech.square().sum((1, 2)), (mask * mixture).square().sum((1, 2))
-    inner = (mask * in_phase_power(mixture, speech, noise)).sum((1, 2)).square()
-    target = inner / energy.clamp_min(1e-5)
+def si_sdr(estimate: Parts, speech: Parts) -> torch.Tensor:
+    """Return SI-SDR in dB of estimated spectra ``(S, F, N)``, ``(S,)``; at most 50 dB."""
+    energy, estimated = (spectra.power().sum((1, 2)) for spectra in (speech, estimate))
+    target = estimate.inner(speech).sum((1, 2)).square() / energy.clamp_min(1e-5)
     return 10 * ((target + 1e-5) / (estimated - target).clamp_min(1e-5 * estimated + 1e-5)).log10()

@@ -41,9 +41,9 @@ ATTEMPTS = 20
 
 
 class Segment(NamedTuple):
-    """Magnitudes ``(3, F, N)`` at unit level of mixture, speech and noise, and the log bands of a profile."""
+    """Spectra ``(2, F, N)`` at unit level of mixture and speech, and the log bands of a profile."""
 
-    magnitudes: np.ndarray
+    spectra: np.ndarray
     kind: str
     profile: np.ndarray
     """``(P, bands)``; zeros if there is none."""
@@ -134,8 +134,8 @@ class ProfileMixtures:
         own = int(kind == NOISE)
         colours = self._channels(rng)
         profile_colour = self._channels(rng)[own] if rng.random() < OTHER_CHANNEL_SHARE else colours[own]
-        magnitudes = self._mixtures.magnitudes(drawn.sources, rng, drawn.snr_db, colours)
-        return Segment(magnitudes, kind, self._log_bands(drawn.profile, profile_colour))
+        spectra = self._mixtures.spectra(drawn.sources, rng, drawn.snr_db, colours)
+        return Segment(spectra, kind, self._log_bands(drawn.profile, profile_colour))
 
     def voice_pairs(self, speakers: int, rng: np.random.Generator) -> np.ndarray:
         """Return profiles of two excerpts of each of some speakers, in different channels, ``(2, S, P, bands)``."""

@@ -123,6 +123,8 @@ class ConditionedModule(torch.nn.Module):
     def __init__(self, network: RecurrentDeepNMF, precision: torch.dtype) -> None:
         super().__init__()
         self.base = RecurrentModule(network, True, precision)
+        if self.base.multi_frame is not None:
+            self.base.multi_frame.requires_grad_(False)  # the masks alone are trained; the filter stays as it is
         self.profiles = torch.nn.ModuleDict({kind: ProfileModule(p) for kind, p in network.prior.profiles.items()})
         self._network = network
 

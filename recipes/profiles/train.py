@@ -110,11 +110,12 @@ class Run:
         """Return the batch of an update; seed and number determine it."""
         rng = np.random.default_rng([self._options.seed, self._first + number])
         segments = [self._mixtures.segment(rng) for _ in range(self._options.segments)]
-        magnitudes = np.stack([s.magnitudes for s in segments], axis=1)
-        windows = active_windows(torch.from_numpy(magnitudes[1]), self._model.features.stft)
+        spectra = np.stack([s.spectra for s in segments], axis=1)
+        speech = torch.from_numpy(np.square(np.abs(spectra[1])))
+        windows = active_windows(speech, self._model.features.stft)
         kinds = np.array([KINDS.index(s.kind) for s in segments])
         profiles = np.stack([s.profile for s in segments])
-        return Batch(magnitudes.astype(np.float16), profiles.astype(np.float16), kinds, windows)
+        return Batch(spectra.view(np.float32).astype(np.float16), profiles.astype(np.float16), kinds, windows)
 
     def keep(self) -> None:
         """Write the model of averaged weights, and the checkpoint."""

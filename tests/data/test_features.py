@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.artifacts import load_tensors, read_json, save_tensors
+from deepnmf.artifacts import load_tensors, read_json, save_tensors, write_json
 from deepnmf.config import FeatureConfig
 from deepnmf.data import pieces, shards
 from deepnmf.data.features import FeatureSet, features
 from deepnmf.data.manifest import MixtureEntry, read_manifest, write_manifest
 from deepnmf.data.mixing import load_mixture
+from deepnmf.data.pieces import LAYOUTS
 from deepnmf.data.prepare import prepare
 from deepnmf.dsp.stft import stack_context, stft
 from deepnmf.errors import DeepnmfError
@@ -68,6 +69,29 @@ def test_an_example_is_the_mixture_of_its_row(prepared: Path) -> None:
     np.testing.assert_allclose(speech * level, expected[1], atol=1e-6)
     np.testing.assert_allclose(noise * level, expected[2], atol=1e-6)
     np.testing.assert_allclose(stacked, stack_context(expected[0] / level, 3), rtol=1e-4, atol=1e-5)
+
+
+def test_dev_keeps_the_phases(prepared: Path) -> None:
+    data = FeatureSet(prepared / "features", "dev", context=2)
+    row = read_manifest(prepared / "manifest.jsonl", "dev")[0]
+    mixture = load_mixture(row, 16000)
+    expected = stft(np.stack([mixture.noisy, mixture.speech, mixture.noise]), CONFIG.stft)
+    spectra, level = data.spectra(data.segments[0])
+    np.testing.assert_allclose(spectra * level, expected[:2], atol=1e-6)
+    stacked, speech, noise = data.example(data.segments[0])
+    np.testing.assert_allclose(stacked[-257:], np.abs(spectra[0]), rtol=1e-6)
+    np.testing.assert_allclose(speech, np.abs(spectra[1]), rtol=1e-6)
+    np.testing.assert_allclose(noise * level, np.abs(expected[2]), atol=1e-6)
+
+
+def test_features_of_an_earlier_version_are_refused_in_one_line(prepared: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prepared / "features", tmp_path / "features")
+    for name in ("plan.json", "features.json"):
+        write_json(folder / name, read_json(folder / name) | {"format": 3})
+    with pytest.raises(DeepnmfError, match=r"format 3 .*delete its folder"):
+        FeatureSet(folder, "dev", 1)
+    with pytest.raises(DeepnmfError, match=r"format: found 3.*delete"):
+        features(prepared / "manifest.jsonl", folder, CONFIG)
 
 
 @pytest.mark.parametrize("context", [1, 2, 9])
@@ -150,7 +174,7 @@ def test_the_list_of_shards_has_their_checksums(prepared: Path) -> None:
         for name, sha256 in record["shards"][split].items():
             tensors, metadata = load_tensors(prepared / "features" / name, "features")
             assert sha256 == metadata["sha256"]
-            assert tensors["frames"].sum() == len(tensors["level"]) == tensors["magnitudes"].shape[1]
+            assert tensors["frames"].sum() == len(tensors["level"]) == tensors[LAYOUTS[split].name].shape[1]
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -218,11 +242,23 @@ def test_a_made_up_shard_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray
     path = tmp_path / "s.safetensors"
     valid = {"magnitudes": np.ones((3, 4, 257), np.float32), "level": np.ones(4, np.float32), "frames": np.array([4])}
     save_tensors(path, valid, "features", PLACE)
-    assert shards.open_shard(path, 257).arrays["level"].sum() == 4
+    assert shards.open_shard(path, "train", 257).arrays["level"].sum() == 4
+    with pytest.raises(DeepnmfError, match=r"s\.safetensors.*magnitudes"):
+        shards.open_shard(path, "dev", 257)
     made_up = valid | arrays
     save_tensors(path, made_up, "features", PLACE | {"rows": len(made_up["frames"])})
     with pytest.raises(DeepnmfError, match=r"s\.safetensors"):
-        shards.open_shard(path, 257)
+        shards.open_shard(path, "train", 257)
+
+
+@pytest.mark.parametrize("spectra", [np.full((2, 4, 514), np.nan), np.ones((3, 4, 514)), np.ones((2, 4, 257))])
+def test_a_made_up_shard_of_dev_is_refused(tmp_path: Path, spectra: np.ndarray) -> None:
+    valid = {"spectra": np.full((2, 4, 514), -1, np.float32), "level": np.ones(4, np.float32), "frames": np.array([4])}
+    save_tensors(tmp_path / "s.safetensors", valid, "features", PLACE)
+    shards.open_shard(tmp_path / "s.safetensors", "dev", 257)
+    save_tensors(tmp_path / "s.safetensors", valid | {"spectra": spectra.astype(np.float32)}, "features", PLACE)
+    with pytest.raises(DeepnmfError, match=r"s\.safetensors.*spectra"):
+        shards.open_shard(tmp_path / "s.safetensors", "dev", 257)
 
 
 def test_the_recordings_are_found_unless_the_manifest_is_another_one(prepared: Path, tmp_path: Path) -> None:

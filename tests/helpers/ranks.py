@@ -43,7 +43,7 @@ def trained(kind: str, train: dict[str, Any], dtype: str, processes: Processes, 
     """Return all weights of a small network, and the errors, after a few updates whose batches are shared."""
     import torch
 
-    from deepnmf.training.batches import Example
+    from deepnmf.training.batches import Example, MixedExample
     from deepnmf.training.step import TrainingStep
 
     known = KINDS[kind].SETTINGS.__dataclass_fields__
@@ -64,10 +64,13 @@ def trained(kind: str, train: dict[str, Any], dtype: str, processes: Processes, 
         speech, noise = rng.exponential(0.7, (2, count, F, 40)) * np.exp(2j * np.pi * rng.random((2, count, F, 40)))
         speech *= rng.integers(0, 2, (count, 1, 1))  # some have none, so that segments differ in windows of speech
         mixture = np.concatenate([speech + noise] * context, axis=1)
-        arrays = [np.abs(x).astype(dtype) for x in (mixture, speech, noise)]
+        if KINDS[kind].DYNAMIC_MIXING:
+            arrays, example_type = [mixture, speech], MixedExample
+        else:
+            arrays, example_type = [np.abs(x).astype(dtype) for x in (mixture, speech, noise)], Example
         own = processes.share(range(count))
         parts = [part for i in range(accumulate) if (part := Partition(i, accumulate).share(own))]
-        examples = [Example(*(x[list(part)] for x in arrays)) for part in parts]
+        examples = [example_type(*(x[list(part)] for x in arrays)) for part in parts]
         errors.append(step.step(examples)[0])
     weights = [W.ravel() for W in step.to_numpy().arrays().values()]
     return np.concatenate([*weights, np.array(errors)])

@@ -22,6 +22,7 @@ from deepnmf.training.losses import (
     sequence_loss,
     third_octaves,
 )
+from deepnmf.training.spectral_error import LOSS_FLOOR, Parts, spectral_error
 from helpers.signals import RATE_HZ, noise, voice
 
 SPEC = StftSpec()
@@ -37,9 +38,9 @@ def clean_voice(seed: int = 0) -> np.ndarray:
 
 
 def term(estimate: np.ndarray, speech: np.ndarray) -> float:
-    """Return the term for one segment ``(F, N)`` at the level of the speech."""
+    """Return the term for one segment of magnitudes ``(F, N)`` at the level of the speech."""
     level = np.sqrt(np.square(speech).mean())
-    return float(estoi_loss(*(torch.from_numpy(x / level)[None] for x in (estimate, speech)), SPEC))
+    return float(estoi_loss(*(torch.from_numpy(np.square(x / level))[None] for x in (estimate, speech)), SPEC))
 
 
 def test_the_truth_is_intelligible_at_any_volume_of_any_band() -> None:
@@ -128,52 +129,113 @@ def test_bands_are_third_octaves_that_share_no_bin(spec: StftSpec) -> None:
     np.testing.assert_allclose(centres, LOWEST_HZ * 2 ** (np.arange(THIRD_OCTAVES) / 3), rtol=0.1)
 
 
-def sources(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the magnitudes ``(1, F, N)`` of mixture, speech and noise at unit level."""
+def sources(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return the spectra ``(1, F, N)`` of mixture and speech at unit level, complex128."""
     waves = np.stack([clean_voice(seed), noise("hiss", seed, SECONDS)])
     speech, hiss = stft(waves / waves.std(axis=1, keepdims=True), SPEC)
-    mixture, speech, hiss = (np.abs(spectrum)[None] for spectrum in (speech + hiss, speech, hiss))
-    level = np.sqrt(np.square(mixture).mean())
-    return tuple(torch.from_numpy(magnitude / level).double() for magnitude in (mixture, speech, hiss))  # type: ignore[return-value]
+    level = np.sqrt(np.square(np.abs(speech + hiss)).mean())
+    return tuple(torch.from_numpy(x / level)[None].to(torch.complex128) for x in (speech + hiss, speech))  # type: ignore[return-value]
 
 
 def test_the_distortion_term_is_minus_si_sdr_at_any_volume() -> None:
-    mixture, speech, hiss = sources()
-    plain = distortion_loss(torch.ones_like(mixture), mixture, speech, hiss)
+    mixture, speech = sources()
+    hiss = mixture - speech
+    plain = distortion_loss(Parts.of(mixture), Parts.of(speech))
     assert float(plain) == pytest.approx(-10 * np.log10(1 + 1), abs=0.1)  # at 0 dB
-    mask = speech.square() / (speech.square() + hiss.square())
-    wiener, quieter = (distortion_loss(g * mask, mixture, speech, hiss) for g in (1, 0.3))
+    mask = speech.abs().square() / (speech.abs().square() + hiss.abs().square())
+    wiener, quieter = (distortion_loss(Parts.of(g * mask * mixture), Parts.of(speech)) for g in (1, 0.3))
     assert float(wiener) < float(plain) - 5
     assert float(quieter) == pytest.approx(float(wiener), abs=1e-6)
+    turned = distortion_loss(Parts.of(mask * mixture * np.exp(0.5j)), Parts.of(speech))
+    assert float(turned) > float(wiener) + 1  # the phase counts
 
 
 def test_the_distortion_term_is_zero_without_speech_and_limited_for_clean_speech() -> None:
-    mixture, speech, hiss = sources()
-    assert float(distortion_loss(torch.ones_like(mixture), hiss, 0 * speech, hiss)) == 0
-    mask = torch.ones_like(mixture).requires_grad_()
-    clean = distortion_loss(mask, speech, speech, 0 * hiss)
+    mixture, speech = sources()
+    assert float(distortion_loss(Parts.of(mixture), Parts.of(0 * speech))) == 0
+    estimate = speech.clone().requires_grad_()
+    clean = distortion_loss(Parts.of(estimate), Parts.of(speech))
     assert -26 < clean.item() < -25
-    (gradient,) = torch.autograd.grad(clean, mask)
-    assert gradient.isfinite().all()
+    (gradient,) = torch.autograd.grad(clean, estimate)
+    assert torch.view_as_real(gradient).isfinite().all()
 
 
 def test_the_residue_term_follows_the_attenuation_down_to_its_floor_without_speech_only() -> None:
-    mixture, speech, hiss = sources()
-    levels = [float(residue_loss(torch.full_like(hiss, g), hiss, 0 * speech)) for g in (1, 0.1, 0)]
+    mixture, speech = sources()
+    levels = [float(residue_loss(*map(Parts.of, (g * mixture, mixture, 0 * speech)))) for g in (1, 0.1, 0)]
     assert levels == pytest.approx([0, -20, -40], abs=0.1)
-    assert float(residue_loss(torch.ones_like(mixture) / 10, mixture, speech)) == 0
+    assert float(residue_loss(*map(Parts.of, (mixture / 10, mixture, speech)))) == 0
+
+
+ALL_TERMS = RecurrentDeepNMFTraining(loss_distortion=2.0, loss_residue=3.0)
+
+
+def random_spectra(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.complex128)
+
+
+@pytest.mark.parametrize("with_speech", [True, False])
+def test_the_gradient_of_all_terms_is_the_numeric_one(with_speech: bool) -> None:
+    mixture, estimate, speech = random_spectra(3, 2, SPEC.bins, 45)
+    speech, estimate = speech * with_speech, estimate.requires_grad_()
+    (gradient,) = torch.autograd.grad(sequence_loss(ALL_TERMS, SPEC, estimate, mixture, speech), estimate)
+    direction = random_spectra(*estimate.shape, seed=1)
+    with torch.no_grad():
+        above, below = (
+            sequence_loss(ALL_TERMS, SPEC, estimate + step * direction, mixture, speech) for step in (1e-6, -1e-6)
+        )
+    slope = float((gradient.conj() * direction).real.sum())
+    assert slope == pytest.approx(float(above - below) / 2e-6, rel=1e-5)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.3, 1.0])
+def test_masks_are_drawn_to_compressed_and_to_plain_magnitudes_in_phase_with_the_mixture(phase: float) -> None:
+    mixture, speech = random_spectra(2, 1, SPEC.bins, 40)
+    train = RecurrentDeepNMFTraining(loss_intelligibility=0, loss_phase=phase)
+    mask = torch.rand(1, SPEC.bins, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
+    mask.requires_grad_()
+    (found,) = torch.autograd.grad(sequence_loss(train, SPEC, mask * mixture, mixture, speech), mask)
+    cosine = (speech / mixture).angle().cos()
+    compressed = (speech.abs() + LOSS_FLOOR) ** train.loss_power * (1 - phase + phase * cosine)
+    estimate = mask * mixture.abs()
+    error = ((estimate + LOSS_FLOOR) ** train.loss_power - compressed).square().sum()
+    error = error + train.loss_uncompressed * (estimate - speech.abs() * cosine).square().sum()
+    torch.testing.assert_close(found, torch.autograd.grad(error, mask)[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.3, 1.0])
+def test_the_compressed_error_is_that_of_the_paper(phase: float) -> None:
+    estimate, speech = random_spectra(2, 50)
+    found = spectral_error(Parts.of(estimate), Parts.of(speech), 0.5, phase, 0.0)
+    a, b = ((z.abs() + LOSS_FLOOR) ** 0.5 * z / z.abs() for z in (estimate, speech))
+    expected = (1 - phase) * (a.abs() - b.abs()).square().sum() + phase * (a - b).abs().square().sum()
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+@pytest.mark.parametrize("level", [0.0, 1e-20, 1e-6, 1.0, 1e4])
+@pytest.mark.parametrize("of_speech", [0.0, 1e-6, 1.0])
+def test_the_gradient_of_all_terms_is_finite_whatever_the_estimate(
+    level: float, of_speech: float, dtype: torch.dtype
+) -> None:
+    mixture, speech, estimate = (x.to(dtype) for x in random_spectra(3, 2, SPEC.bins, 45))
+    estimate = (level * estimate).requires_grad_()
+    loss = sequence_loss(ALL_TERMS, SPEC, estimate, mixture, of_speech * speech)
+    (gradient,) = torch.autograd.grad(loss, estimate)
+    assert torch.view_as_real(gradient).isfinite().all()
 
 
 def test_a_teacher_moves_the_targets_by_its_weight() -> None:
-    mixture, speech, hiss = sources()
-    train = RecurrentDeepNMFTraining(loss_intelligibility=0)
-    mask = (speech / (mixture + 1e-3)).requires_grad_()
+    mixture, speech, taught = random_spectra(3, 1, SPEC.bins, 40)
+    estimate = (0.5 * mixture).requires_grad_()
 
-    def gradient(*taught: Taught) -> Tensor:
-        return torch.autograd.grad(sequence_loss(train, SPEC, mask, mixture, speech, hiss, None, *taught), mask)[0]
+    def gradient(speech: Tensor, *taught: Taught) -> Tensor:
+        train = RecurrentDeepNMFTraining(loss_intelligibility=0)
+        return torch.autograd.grad(sequence_loss(train, SPEC, estimate, mixture, speech, None, *taught), estimate)[0]
 
-    estimate = 0.7 * speech.minimum(mixture)
-    truth, teacher = gradient(), gradient(Taught(estimate, 1.0))
-    torch.testing.assert_close(gradient(Taught(estimate, 0.0)), truth)
-    torch.testing.assert_close(gradient(Taught(estimate, 0.25)), truth.lerp(teacher, 0.25), rtol=1e-4, atol=1e-4)
-    assert gradient(Taught((mask * mixture).detach(), 1.0)).abs().max() < 1e-4 * truth.abs().max()
+    torch.testing.assert_close(gradient(speech, Taught(taught, 0.0)), gradient(speech))
+    torch.testing.assert_close(gradient(speech, Taught(taught, 1.0)), gradient(taught))
+    torch.testing.assert_close(gradient(speech, Taught(taught, 0.25)), gradient(0.75 * speech + 0.25 * taught))
+    reached = gradient(speech, Taught(estimate.detach(), 1.0))
+    assert reached.abs().max() < 1e-4 * gradient(speech).abs().max()

@@ -13,7 +13,7 @@ from deepnmf.networks.base import FramewiseNetwork
 from deepnmf.networks.kinds import KINDS, Config, configuration
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF
 from deepnmf.training import optimisers
-from deepnmf.training.batches import Example
+from deepnmf.training.batches import Example, MixedExample
 from deepnmf.training.losses import beta_loss
 from deepnmf.training.modules import FramewiseModule
 from deepnmf.training.multiplicative import backpropagate, resplit
@@ -148,11 +148,13 @@ def small(kind: str, **train: Any) -> tuple[FramewiseNetwork | Any, Config]:
     return untrained(kind, layers=2), config
 
 
-def batch(kind: str, seed: int = 0) -> list[Example]:
+def batch(kind: str, seed: int = 0) -> list[Example] | list[MixedExample]:
     rng = np.random.default_rng(seed)
-    segments, context = (3, 1) if KINDS[kind].DYNAMIC_MIXING else (1, 2)
-    mixture = rng.exponential(1, (segments, F * context, 40)).astype(np.float32)
-    speech, noise = rng.exponential(0.7, (2, segments, F, 40)).astype(np.float32)
+    if KINDS[kind].DYNAMIC_MIXING:
+        speech, noise = rng.normal(size=(2, 3, F, 40, 2)).astype(np.float32).view(np.complex64)[..., 0]
+        return [MixedExample(speech + noise, speech)]
+    mixture = rng.exponential(1, (1, F * 2, 40)).astype(np.float32)
+    speech, noise = rng.exponential(0.7, (2, 1, F, 40)).astype(np.float32)
     return [Example(mixture, speech, noise)]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from deepnmf.artifacts import write_json
 from deepnmf.config import FeatureConfig, to_dict
+from deepnmf.data.features import FORMAT
 from deepnmf.errors import DeepnmfError
 from deepnmf.networks.kinds import Config
 from deepnmf.training.experiment import DataSource, read_experiment, train
@@ -16,6 +17,7 @@ from deepnmf.training.inputs import check_inputs
 from deepnmf.training.pretrain import pretrain
 
 FEATURES: dict[str, Any] = {
+    "format": FORMAT,
     "features": to_dict(FeatureConfig()),
     "manifest": "a" * 64,
     "recordings": "/corpus/manifest.jsonl",
@@ -27,6 +29,8 @@ EXPERIMENT: dict[str, Any] = {"corpus": {}, "config": Config().to_dict()}
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("format", None),
+        ("format", 3),
         ("features", None),
         ("features", {"stft": 3}),
         ("manifest", None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,17 +13,20 @@ import numpy as np
 import pytest
 import torch
 
-from deepnmf.config import overlaid
+from deepnmf.config import StftSpec, overlaid
+from deepnmf.data.features import FeatureSet
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import load_model
 from deepnmf.networks.kinds import configuration
+from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training import loop as training
 from deepnmf.training.experiment import DataSource, train
-from deepnmf.training.loop import train_network
+from deepnmf.training.loop import dev_score, train_network
 from deepnmf.training.precision import usable_precision
 from deepnmf.training.pretrain import pretrain
-from deepnmf.training.targets import compress_target
+from deepnmf.training.step import TrainingStep
+from deepnmf.training.verify import verify
 from helpers.signals import TinyCorpus
 from helpers.waiting import PATIENCE_SECONDS
 
@@ -171,19 +175,46 @@ def test_dictionaries_learn_by_multiplicative_updates_too(
             assert not np.array_equal(W, other[name])
 
 
-@pytest.mark.parametrize("power", [0.3, 0.5])
-@pytest.mark.parametrize("phase", [0.0, 0.3, 1.0])
-def test_the_compressed_target_is_the_best_estimate_with_the_phase_of_the_mixture(power: float, phase: float) -> None:
-    rng = np.random.default_rng(0)
-    speech, noise = rng.standard_normal((2, 50)) + 1j * rng.standard_normal((2, 50))
-    mixture = speech + noise
-    goal = compress_target(np.abs(mixture), np.abs(speech), np.abs(noise), power, phase)
+WITH_FILTER = {"network": {"filter_units": 4, "filter_frames": 3}, "train": {"epochs": 2}}
 
-    def error(x: np.ndarray) -> np.ndarray:
-        s, m = (z / np.abs(z) * np.abs(z) ** power for z in (speech, mixture))
-        with_phase = np.abs(x * m / np.abs(m) - s) ** 2
-        return (1 - phase) * (x - np.abs(s)) ** 2 + phase * with_phase
 
-    for x in (goal - 0.01, goal + 0.01):
-        assert (error(x) > error(goal)).all()
-        np.testing.assert_allclose(error(x) - error(goal), (x - goal) ** 2, rtol=1e-6)
+def test_the_filter_is_trained_and_resumes_exactly_with_workers(
+    tiny_corpus: TinyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(tmp_path / "whole", tiny_corpus, **WITH_FILTER)
+    whole_epoch = training._epoch
+
+    def epoch_or_stop(*arguments: object) -> float:
+        if arguments[2] == 2:
+            raise KeyboardInterrupt
+        return whole_epoch(*arguments)  # type: ignore[arg-type]
+
+    source = DataSource(speech=tiny_corpus.speech, noise=tiny_corpus.noise)
+    config = configuration(overlaid(SMALL, WITH_FILTER))
+    monkeypatch.setattr(training, "_epoch", epoch_or_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "stopped", source, config, report=lambda _: None, workers=1)
+    monkeypatch.undo()
+    train(tmp_path / "stopped", source, config, report=lambda _: None)
+    assert all((tmp_path / "stopped" / name).read_bytes() == (whole / name).read_bytes() for name in FILES)
+    network = load_model(whole / "last.safetensors").network
+    assert isinstance(network, RecurrentDeepNMF)
+    assert network.multi_frame is not None
+    assert network.multi_frame.past_frames == 3
+    assert np.abs(network.multi_frame.output).max() > 0
+    assert verify(whole).problems == []
+
+
+def test_the_dev_score_judges_the_filter(experiment: Path) -> None:
+    start = load_model(experiment).network
+    assert isinstance(start, RecurrentDeepNMF)
+    added = MultiFrameFilter.start(2, 4, 4, StftSpec(), np.random.default_rng(0))
+    config, dev = configuration(SMALL), FeatureSet(experiment / "features", "dev", 1)
+
+    def score(weight: float) -> float:
+        multi_frame = dataclasses.replace(added, output=np.full_like(added.output, weight))
+        return dev_score(TrainingStep(dataclasses.replace(start, multi_frame=multi_frame), config, 1), dev)
+
+    alone = dev_score(TrainingStep(start, config, 1), dev)
+    assert score(0.0) == pytest.approx(alone, abs=1e-9)
+    assert abs(score(0.5) - alone) > 0.01

@@ -42,7 +42,7 @@ STORED = overlaid(COMMON, {"network": {"kind": "deep-nmf", "context": 2, "layers
 DYNAMIC = overlaid(
     COMMON,
     {
-        "network": {"kind": "recurrent-deep-nmf", "bands": 16, "units": 8, "subband_units": 4},
+        "network": {"kind": "recurrent-deep-nmf", "bands": 16, "units": 8, "subband_units": 4, "filter_units": 4},
         "train": {"batch_segments": 3},
     },
 )

@@ -4,9 +4,10 @@
         -o exp/package_models/default
 
 The experiment's folder has ``manifest.jsonl`` and ``features/``. Step sizes have a linear warm-up and a cosine decay
-to zero. A fusion layer may be added to the model; its outputs have zero weights at first. With ``--teacher``, a larger
-model's estimates are a part of the targets. After each epoch the weights and their exponential average are scored on
-dev; ``best.safetensors`` has the best of all. A stopped run resumes from its last complete epoch.
+to zero. A fusion layer may be added to the model, or a filter over several frames; their outputs have zero weights at
+first. With ``--teacher``, a larger model's estimates are a part of the targets. After each epoch the weights and their
+exponential average are scored on dev; ``best.safetensors`` has the best of all. A stopped run resumes from its last
+complete epoch.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from deepnmf.artifacts import load_tensors, save_tensors
-from deepnmf.config import overlaid
+from deepnmf.config import StftSpec, overlaid
 from deepnmf.data.features import FeatureSet
+from deepnmf.errors import InputError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.cells import LSTM, random_cells
 from deepnmf.networks.kinds import Config, changed_settings, configuration, kind_of
+from deepnmf.networks.settings import SegmentTraining
+from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.batches import DynamicBatches
 from deepnmf.training.loop import dev_score
@@ -46,6 +50,8 @@ def main() -> None:
     network: Any = model.network
     if options.fusion_units:
         network = with_fusion(network, options.fusion_units, options.seed)
+    if options.filter_units:
+        network = with_filter(network, options.filter_units, options.filter_frames, model.features.stft, options.seed)
     config = settings(model, options)
     train: Any = config.train
     processes = Processes(device=options.device)
@@ -79,6 +85,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.003, help="peak step size")
     parser.add_argument("--dictionary-rate", type=float, default=0.01, help="the same in log W of the dictionaries")
     parser.add_argument("--fusion-units", type=int, default=0, help="of a fusion layer to be added; 0: none")
+    parser.add_argument("--filter-units", type=int, default=0, help="of a filter to be added; 0: none")
+    parser.add_argument("--filter-frames", type=int, default=2, help="past frames of that filter")
     parser.add_argument("--loss-distortion", type=float, default=0.0)
     parser.add_argument("--loss-residue", type=float, default=0.0)
     parser.add_argument("--teacher", help="model whose estimates are a part of the targets")
@@ -99,15 +107,24 @@ def with_fusion(network: RecurrentDeepNMF, units: int, seed: int) -> RecurrentDe
     return dataclasses.replace(network, prior=dataclasses.replace(prior, fusion=fusion, output=output))
 
 
+def with_filter(network: RecurrentDeepNMF, units: int, past_frames: int, stft: StftSpec, seed: int) -> RecurrentDeepNMF:
+    """Return a network of the same output with a filter over several frames, whose outputs have zero weights."""
+    if network.multi_frame is not None:
+        raise InputError("this model has a filter already: leave out --filter-units")
+    size = past_frames, units, network.prior.subband[0].units
+    added = MultiFrameFilter.start(*size, stft, np.random.default_rng(seed))
+    return dataclasses.replace(network, multi_frame=added)
+
+
 def taught_loss(teacher: Model, config: Config, weight: float, device: str) -> Loss:
     """Return the loss of the settings, whose targets are the truth and, with a weight, the teacher's estimates."""
     module = module_of(teacher.network, (), False, torch.float32).to(device)
 
-    def loss(mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor, size: BatchSize | None) -> Tensor:
+    def loss(estimate: Tensor, mixture: Tensor, speech: Tensor, size: BatchSize | None) -> Tensor:
+        train, spec = cast("SegmentTraining", config.train), config.features.stft
         with torch.no_grad():
-            taught = Taught(module(mixture) * mixture, weight)
-        train: Any = config.train
-        return sequence_loss(train, config.features.stft, mask, mixture, speech, noise, size, taught)
+            taught = Taught(module.estimate(mixture, spec), weight)
+        return sequence_loss(train, spec, estimate, mixture, speech, size, taught)
 
     return loss
 
@@ -125,6 +142,8 @@ def settings(model: Model, options: argparse.Namespace) -> Config:
         "seed": options.seed,
     }
     network = {"fusion_units": options.fusion_units} if options.fusion_units else {}
+    if options.filter_units:
+        network |= {"filter_units": options.filter_units, "filter_frames": options.filter_frames}
     values: dict[str, dict[str, Any]] = {"network": {"kind": kind_of(model.network)}}
     for name, value in changed_settings(model.metadata["config"]).items():
         section, _, key = name.partition(".")

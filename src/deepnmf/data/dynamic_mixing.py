@@ -101,7 +101,7 @@ class DynamicMixtures:
         self._noises = self.scenes(self.samples)
 
     def draw(self, rng: np.random.Generator, segment: int = 0) -> np.ndarray:
-        """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.
+        """Return the spectra ``(2, F, N)``, complex64, of a mixture and of its speech at unit level; the rest is noise.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class DynamicMixtures:
                 reason = str(error)
                 continue
             if sources.speech.any() and sources.noise.any():
-                return self.magnitudes(sources, rng)
+                return self.spectra(sources, rng)
             reason = "they are silent"
         raise DeepnmfError(f"dynamic mixing of the training recordings failed: {reason}")
 
@@ -153,14 +153,14 @@ class DynamicMixtures:
         rate_hz = self._config.stft.rate_hz
         return NoiseScenes(self.excerpts, Babble(self.excerpts, self._rooms, samples, rate_hz), samples, rate_hz)
 
-    def magnitudes(
+    def spectra(
         self,
         sources: Sources,
         rng: np.random.Generator,
         snr_db: float | None = None,
         colours: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the magnitudes ``(3, F, N)`` of a mixture, its speech and its noise, at unit level.
+        """Return the spectra ``(2, F, N)``, complex64, of a mixture and of its speech at unit level.
 
         Parameters
         ----------
@@ -177,9 +177,10 @@ class DynamicMixtures:
         sources = self._with_distortion(self._in_rooms(sources, snr_db, rng), rng)
         speech, noise = self._mixed(sources, snr_db, colours, rng)
         gain = self._channel(speech.shape[1], rng)
-        magnitudes = np.abs(gain * np.stack([speech + noise, speech, noise]))
+        spectra = (gain * np.stack([speech + noise, speech])).astype(np.complex64, order="C")
         spec = self._config.stft
-        return magnitudes / LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(magnitudes[0])
+        level = LevelTracker(self._config.level_seconds, spec.hop / spec.rate_hz).push(np.abs(spectra[0]))
+        return np.divide(spectra, level, out=spectra)
 
     def colours(self, rng: np.random.Generator) -> np.ndarray:
         """Return the gains of random equalisers of speech and noise, ``(2, F, 1)``."""

@@ -1,4 +1,4 @@
-"""Stage 2: magnitudes of mixtures and of their parts, in memory-mapped shards."""
+"""Stage 2: magnitudes or spectra of mixtures and of their parts, in memory-mapped shards."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..progress import Progress, note
 from ..shards import WHOLE, Shard
 from .blocks import Block, blocks_of
 from .manifest import MixtureEntry, read_manifest
-from .pieces import Position, feature_pieces
+from .pieces import LAYOUTS, SPECTRA, Position, feature_pieces
 from .shards import SIGNALS, open_shard, write_shard
 
-FORMAT = 3
-"""Of the feature folder: blocks of mixtures in files bounded by frames, listed with their checksums."""
+FORMAT = 4
+"""Of the feature folder: blocks of mixtures in files bounded by frames, listed with their checksums; spectra of dev."""
 SPLITS = ("train", "dev")
 SAMPLED_SEGMENTS, SAMPLED_FRAMES, SAMPLED_STEP = 20, 250, 4
 """About how many segments :meth:`FeatureSet.sample` takes, how many frames of each, and each which one."""
@@ -39,9 +39,9 @@ def features(
     splits: Sequence[str] = SPLITS,
     shard: Shard = WHOLE,
 ) -> list[str]:
-    """Write the magnitudes of the manifest's train and dev mixtures into the folder `output`.
+    """Write the magnitudes of the manifest's train mixtures and the spectra of dev into the folder `output`.
 
-    Networks trained with dynamic mixing need those of dev alone: give `splits`. Splits already in the folder are kept.
+    Networks trained with dynamic mixing need dev alone: give `splits`. Splits already in the folder are kept.
 
     Files (:func:`deepnmf.data.shards.write_shard`) that exist already are kept, so an interrupted run
     resumes. Memory holds one file, however large the corpus and however long its recordings.
@@ -128,8 +128,8 @@ def _block_files(
             pieces = None
         else:
             pieces = pieces or feature_pieces(entries, position, config, block.stop)
-            write_shard(path, pieces, position)
-        record = _checked_record(path, position, config)
+            write_shard(path, block.split, pieces, position)
+        record = _checked_record(path, block.split, position, config)
         yield path.name, record
         end = Position(*record["end"])
         progress.update(end.entry - position.entry)
@@ -143,14 +143,14 @@ def _read_block(output: Path, block: Block, config: FeatureConfig) -> BlockRecor
         path = block.path(output, len(found))
         if not path.exists():
             return None
-        found[path.name] = record = _checked_record(path, position, config)
+        found[path.name] = record = _checked_record(path, block.split, position, config)
         position = Position(*record["end"])
     return found
 
 
-def _checked_record(path: Path, start: Position, config: FeatureConfig) -> dict[str, Any]:
+def _checked_record(path: Path, split: str, start: Position, config: FeatureConfig) -> dict[str, Any]:
     """Return the record of a file of features; raise if it is damaged, or does not begin at `start`."""
-    record = open_shard(path, config.stft.bins).metadata
+    record = open_shard(path, split, config.stft.bins).metadata
     if Position(*record["start"]) != start or Position(*record["end"]) <= start:
         raise DeepnmfError(f"{path}: not the shard that belongs here; delete the folder and run features again")
     return record
@@ -176,6 +176,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / "features.json"
     record = read_json(path)
+    if record.get("format") != FORMAT:
+        found = f"format {shown(record.get('format'))} of another deepnmf, not {FORMAT}"
+        raise DeepnmfError(f"{path}: {found}; delete its folder and run `deepnmf features` again")
     with about(path, "delete it and run `deepnmf features` again"):
         read_features(record.get("features"))
         for key in ("manifest", "recordings"):
@@ -243,10 +246,11 @@ class FeatureSet:
                 "network that needs none; run `deepnmf features` with `network.kind`"
             )
         paths = {Path(folder) / name: sha256 for name, sha256 in record["shards"][split].items()}
-        checked = [open_shard(path, self.config.stft.bins, sha256).metadata for path, sha256 in paths.items()]
+        checked = [open_shard(path, split, self.config.stft.bins, sha256).metadata for path, sha256 in paths.items()]
         self._continued = [metadata["continued"] for metadata in checked]
         # Python's mmap holds a file descriptor, and a large corpus has more shards than a process has descriptors.
         self._shards = [safe_open(path, framework="numpy") for path in paths]
+        self._layout = LAYOUTS[split]
         self._levels = [shard.get_tensor("level") for shard in self._shards]
         self.segments = list(self._cut(segment_frames))
         self.frames = sum(segment.stop - segment.start for segment in self.segments)
@@ -278,6 +282,19 @@ class FeatureSet:
 
     def load(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
         """Return magnitudes at unit level ``(3, F, past + N)`` and the level ``(past + N,)`` they were divided by."""
+        values, level = self._at_unit_level(segment)
+        if self._layout is SPECTRA:
+            mixture, speech = values.view(np.complex64)
+            values = np.abs(np.stack([mixture, speech, mixture - speech]))
+        return values.swapaxes(1, 2), level
+
+    def spectra(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
+        """Return the spectra of mixture and speech in dev at unit level, ``(2, F, past + N)`` complex64; the level."""
+        values, level = self._at_unit_level(segment)
+        return values.view(np.complex64).swapaxes(1, 2), level
+
+    def _at_unit_level(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
+        """Return the stored values of a segment and its past, divided by their level, and the level."""
         first = segment.start - segment.past
         parts = [self._read(segment.shard, max(0, first), segment.stop)]
         if first < 0:
@@ -285,10 +302,10 @@ class FeatureSet:
             parts.insert(0, self._read(segment.shard - 1, frames + first, frames))
         values = np.concatenate([values for values, _ in parts], axis=1)
         level = np.concatenate([level for _, level in parts])
-        return (values / level[:, None]).swapaxes(1, 2), level
+        return values / level[:, None], level
 
     def _read(self, shard: int, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._shards[shard].get_slice("magnitudes")[:, first:stop], self._levels[shard][first:stop]
+        return self._shards[shard].get_slice(self._layout.name)[:, first:stop], self._levels[shard][first:stop]
 
     def stacked(self, segment: Segment, signal: str = "mixture") -> np.ndarray:
         """Return the context-stacked magnitudes ``(T·F, N)`` of one of the `SIGNALS`."""

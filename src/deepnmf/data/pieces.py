@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,22 @@ PIECE_FRAMES = 4_096
 T = TypeVar("T")
 
 
+class Layout(NamedTuple):
+    """An array that holds the mixtures of a split, ``(signals, n, parts · F)``."""
+
+    name: str
+    signals: int
+    parts: int
+
+
+MAGNITUDES = Layout("magnitudes", signals=3, parts=1)
+"""Of mixture, speech and noise."""
+SPECTRA = Layout("spectra", signals=2, parts=2)
+"""Of mixture and speech; real and imaginary parts take turns."""
+LAYOUTS = {"train": MAGNITUDES, "dev": SPECTRA}
+"""Training on stored features needs magnitudes; the dev score needs phases as well."""
+
+
 @dataclass(frozen=True, order=True)
 class Position:
     """A position in a split: an entry, and a frame of it."""
@@ -31,12 +47,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive frames of one mixture: ``magnitudes`` ``(3, n, F)``, ``level`` ``(n,)``; or why it is left out."""
+    """Consecutive frames of one mixture, or why it is left out: values in its split's layout, ``level`` ``(n,)``."""
 
     start: Position
     end: Position
     """Where the next piece starts."""
-    magnitudes: np.ndarray
+    values: np.ndarray
     level: np.ndarray
     left_out: str = ""
 
@@ -48,18 +64,18 @@ def feature_pieces(
     for index in range(start.entry, stop):
         frame, following = 0, Position(index + 1)
         try:
-            for (magnitudes, level), is_last in _with_last(mixture_features(entries[index], config)):
+            for (values, level), is_last in _with_last(mixture_features(entries[index], config)):
                 end = following if is_last else Position(index, frame + len(level))
                 if index > start.entry or frame >= start.frame:
-                    yield Piece(Position(index, frame), end, magnitudes, level)
+                    yield Piece(Position(index, frame), end, values, level)
                 frame += len(level)
         except DeepnmfError as error:
-            nothing = np.zeros((3, 0, config.stft.bins), np.float32), np.zeros(0, np.float32)
-            yield Piece(Position(index, frame), following, *nothing, left_out=str(error))
+            nothing = _stored(np.zeros((3, 0, config.stft.bins), np.complex64), entries[index].split)
+            yield Piece(Position(index, frame), following, nothing, np.zeros(0, np.float32), left_out=str(error))
 
 
 def mixture_features(entry: MixtureEntry, config: FeatureConfig) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield magnitudes ``(3, n, F)`` of mixture, speech and noise, and the mixture's level ``(n,)``.
+    """Yield what is stored of a mixture's split, float32, and the mixture's level ``(n,)``.
 
     There are `PIECE_FRAMES` frames in each but the last.
 
@@ -69,19 +85,26 @@ def mixture_features(entry: MixtureEntry, config: FeatureConfig) -> Iterator[tup
         If the mixture cannot be made; nothing has been yielded then.
     """
     tracker = LevelTracker(config.level_seconds, config.stft.hop / config.stft.rate_hz)
-    for magnitudes in _regrouped(_magnitudes(entry, config), PIECE_FRAMES):
-        yield magnitudes, tracker.push(magnitudes[0].T)
+    for spectra in _regrouped(_spectra(entry, config), PIECE_FRAMES):
+        yield _stored(spectra, entry.split), tracker.push(np.abs(spectra[0]).T)
 
 
-def _magnitudes(entry: MixtureEntry, config: FeatureConfig) -> Iterator[np.ndarray]:
-    """Yield magnitudes ``(3, n, F)`` block by block, those that :func:`deepnmf.dsp.stft.stft` gives of the whole."""
+def _stored(spectra: np.ndarray, split: str) -> np.ndarray:
+    """Return what is stored of the spectra ``(3, n, F)`` of mixture, speech and noise."""
+    if LAYOUTS[split] is MAGNITUDES:
+        return np.abs(spectra)
+    return np.ascontiguousarray(spectra[: SPECTRA.signals]).view(np.float32)
+
+
+def _spectra(entry: MixtureEntry, config: FeatureConfig) -> Iterator[np.ndarray]:
+    """Yield spectra ``(3, n, F)`` block by block, those that :func:`deepnmf.dsp.stft.stft` gives of the whole."""
     analyser = Analyser(config.stft, channels=3)
     samples = 0
     for block in mixture_blocks(entry, config.stft.rate_hz):
         samples += block.shape[1]
-        yield np.abs(analyser.push(block)).swapaxes(1, 2)
+        yield analyser.push(block).swapaxes(1, 2)
     rest = np.zeros((3, padding(config.stft, samples)), np.float32)
-    yield np.abs(analyser.push(rest)).swapaxes(1, 2)
+    yield analyser.push(rest).swapaxes(1, 2)
 
 
 def _regrouped(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:

@@ -11,20 +11,20 @@ from ..artifacts import save_tensors
 from ..artifacts.schema import ArraySpec, Shapes, check_arrays
 from ..artifacts.tensor_file import TensorFile, about, open_tensors
 from ..errors import DeepnmfError
-from .pieces import Piece, Position
+from .pieces import LAYOUTS, MAGNITUDES, Piece, Position
 
 SHARD_FRAMES = 32_768
-"""A shard is closed when it has this many frames: 100 MB at 257 bins."""
+"""A shard is closed when it has this many frames: 100 MB of train or 135 MB of dev at 257 bins."""
 SIGNALS = ("mixture", "speech", "noise")
-"""First axis of a shard's magnitudes."""
+"""First axis of a shard's magnitudes; its spectra have the first two."""
 
 
-def write_shard(path: Path, pieces: Iterator[Piece], start: Position) -> None:
+def write_shard(path: Path, split: str, pieces: Iterator[Piece], start: Position) -> None:
     """Write the next `SHARD_FRAMES` frames of `pieces`, or all that are left, into one file.
 
-    It holds ``magnitudes`` ``(3, frames, F)`` of mixture, speech and noise, the mixture's causal ``level``
-    ``(frames,)``, and the ``frames`` of each of its recordings; its metadata have ``start``, ``end``, ``left_out`` and
-    ``continued``: whether its first recording is the last one of the shard before.
+    It holds the values of the split (:data:`.pieces.LAYOUTS`), the mixture's causal ``level`` ``(frames,)``, and the
+    ``frames`` of each of its recordings; its metadata have ``start``, ``end``, ``left_out`` and ``continued``: whether
+    its first recording is the last one of the shard before.
     """
     taken, held = [next(pieces)], 0
     while (held := held + len(taken[-1].level)) < SHARD_FRAMES and (piece := next(pieces, None)):
@@ -42,15 +42,15 @@ def write_shard(path: Path, pieces: Iterator[Piece], start: Position) -> None:
         "continued": taken[0].start.frame > 0 and not taken[0].left_out,
     }
     tensors = {
-        "magnitudes": np.concatenate([piece.magnitudes for piece in taken], axis=1),
+        LAYOUTS[split].name: np.concatenate([piece.values for piece in taken], axis=1),
         "level": np.concatenate([piece.level for piece in taken]),
         "frames": np.array(list(lengths.values()), np.int64),
     }
     save_tensors(path, tensors, "features", metadata)
 
 
-def open_shard(path: Path, bins: int, sha256: str | None = None) -> TensorFile:
-    """Open a shard of magnitudes of F `bins`, checked and memory-mapped.
+def open_shard(path: Path, split: str, bins: int, sha256: str | None = None) -> TensorFile:
+    """Open a shard of a split, of F `bins`, checked and memory-mapped.
 
     Raises
     ------
@@ -61,15 +61,17 @@ def open_shard(path: Path, bins: int, sha256: str | None = None) -> TensorFile:
     with about(path, "delete it and run `deepnmf features` again"):
         if sha256 not in {None, file.metadata["sha256"]}:
             raise DeepnmfError("another shard than the one that features.json records")
-        _check_shard(file, bins)
+        _check_shard(file, split, bins)
     return file
 
 
-def _check_shard(file: TensorFile, bins: int) -> None:
+def _check_shard(file: TensorFile, split: str, bins: int) -> None:
     shapes = Shapes(file.shapes)
     (total,), (rows,) = shapes.axes("level", 1), shapes.axes("frames", 1)
+    layout = LAYOUTS[split]
+    axes = layout.signals, total, layout.parts * bins
     specs = {
-        "magnitudes": ArraySpec((len(SIGNALS), total, bins), nonnegative=True, dtypes=("float32",)),
+        layout.name: ArraySpec(axes, nonnegative=layout is MAGNITUDES, dtypes=("float32",)),
         "level": ArraySpec((total,), nonnegative=True, dtypes=("float32",)),
         "frames": ArraySpec((rows,), nonnegative=True, dtypes=("int64",)),
     }

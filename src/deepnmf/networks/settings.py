@@ -159,9 +159,9 @@ class SegmentTraining(TrainConfig):
     loss_power: float = setting(0.4, 0.05, 1)
     """Magnitudes are raised to this power before they are compared."""
     loss_phase: float = setting(0.3, 0, 1)
-    """Share of the phase-aware term in the compressed error; the phase of the estimate is the mixture's."""
+    """Share of the phase-aware term in the compressed error."""
     loss_uncompressed: float = setting(0.1, 0, 1000)
-    """Weight of the squared error of uncompressed magnitudes, which SI-SDR follows."""
+    """Weight of the squared error of uncompressed spectra, which SI-SDR follows."""
     loss_intelligibility: float = setting(50.0, 0, 10_000)
     """Weight of 1 − d, where d is the correlation of band envelopes that ESTOI averages."""
     loss_distortion: float = setting(0.0, 0, 1000)

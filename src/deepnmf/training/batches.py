@@ -1,4 +1,4 @@
-"""Training batches of mixture, speech and noise, from stored features or mixed on the fly."""
+"""Training batches: magnitudes from stored features, or spectra mixed on the fly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNK_FRAMES = 1000
 
 
 class Example(NamedTuple):
-    """Magnitudes at unit level of S segments of N frames."""
+    """Magnitudes at unit level of S segments of N frames, of stored features."""
 
     mixture: np.ndarray
     """``(S, T·F, N)``, T frames stacked, the current one last."""
@@ -30,13 +30,17 @@ class Example(NamedTuple):
     noise: np.ndarray
     """``(S, F, N)``."""
 
-    @property
-    def frames(self) -> int:
-        """S·N."""
-        return self.speech.shape[0] * self.speech.shape[2]
+
+class MixedExample(NamedTuple):
+    """Complex spectra at unit level of S segments of N frames, mixed on the fly; the noise is their difference."""
+
+    mixture: np.ndarray
+    """``(S, F, N)``."""
+    speech: np.ndarray
+    """``(S, F, N)``."""
 
 
-Batch: TypeAlias = Iterable[Example]
+Batch: TypeAlias = Iterable[Example] | Iterable[MixedExample]
 """The batch of one update, in pieces that fit into memory."""
 
 
@@ -123,9 +127,9 @@ class DynamicBatches:
 
         share = functools.partial(self._share, number)
         for batch in ahead(share, self.epoch_batches, self._workers, self._pinned):
-            yield [Example(*map(np.asarray, example)) for example in batch]
+            yield [MixedExample(*map(np.asarray, example)) for example in batch]
 
-    def _share(self, epoch: int, batch: int) -> list[Example]:
+    def _share(self, epoch: int, batch: int) -> list[MixedExample]:
         return [self.example(epoch, batch, part) for part in self._parts]
 
     @property
@@ -133,11 +137,11 @@ class DynamicBatches:
         """Number of batches of an epoch."""
         return max(1, -(-self.epoch_frames // self.batch_frames))
 
-    def example(self, epoch: int, batch: int, segments: Iterable[int]) -> Example:
+    def example(self, epoch: int, batch: int, segments: Iterable[int]) -> MixedExample:
         """Return some segments of a batch, by their places in it."""
         first = (max(0, epoch - 1) * self.epoch_batches + batch) * self.batch_frames // self.SEGMENT_FRAMES
         drawn = [
             self._mixtures.draw(np.random.default_rng([self._seed, epoch, batch, segment]), first + segment)
             for segment in segments
         ]
-        return Example(*np.stack(drawn, axis=1))
+        return MixedExample(*np.stack(drawn, axis=1))

@@ -31,7 +31,6 @@ from .initial import Initial
 from .inputs import Run, check_inputs, without_length
 from .processes import ALONE, Processes, joined
 from .step import Diverged, State, TrainingStep
-from .targets import in_phase_power
 
 History: TypeAlias = list[dict[str, Any]]
 """Error and dev score of each epoch."""
@@ -255,17 +254,26 @@ def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> st
 def dev_score(step: TrainingStep, data: FeatureSet) -> float:
     """Return the mean SI-SDR of the estimated spectra of the split's utterances, in dB.
 
-    It is computed from magnitudes alone (:func:`in_phase_power`), without resynthesis, and differs from the SI-SDR of
-    the waveforms only by the mean of the frames' overlap.
+    It is computed without resynthesis, and differs from the SI-SDR of the waveforms only by the mean of the frames'
+    overlap.
     """
     scores = []
     for segment in step.processes.share(data.segments):
-        m, speech, noise = data.example(segment)  # (T·F, N), (F, N), (F, N)
-        mixture = m[-len(speech) :]
-        mask = step.mask(m)
-        power = np.square(data.load(segment)[1][segment.past :], dtype=np.float64)  # back to the recording's scale
-        cross = float((mask * in_phase_power(mixture, speech, noise) @ power).sum())
-        energies = [float((np.square(x) @ power).sum()) for x in (speech, mask * mixture)]
-        similarity = cross**2 / max(energies[0] * energies[1], np.finfo(float).tiny)
-        scores.append(10 * np.log10(similarity / max(1 - similarity, np.finfo(float).eps) + np.finfo(float).tiny))
+        (mixture, speech), level = data.spectra(segment)  # (F, past + N)
+        estimate = step.estimate(mixture)[:, segment.past :]
+        scores.append(si_sdr(estimate, speech[:, segment.past :], level[segment.past :]))
     return float(np.mean(step.processes.gathered(np.array(scores, np.float64))))
+
+
+def si_sdr(estimate: np.ndarray, speech: np.ndarray, level: np.ndarray) -> float:
+    """Return the SI-SDR in dB of complex spectra ``(F, N)``, times the level of their frames ``(N,)``."""
+    power = np.square(level, dtype=np.float64)
+    energies = [float((square(x) @ power).sum()) for x in (speech, estimate)]
+    cross = float(((estimate.real * speech.real + estimate.imag * speech.imag) @ power).sum())
+    similarity = cross**2 / max(energies[0] * energies[1], np.finfo(float).tiny)
+    return float(10 * np.log10(similarity / max(1 - similarity, np.finfo(float).eps) + np.finfo(float).tiny))
+
+
+def square(spectrum: np.ndarray) -> np.ndarray:
+    """Return the squared magnitudes of a complex spectrum."""
+    return np.square(spectrum.real) + np.square(spectrum.imag)

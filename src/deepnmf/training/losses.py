@@ -1,4 +1,4 @@
-"""Training losses, from masks and the magnitudes of mixture, speech and noise, ``(S, F, N)`` in torch."""
+"""Training losses in torch: of magnitudes of independent frames, and of complex spectra of segments, ``(S, F, N)``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from ..config import FeatureConfig, StftSpec, TrainConfig
 from ..dsp.arrays import epsilon
 from ..networks.settings import FramewiseTraining, SegmentTraining
-from .targets import compress_target, in_phase_power, phase_sensitive
+from .spectral_error import Parts, spectral_error
+from .targets import phase_sensitive
 
 
 class BatchSize(NamedTuple):
@@ -28,17 +29,15 @@ class Taught(NamedTuple):
     """Estimates of a larger network, from which a smaller one learns besides the truth (Hinton et al. 2015)."""
 
     estimate: Tensor
-    """Magnitudes ``(S, F, N)``."""
+    """Complex spectra ``(S, F, N)``."""
     weight: float
     """From 0 to 1, the truth having the rest."""
 
 
-Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, "BatchSize | None"], Tensor]
-"""From mask, mixture (the current frames), speech and noise to the error, summed over frames. The last argument is the
-size of the batch that these are a part of; without one they are the batch."""
-LOSS_FLOOR = 1e-2
-"""Added to unit-level magnitudes before they are compressed, as the slope at zero is infinite: a floor at −40 dB."""
-
+Loss: TypeAlias = Callable[..., Tensor]
+"""The error, summed over frames. Of independent frames: from mask, mixture (the current frames), speech and noise,
+magnitudes. Of segments: from the complex estimate, mixture and speech, and the size of the batch that these are a part
+of; without one they are the batch."""
 LOWEST_HZ, THIRD_OCTAVES = 150, 18
 """Those of STOI end at 4.3 kHz, after 15 bands; these extend to 8 kHz, so that the gains have no edge there."""
 WINDOW_FRAMES, WINDOW_STEP = 30, 15
@@ -63,14 +62,7 @@ def loss_of(train: TrainConfig, features: FeatureConfig) -> Loss:
     return functools.partial(framewise_loss, train)
 
 
-def framewise_loss(
-    train: FramewiseTraining,
-    mask: Tensor,
-    mixture: Tensor,
-    speech: Tensor,
-    noise: Tensor,
-    _: BatchSize | None = None,
-) -> Tensor:
+def framewise_loss(train: FramewiseTraining, mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor) -> Tensor:
     """Return the β-divergence between target and estimate, summed over all entries."""
     return beta_loss(framewise_target(train, mixture, speech, noise), mask * mixture, train.error_beta)
 
@@ -83,31 +75,38 @@ def framewise_target(train: FramewiseTraining, mixture: Tensor, speech: Tensor, 
 def sequence_loss(
     train: SegmentTraining,
     spec: StftSpec,
-    mask: Tensor,
+    estimate: Tensor,
     mixture: Tensor,
     speech: Tensor,
-    noise: Tensor,
     batch: BatchSize | None = None,
     taught: Taught | None = None,
 ) -> Tensor:
-    """Return the squared errors of compressed and of plain magnitudes, and the other terms times the frames.
+    """Return the squared errors of compressed and of plain spectra, and the other terms times the frames.
 
     Intelligibility is a mean over the windows of the batch, so that the errors of its parts add up to that of the
     whole; the means over segments do so anyway, as all have one length. With `taught`, the targets of the squared
-    errors are weighted means of the truth and of another network's estimates, compressed alike.
+    errors are weighted means of the truth and of another network's estimates.
+
+    Parameters
+    ----------
+    estimate, mixture, speech : Tensor
+        Complex spectra ``(S, F, N)`` at unit level.
     """
-    estimate, frames = mask * mixture, mixture.shape[0] * mixture.shape[2]
-    compressed = compress_target(mixture, speech + LOSS_FLOOR, noise, train.loss_power, train.loss_phase)
-    plain = phase_sensitive(mixture, speech, noise)
+    frames = mixture.shape[0] * mixture.shape[2]
+    target = truth = Parts.of(speech)
     if taught is not None:
-        compressed = compressed.lerp((taught.estimate + LOSS_FLOOR) ** train.loss_power, taught.weight)
-        plain = plain.lerp(taught.estimate, taught.weight)
-    error = ((estimate + LOSS_FLOOR) ** train.loss_power - compressed).square().sum()
-    error = error + train.loss_uncompressed * (estimate - plain).square().sum()
-    all_frames, windows = batch or (frames, None)
-    error = error + all_frames * train.loss_intelligibility * estoi_loss(estimate, speech, spec, windows)
-    error = error + frames * train.loss_distortion * distortion_loss(mask, mixture, speech, noise)
-    return error + frames * train.loss_residue * residue_loss(mask, mixture, speech)
+        target = Parts.of(speech.lerp(taught.estimate, taught.weight))
+    found = Parts.of(estimate)
+    error = spectral_error(found, target, train.loss_power, train.loss_phase, train.loss_uncompressed)
+    if train.loss_intelligibility:
+        all_frames, windows = batch or (frames, None)
+        term = estoi_loss(found.power(), truth.power(), spec, windows)
+        error = error + all_frames * train.loss_intelligibility * term
+    if train.loss_distortion:
+        error = error + frames * train.loss_distortion * distortion_loss(found, truth)
+    if train.loss_residue:
+        error = error + frames * train.loss_residue * residue_loss(found, Parts.of(mixture), truth)
+    return error
 
 
 def beta_loss(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
@@ -124,33 +123,26 @@ def beta_loss(target: Tensor, estimate: Tensor, beta: float) -> Tensor:
     return terms.sum() / (beta * (beta - 1))
 
 
-def distortion_loss(mask: Tensor, mixture: Tensor, speech: Tensor, noise: Tensor) -> Tensor:
-    """Return the mean over the segments of −10 log₁₀(1 + r), of spectra with the mixture's phase; 0 without speech.
+def distortion_loss(estimate: Parts, speech: Parts) -> Tensor:
+    """Return the mean over the segments ``(S, F, N)``, at unit level, of −10 log₁₀(1 + r); 0 without speech.
 
     r is SI-SDR (Le Roux et al. 2019, eq. 5) as a ratio, as in :func:`deepnmf.training.loop.dev_score`. Each segment
     counts alike, whatever its SNR, while squared errors are dominated by the noisiest.
-
-    Parameters
-    ----------
-    mask, mixture, speech, noise : Tensor
-        ``(segments, F, N)``, magnitudes at unit level.
     """
-    energy, estimated = speech.square().sum((1, 2)), (mask * mixture).square().sum((1, 2))
-    inner = (mask * in_phase_power(mixture, speech, noise)).sum((1, 2))
+    energy, estimated = (spectra.power().sum((1, 2)) for spectra in (speech, estimate))
+    inner = estimate.inner(speech).sum((1, 2))
     orthogonal = (1 - inner.square() / (energy * estimated).clamp_min(LEAST_POWER)).clamp_min(0)  # rounding
     return (10 * (orthogonal + DISTORTION_FLOOR).log10() * (energy > LEAST_SPEECH)).mean()
 
 
-def residue_loss(mask: Tensor, mixture: Tensor, speech: Tensor) -> Tensor:
-    """Return the mean over the segments of the residual noise in dB below the noise, where there is no speech at all.
+def residue_loss(estimate: Parts, mixture: Parts, speech: Parts) -> Tensor:
+    """Return the mean over the segments ``(S, F, N)`` of the residual noise in dB below the noise, if without speech.
 
-    Parameters
-    ----------
-    mask, mixture, speech : Tensor
-        ``(segments, F, N)``, magnitudes at unit level.
+    Segments with any speech at all count as 0.
     """
-    residue = (mask * mixture).square().sum((1, 2)) / mixture.square().sum((1, 2)).clamp_min(LEAST_POWER)
-    return (10 * (residue + RESIDUE_FLOOR).log10() * (speech.amax((1, 2)) <= 0)).mean()
+    remaining, energy, voice = (spectra.power().sum((1, 2)) for spectra in (estimate, mixture, speech))
+    residue = remaining / energy.clamp_min(LEAST_POWER)
+    return (10 * (residue + RESIDUE_FLOOR).log10() * (voice <= 0)).mean()
 
 
 def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec, windows: int | None = None) -> Tensor:
@@ -162,7 +154,7 @@ def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec, windows: int | 
     Parameters
     ----------
     estimate, speech : Tensor
-        Magnitudes ``(segments, F, N)`` at unit level.
+        Powers of the bins, ``(segments, F, N)``, at unit level.
     spec : StftSpec
         Maps bins to bands.
     windows : int, optional
@@ -175,26 +167,26 @@ def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec, windows: int | 
     """
     if speech.shape[2] < WINDOW_FRAMES:
         return estimate.new_zeros(())
-    clean, estimated = (_windows(magnitudes, spec) for magnitudes in (speech, estimate))
+    clean, estimated = (_windows(of_bins, spec) for of_bins in (speech, estimate))
     active = _with_speech(clean)
     correlation = (_normalised(clean) * _normalised(estimated)).sum((1, 3)) / WINDOW_FRAMES
     return ((1 - correlation) * active).sum() / max(1, int(active.sum()) if windows is None else windows)
 
 
 def active_windows(speech: Tensor, spec: StftSpec) -> int:
-    """Return the number of windows with speech in magnitudes ``(segments, F, N)``."""
+    """Return the number of windows with speech in powers ``(segments, F, N)`` at unit level."""
     return int(_with_speech(_windows(speech, spec)).sum()) if speech.shape[2] >= WINDOW_FRAMES else 0
 
 
 def _with_speech(clean: Tensor) -> Tensor:
     """Return which windows have speech, ``(segments, windows)``, bool."""
-    power = clean.square().sum((1, 3))
-    return (power > ACTIVE_BELOW_PEAK * power.amax(1, keepdim=True)) & (power > 1)
+    energy = clean.square().sum((1, 3))
+    return (energy > ACTIVE_BELOW_PEAK * energy.amax(1, keepdim=True)) & (energy > 1)
 
 
-def _windows(magnitudes: Tensor, spec: StftSpec) -> Tensor:
+def _windows(powers: Tensor, spec: StftSpec) -> Tensor:
     """Return the envelopes of the bands in windows, ``(segments, bands, windows, frames)``."""
-    envelopes = (_bands_on(spec, magnitudes.device, magnitudes.dtype) @ magnitudes.square() + LEAST_POWER).sqrt()
+    envelopes = (_bands_on(spec, powers.device, powers.dtype) @ powers + LEAST_POWER).sqrt()
     return envelopes.unfold(2, WINDOW_FRAMES, WINDOW_STEP)
 
 

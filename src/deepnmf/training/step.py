@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import DeepnmfError
 from ..networks.base import Network
 from ..networks.kinds import Config
-from .batches import Batch, Example
+from .batches import Batch, Example, MixedExample
 from .gradients import Gradients
 from .losses import BatchSize, Loss, active_windows, loss_of
 from .modules import module_of
@@ -25,12 +25,14 @@ from .optimisers import (
 from .paper_rule import PaperRule
 from .precision import usable_precision
 from .processes import ALONE, Processes
+from .spectral_error import Parts
 from .unfolded_updates import block_frames
 
 State: TypeAlias = dict[str, np.ndarray]
 """Weights and optimisers in NumPy, by name."""
-Placed: TypeAlias = tuple[Tensor, Tensor, Tensor]
-"""Mixture, speech and noise of :class:`deepnmf.training.batches.Example`, on the device."""
+Placed: TypeAlias = tuple[Tensor, ...]
+"""Mixture, speech and, of stored features, noise of :mod:`deepnmf.training.batches`, on the device."""
+COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 WARM_UP_UPDATES = 100
 LARGEST_GRADIENT = 10.0
 """Of recurrent kinds: clipping norm of the gradient of the mean error per frame; about the typical norm."""
@@ -119,14 +121,14 @@ class TrainingStep:
         self._check(error)
         return error, frames
 
-    def _placed(self, example: Example) -> Placed:
-        """Return mixture, speech and noise on the device."""
-        mixture, speech, noise = (torch.from_numpy(x).to(self._device, self._dtype, non_blocking=True) for x in example)
-        return mixture, speech, noise
+    def _placed(self, example: Example | MixedExample) -> Placed:
+        """Return the arrays of an example on the device."""
+        dtype = COMPLEX[self._dtype] if self._is_sequence else self._dtype
+        return tuple(torch.from_numpy(x).to(self._device, dtype, non_blocking=True) for x in example)
 
     def _size(self, batch: Sequence[Placed]) -> BatchSize:
         """Return the size of a batch, with the shares of the other processes."""
-        windows = sum(active_windows(speech, self._spec) for _, speech, _ in batch)
+        windows = sum(active_windows(Parts.of(speech).power(), self._spec) for _, speech in batch)
         return BatchSize(*self.processes.sum(np.array([sum(map(_frames, batch)), windows])).tolist())
 
     @torch.no_grad()
@@ -152,13 +154,19 @@ class TrainingStep:
 
     def _backward(self, block: Placed, size: BatchSize | None) -> float | Tensor:
         """Add the gradient of the error of a part of a batch of that size; return the error."""
-        mixture, speech, noise = block
         if self._paper_rule is not None:
-            return self._paper_rule.backward(mixture, speech, noise)
-        present = mixture[:, -speech.shape[1] :]  # (S, F, N), the current frames
-        error = self._loss(self.module(mixture), present, speech, noise, size)
+            return self._paper_rule.backward(*block)
+        error = self._error(block, size)
         torch.autograd.backward(error)
         return error.detach()
+
+    def _error(self, block: Placed, size: BatchSize | None) -> Tensor:
+        """Return the error of a part of a batch of that size."""
+        mixture, speech, *noise = block
+        if self._is_sequence:
+            return self._loss(self.module.estimate(mixture, self._spec), mixture, speech, size)
+        present = mixture[:, -speech.shape[1] :]  # (S, F, N), the current frames
+        return self._loss(self.module(mixture), present, speech, *noise)
 
     def _clip(self, frames: int) -> None:
         if self._gradients is None or not self._gradients.arrays:
@@ -188,10 +196,11 @@ class TrainingStep:
         if not np.isfinite(error):
             raise Diverged("the error is no longer finite")
 
-    def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the mask ``(F, N)`` of the stacked magnitudes ``(T·F, N)`` of a recording, with current weights."""
+    def estimate(self, mixture: np.ndarray) -> np.ndarray:
+        """Return the speech in the complex spectrum ``(F, N)`` of a recording at unit level, with current weights."""
         with torch.inference_mode():
-            return self.module(torch.from_numpy(m).to(self._device)[None])[0].cpu().numpy()
+            spectra = torch.from_numpy(mixture).to(self._device)[None]
+            return self.module.estimate(spectra, self._spec)[0].cpu().numpy()
 
     def to_numpy(self) -> Network:
         """Return the network with the present weights, in NumPy."""

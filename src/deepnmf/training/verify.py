@@ -18,6 +18,7 @@ from ..data.decoded import read_index
 from ..data.features import read_record
 from ..data.inventory import INVENTORY, read_inventory
 from ..data.manifest import CORPUS, MANIFEST, read_manifest
+from ..data.pieces import LAYOUTS
 from ..data.shards import open_shard
 from ..enhancement.profile import load_profile
 from ..errors import DeepnmfError, InputError
@@ -129,6 +130,7 @@ def _check_model(path: Path) -> None:
 
 def _check_shard(path: Path) -> None:
     """Check a shard, and that it is the one in the record of its folder."""
+    split = found[1] if (found := SHARD.fullmatch(path.name)) else "train"
     record: dict[str, Any] = {}
     recorded: list[str] = []
     with contextlib.suppress(DeepnmfError):  # a damaged record has a line of its own
@@ -140,8 +142,8 @@ def _check_shard(path: Path) -> None:
         with about(path.parent / "plan.json"):
             bins = read_features(record.get("features")).stft.bins
     else:
-        bins = Shapes(open_tensors(path).shapes).size("magnitudes", -1)
-    open_shard(path, bins, *recorded)
+        bins = Shapes(open_tensors(path).shapes).size(LAYOUTS[split].name, -1) // LAYOUTS[split].parts
+    open_shard(path, split, bins, *recorded)
 
 
 def _check_features(path: Path) -> None:
