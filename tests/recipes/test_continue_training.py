@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from deepnmf.config import StftSpec
 from deepnmf.data.features import features
 from deepnmf.data.prepare import MANIFEST, prepare
+from deepnmf.errors import DeepnmfError
 from deepnmf.model import load_model
+from deepnmf.training.modules import RecurrentModule
 from helpers import ROOT
 from helpers.scripts import loaded
 from helpers.signals import TinyCorpus
@@ -76,6 +80,29 @@ def test_a_fusion_layer_changes_nothing_before_it_is_trained(
     assert found.network.arrays()["fusion.0.state_weights"].shape == (20, 5)
     assert np.abs(found.network.arrays()["prior"][:, -5:]).max() > 0
     assert found.metadata["config"]["network"]["fusion_units"] == 5
+
+
+def test_a_filter_changes_nothing_before_it_is_trained_with_a_teacher_too(
+    script: ModuleType, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = "--filter-units", "4", "--filter-frames", "3", "--teacher", "small"
+    run(script, experiment, experiment / "filtered", monkeypatch, *options)
+    found = load_model(experiment / "filtered")
+    multi_frame = found.network.multi_frame
+    assert multi_frame is not None
+    assert multi_frame.past_frames == 3
+    assert np.abs(multi_frame.output).max() > 0
+    assert found.metadata["config"]["network"]["filter_units"] == 4
+
+    start, spec = load_model("small"), StftSpec()
+    added = script.with_filter(start.network, 4, 3, spec, 0)
+    X = np.random.default_rng(0).normal(size=(1, 257, 20, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    masked, filtered = (
+        RecurrentModule(net).estimate(torch.from_numpy(X), spec).detach().numpy() for net in (start.network, added)
+    )
+    np.testing.assert_array_equal(filtered, masked)
+    with pytest.raises(DeepnmfError, match="has a filter"):
+        script.with_filter(added, 4, 3, spec, 0)
 
 
 def test_a_teacher_changes_the_targets_and_is_recorded(

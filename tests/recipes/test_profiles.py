@@ -13,6 +13,7 @@ import pytest
 from deepnmf.audio import files as audio
 from deepnmf.data.prepare import prepare
 from deepnmf.model import Model, load_model, save_model
+from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
 from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from helpers import ROOT
@@ -56,6 +57,15 @@ def test_the_module_is_the_network_and_starts_without_effect(fusion: int, kinds:
     expected = network.with_profiles(profiles).mask(m)
     np.testing.assert_allclose(masks, expected, atol=1e-5)
     assert not kinds or np.abs(expected - network.mask(m)).max() > 1e-3
+
+
+def filtered(model: Model) -> Any:
+    """Return a model with a filter of random weights."""
+    network: Any = model.network
+    rng, subband_units = np.random.default_rng(0), network.prior.subband[0].units
+    added = MultiFrameFilter.start(2, 4, subband_units, model.features.stft, rng)
+    added = dataclasses.replace(added, output=0.1 * rng.standard_normal(added.output.shape).astype(np.float32))
+    return dataclasses.replace(model, network=dataclasses.replace(network, multi_frame=added))
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +179,7 @@ def test_an_attached_input_changes_nothing_without_a_profile(monkeypatch: pytest
     import attach
     from modules import with_inputs
 
-    start = recurrent_model(fusion=5)
+    start = filtered(recurrent_model(fusion=5))
     other = dataclasses.replace(start, network=with_inputs(start.network, np.random.default_rng(0)))
     for name, model in (("start", start), ("other", other)):
         save_model(tmp_path / f"{name}.safetensors", model)
@@ -179,6 +189,22 @@ def test_an_attached_input_changes_nothing_without_a_profile(monkeypatch: pytest
     attached = load_model(paths[2]).network
     assert attached.profile_inputs() == {"noise"}
     np.testing.assert_allclose(attached.mask(magnitudes(20, 0)), start.network.mask(magnitudes(20, 0)), atol=2e-3)
+    assert attached.multi_frame is not None
+    for name, array in start.network.multi_frame.arrays().items():
+        np.testing.assert_allclose(attached.multi_frame.arrays()[name], array, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_training_leaves_a_filter_as_it_is(experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    start = filtered(load_model(experiment / "m.safetensors"))
+    save_model(tmp_path / "f.safetensors", start)
+    options = "--start", str(tmp_path / "f.safetensors"), "--updates", "2"
+    found = trained(experiment, tmp_path / "out", monkeypatch, *options).network
+    assert found.multi_frame is not None
+    for name, array in start.network.multi_frame.arrays().items():
+        np.testing.assert_array_equal(found.multi_frame.arrays()[name], array)
+    assert np.abs(found.arrays()["prior"] - start.network.arrays()["prior"]).max() > 0
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.kinds import Config, configuration
+from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
 from deepnmf.training.corpus_settings import settings_from_corpus
 from deepnmf.training.dev_table import INPUT, NEW, losses
 from deepnmf.training.duration import has_stalled
@@ -70,6 +71,7 @@ def test_a_model_to_start_from_determines_the_network_and_lowers_the_rate() -> N
         ("default", {"network": {"layers": 7}}, ["network.layers", "not 7"]),
         ("default", {"network": {"kind": "gru"}}, ["network.kind", "gru"]),
         ("default", {"network": {"context": 3}}, ["network.context", "no setting"]),
+        ("default", {"network": {"filter_units": 999}}, ["network.filter_units", "not 999"]),
         ("small", {"snmf": {"noise_atoms": 9}}, ["snmf.noise_atoms", "not 9"]),
         ("small", {"features": {"stft": {"hop_ms": 8.0}}}, ["features.stft.hop_ms"]),
         ("snmf", {}, ["none of its layers"]),
@@ -80,6 +82,24 @@ def test_a_setting_that_contradicts_the_model_is_one_line(name: str, given: dict
         load_initial(name).settings(given)
     assert all(word in str(raised.value) for word in words)
     assert "\n" not in str(raised.value)
+
+
+def with_filter(model: Model, units: int = 4) -> Model:
+    """Return a model with a filter that its record does not have."""
+    network: Any = model.network
+    spec, rng = model.features.stft, np.random.default_rng(0)
+    added = MultiFrameFilter.start(3, units, network.prior.subband[0].units, spec, rng)
+    return dataclasses.replace(model, network=dataclasses.replace(network, multi_frame=added))
+
+
+def test_a_filter_counts_as_the_weights_have_it() -> None:
+    initial = Initial(with_filter(load_model("small")), "mine")
+    config: Any = configuration(initial.settings({}))
+    assert (config.network.filter_units, config.network.filter_frames) == (4, 3)
+    assert configuration(initial.settings({"network": {"filter_units": 4}})) == config
+    for given in ({"filter_units": 0}, {"filter_units": 8}, {"filter_frames": 2}):
+        with pytest.raises(DeepnmfError, match=r"^mine: network\.filter_"):
+            initial.settings({"network": given})
 
 
 def test_a_model_that_records_no_settings_is_refused(tmp_path: Path) -> None:
@@ -173,3 +193,14 @@ def test_fine_tuning_starts_from_the_weights_of_the_model(
     )
     with pytest.raises(DeepnmfError):
         Run(tiny_corpus, tmp_path / "fine", other).train(0)
+
+
+@pytest.mark.slow
+def test_fine_tuning_keeps_a_filter_and_trains_it(experiment: Run, tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
+    initial = load_initial(experiment.output)
+    filtered = dataclasses.replace(initial, model=with_filter(initial.model))
+    Run(tiny_corpus, tmp_path / "fine", filtered).train(1)
+    multi_frame = load_model(tmp_path / "fine" / "last.safetensors").network.multi_frame
+    assert multi_frame is not None
+    assert multi_frame.past_frames == 3
+    assert np.abs(multi_frame.output).max() > 0

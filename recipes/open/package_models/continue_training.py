@@ -52,7 +52,7 @@ def main() -> None:
         network = with_fusion(network, options.fusion_units, options.seed)
     if options.filter_units:
         network = with_filter(network, options.filter_units, options.filter_frames, model.features.stft, options.seed)
-    config = settings(model, options)
+    config = settings(model, network, options)
     train: Any = config.train
     processes = Processes(device=options.device)
     manifest = options.experiment / "manifest.jsonl"
@@ -129,8 +129,8 @@ def taught_loss(teacher: Model, config: Config, weight: float, device: str) -> L
     return loss
 
 
-def settings(model: Model, options: argparse.Namespace) -> Config:
-    """Return the settings of the run: those of the model's training, changed by the options."""
+def settings(model: Model, network: RecurrentDeepNMF, options: argparse.Namespace) -> Config:
+    """Return the settings of the run: those of the model's training, changed by the options, with the added parts."""
     train = {
         "epochs": max(1, round(options.frames / options.epoch_frames)),
         "epoch_frames": int(options.epoch_frames),
@@ -141,14 +141,11 @@ def settings(model: Model, options: argparse.Namespace) -> Config:
         "batch_segments": options.segments,
         "seed": options.seed,
     }
-    network = {"fusion_units": options.fusion_units} if options.fusion_units else {}
-    if options.filter_units:
-        network |= {"filter_units": options.filter_units, "filter_frames": options.filter_frames}
     values: dict[str, dict[str, Any]] = {"network": {"kind": kind_of(model.network)}}
     for name, value in changed_settings(model.metadata["config"]).items():
         section, _, key = name.partition(".")
         values.setdefault(section, {})[key] = value
-    return configuration(overlaid(values, {"train": train, "network": network}), options.start)
+    return configuration(overlaid(values, {"train": train, "network": network.optional_parts()}), options.start)
 
 
 class Run:

@@ -182,6 +182,10 @@ class Network(ABC):
         """Return the names of the arrays that training changes."""
         return [name for name in self.arrays() if name != "pooling"]
 
+    def optional_parts(self) -> dict[str, int]:
+        """Return the settings of the parts that a network of the kind may have or not, as the weights have them."""
+        return {}
+
     def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
         """Return a short description of the kind of network; empty where its name in the registry suffices."""
         return ""

@@ -70,6 +70,7 @@ class Initial:
             section, _, key = name.partition(".")
             if section in {"snmf", "network"} or (section == "train" and key not in dropped):
                 values.setdefault(section, {})[key] = value
+        values["network"] |= self.model.network.optional_parts()  # they may have been added since
         if optimiser:
             values.setdefault("train", {})["optimiser"] = optimiser
         return values

@@ -131,6 +131,13 @@ class RecurrentDeepNMF(Network):
         """Return the index into `dictionaries` of each of the K layers: each has its own."""
         return list(range(len(self.dictionaries)))
 
+    def optional_parts(self) -> dict[str, int]:
+        """Return the settings of the fusion layer and of the filter, as the weights have them."""
+        parts = {"fusion_units": sum(cell.units for cell in self.prior.fusion), "filter_units": 0}
+        if (multi_frame := self.multi_frame) is not None:
+            parts |= {"filter_units": multi_frame.cell.units, "filter_frames": multi_frame.past_frames}
+        return parts
+
     def title(self, trained_layers: int | None) -> str:  # noqa: ARG002
         """Return a short description of the kind of network."""
         return f"LSTM-prior deep NMF, K = {len(self.dictionaries)}"
