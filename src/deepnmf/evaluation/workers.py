@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from ..errors import DeepnmfError, printable
-from ..interrupts import held_back
+from ..interrupts import held_back, undone
 from .items import Item
 from .partial_scores import Score
 
@@ -59,22 +59,30 @@ def score_each(
         return
     context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
     pool = ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (warm_up, config))
-    others = set(multiprocessing.active_children())
     try:
-        with held_back():
-            futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        with _children_ended():
+            with held_back():
+                futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+            pool.shutdown()
     except BrokenProcessPool:
         raise DeepnmfError(
             "evaluate: a process died, perhaps out of memory; run again with fewer jobs, finished scores are kept"
         ) from None
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # or it would finish its current recordings
-        raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _children_ended() -> contextlib.AbstractContextManager[None]:
+    """End at the end of the context the processes started in it, which would finish their current recordings."""
+    others = set(multiprocessing.active_children())
+
+    def end() -> None:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+
+    return undone(end)
 
 
 def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config) -> Score | str:
