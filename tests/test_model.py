@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.artifacts import load_tensors, save_tensors
@@ -14,6 +14,7 @@ from deepnmf.config import FeatureConfig, StftSpec
 from deepnmf.dsp.stft import stack_context
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
+from helpers.examples import at_rate
 from helpers.networks import deep_nmf, with_weights
 
 SPEC = StftSpec(rate_hz=1000, window_ms=10.0, hop_ms=4.0, fft_size=10)
@@ -89,7 +90,7 @@ def test_saving_what_was_loaded_changes_nothing(tmp_path: Path) -> None:
 
 
 @given(context=st.sampled_from([1, 2, 5]), cuts=st.lists(st.integers(0, 20), max_size=6))
-@settings(max_examples=30)
+@at_rate(30)
 def test_a_stream_of_masks_equals_the_whole(context: int, cuts: list[int]) -> None:
     one = model(context, layers=3)
     whole = one.network.mask(stack_context(magnitudes(20), context))

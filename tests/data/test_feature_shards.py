@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.config import FeatureConfig
@@ -22,6 +22,7 @@ from deepnmf.data.features import features
 from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.errors import DeepnmfError
 from deepnmf.shards import Shard
+from helpers.examples import at_rate
 from helpers.signals import RATE_HZ, noise, voice
 
 CONFIG = FeatureConfig()
@@ -56,7 +57,7 @@ def whole(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 @given(count=st.integers(1, 12), seed=st.integers(0, 99))
-@settings(max_examples=8)
+@at_rate(8)
 def test_shards_in_any_order_write_the_files_of_one_run(
     manifest: Path, whole: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory, count: int, seed: int
 ) -> None:

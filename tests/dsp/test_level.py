@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.dsp.level import LEVEL_FLOOR, LevelTracker
+from helpers.examples import at_rate
 
 
 def magnitudes(frames: int = 60, seed: int = 0) -> np.ndarray:
@@ -39,7 +40,7 @@ def test_it_follows_the_definition(seconds: float) -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 60), max_size=6))
-@settings(max_examples=50, deadline=None)
+@at_rate(50)
 def test_a_stream_equals_the_whole_signal(cuts: list[int]) -> None:
     tracker = LevelTracker(0.2, 0.01)
     parts = [tracker.push(part) for part in np.split(magnitudes(), sorted(cuts), axis=1)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.config import StftSpec
 from deepnmf.dsp.stft import Analyser, Synthesiser, istft, padding, stack_context, stft, window
+from helpers.examples import at_rate
 
 SIZES = [(400, 160, 512), (400, 100, 512), (400, 200, 400), (400, 133, 401), (400, 300, 512), (7, 3, 9), (5, 1, 5)]
 
@@ -53,7 +54,7 @@ def test_an_all_ones_mask_returns_the_input(sizes: tuple[int, int, int], length:
 
 
 @given(spec=specs(), length=st.integers(0, 200), seed=st.integers(0, 99))
-@settings(max_examples=100, deadline=None)
+@at_rate(100)
 def test_reconstruction_holds_for_any_spec_and_length(spec: StftSpec, length: int, seed: int) -> None:
     samples = noise(1, length, seed)
     restored = istft(stft(samples, spec), spec, length)
@@ -62,7 +63,7 @@ def test_reconstruction_holds_for_any_spec_and_length(spec: StftSpec, length: in
 
 
 @given(spec=specs(), length=st.integers(1, 200), sizes=st.lists(st.integers(1, 90), min_size=1, max_size=5))
-@settings(max_examples=100, deadline=None)
+@at_rate(100)
 def test_a_stream_equals_the_whole_signal(spec: StftSpec, length: int, sizes: list[int]) -> None:
     samples = noise(2, length)
     analyser, synthesiser = Analyser(spec, 2), Synthesiser(spec, 2)
@@ -165,7 +166,7 @@ def test_context_stacks_older_frames_first(context: int) -> None:
 
 
 @given(context=st.integers(1, 6), cut=st.integers(0, 20))
-@settings(max_examples=40, deadline=None)
+@at_rate(40)
 def test_stacking_goes_on_where_the_last_block_ended(context: int, cut: int) -> None:
     magnitudes = noise(3, 20)
     past = np.concatenate([np.zeros((3, context - 1), np.float32), magnitudes[:, :cut]], axis=1)

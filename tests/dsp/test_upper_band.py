@@ -6,10 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.dsp.upper_band import UpperBand
+from helpers.examples import at_rate
 
 TOP = slice(24, 38)
 FRAMES = 60
@@ -39,7 +40,7 @@ def test_a_mask_of_ones_gives_ones_and_one_of_zeros_zeros(bins: int, level: floa
 
 
 @given(cuts=st.lists(st.integers(0, FRAMES), max_size=5))
-@settings(max_examples=30, deadline=None)
+@at_rate(30)
 def test_a_stream_equals_the_whole(cuts: list[int]) -> None:
     mask = np.random.default_rng(1).random((40, FRAMES)).astype(np.float32)
     np.testing.assert_allclose(gains(mask, noise(), tuple(sorted(cuts))), gains(mask, noise()), atol=1e-6)

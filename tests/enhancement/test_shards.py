@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.enhancement.plan import plan_outputs
@@ -22,6 +22,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from deepnmf.shards import WHOLE, Shard
 from helpers.enhance_models import small_model
+from helpers.examples import at_rate
 
 ORIGIN = Origin("source", "model", "options")
 
@@ -44,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(count=st.integers(1, 12))
-@settings(max_examples=12)
+@at_rate(12)
 def test_shards_plan_the_outputs_of_one_run_each_once(folder: Path, count: int) -> None:
     names = [str(folder), str(folder / "none.wav")]
     whole = plan_outputs(names, "out")

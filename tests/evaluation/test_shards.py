@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.audio import files as audio
@@ -20,6 +20,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.evaluation import Evaluation, evaluate_folders
 from deepnmf.evaluation.partial_scores import partial_paths
 from deepnmf.shards import Shard
+from helpers.examples import at_rate
 from helpers.systems import RATE
 
 RESULTS = ("scores.csv", "summary.json", "table.md")
@@ -48,7 +49,7 @@ def score(pairs: Path, output: Path, shard: Shard | None = None, limit: int | No
 
 
 @given(count=st.integers(2, 9), limit=st.sampled_from([2, 3, 6]), seed=st.integers(0, 99))
-@settings(max_examples=6)
+@at_rate(6)
 def test_shards_in_any_order_write_the_bytes_of_one_run(
     pairs: Path, tmp_path_factory: pytest.TempPathFactory, count: int, limit: int, seed: int
 ) -> None:

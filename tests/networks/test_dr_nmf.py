@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.model import Model, load_model, save_model
@@ -21,6 +21,7 @@ from deepnmf.nmf.updates import wiener_mask
 from deepnmf.training.batches import MixedExample
 from deepnmf.training.modules import DRNMFModule
 from deepnmf.training.step import TrainingStep
+from helpers.examples import at_rate
 from helpers.networks import FEATURES, F, untrained
 
 R_S, R_N, SPARSITY = 3, 2, 0.05
@@ -127,7 +128,7 @@ def test_training_lowers_the_error_and_keeps_weights_non_negative_and_atoms_at_u
 
 
 @given(st.lists(st.integers(0, 17), max_size=12))
-@settings(max_examples=25, deadline=None)
+@at_rate(25)
 def test_blocks_of_any_size_give_the_mask_of_the_whole(sizes: list[int]) -> None:
     net, m = network(dtype=np.float32), magnitudes(sum(sizes) + 3, np.float32)
     estimator = net.estimator()

@@ -7,13 +7,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.config import FeatureConfig
 from deepnmf.networks.baselines.mask_rnn import GRUNetwork, LSTMNetwork, MaskNetwork
 from deepnmf.networks.settings import RecurrentConfig
 from deepnmf.training.modules import MaskRNNModule
+from helpers.examples import at_rate
 
 BINS = FeatureConfig().stft.bins
 NETWORKS = [GRUNetwork, LSTMNetwork]
@@ -40,7 +41,7 @@ def test_inference_is_the_forward_pass_of_training(kind: type[MaskNetwork]) -> N
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @given(sizes=st.lists(st.integers(0, 9), max_size=6))
-@settings(max_examples=10)
+@at_rate(10)
 def test_blocks_of_any_size_give_the_mask_of_the_whole(kind: type[MaskNetwork], sizes: list[int]) -> None:
     network = module(kind).to_numpy()
     m = magnitudes(sum(sizes) + 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.config import FeatureConfig, StftSpec
@@ -21,6 +21,7 @@ from deepnmf.networks.settings import RecurrentDeepNMFConfig
 from deepnmf.networks.unfolded.prior import EMBEDDING, FROM_FULL_BAND
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.modules import RecurrentModule
+from helpers.examples import at_rate
 from helpers.networks import dictionary
 
 SPEC = StftSpec(fft_size=512)
@@ -52,7 +53,7 @@ def test_inference_is_the_forward_pass_of_training(layers: int, recurrent_layers
 
 
 @given(st.lists(st.integers(0, 17), max_size=12))
-@settings(max_examples=25, deadline=None)
+@at_rate(25)
 def test_blocks_of_any_size_give_the_mask_of_the_whole(sizes: list[int]) -> None:
     network = module(fusion=7).to_numpy()
     m = magnitudes(sum(sizes) + 3)

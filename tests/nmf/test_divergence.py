@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.dsp.arrays import epsilon, fast_pow
 from deepnmf.nmf.divergence import beta_divergence, gradient_parts, mu_exponent
+from helpers.examples import at_rate
 
 BETAS = [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 positive = st.floats(0.01, 100)
@@ -34,7 +35,7 @@ def test_it_is_the_sum_of_the_definition(beta: float) -> None:
 
 @pytest.mark.parametrize("beta", BETAS)
 @given(x=positive, y=positive)
-@settings(max_examples=40, deadline=None)
+@at_rate(40)
 def test_it_is_zero_only_where_both_agree(x: float, y: float, beta: float) -> None:
     target, estimate = np.array([x]), np.array([y])
     size = x**beta + y**beta

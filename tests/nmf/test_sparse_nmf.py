@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepnmf.dsp.arrays import epsilon
@@ -17,6 +17,7 @@ from deepnmf.nmf.divergence import beta_divergence, mu_exponent
 from deepnmf.nmf.extrapolation import Extrapolation
 from deepnmf.nmf.sparse_nmf import DEAD_SHARE, SparseNMF, active_frames, normalised_atoms, stepped_components
 from deepnmf.nmf.updates import update_activations
+from helpers.examples import at_rate
 
 BETAS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
 ROUNDING = 1e-12
@@ -62,7 +63,7 @@ def test_the_update_of_activations_is_the_one_written_down(beta: float, sparsity
 
 @pytest.mark.parametrize("beta", BETAS)
 @given(seed=st.integers(0, 10_000), sparsity=st.sampled_from([0.0, 0.1, 2.0]), zeros=st.sampled_from([0.0, 0.4]))
-@settings(max_examples=15, deadline=None)
+@at_rate(15)
 def test_with_the_dictionary_fixed_the_objective_never_rises(
     beta: float, seed: int, sparsity: float, zeros: float
 ) -> None:
@@ -98,7 +99,7 @@ def test_updates_in_blocks_are_those_of_the_equations(beta: float, frames: int) 
 
 @pytest.mark.parametrize("beta", BETAS)
 @given(seed=st.integers(0, 10_000), sparsity=st.sampled_from([0.0, 0.1, 1.0]), zeros=st.sampled_from([0.0, 0.3]))
-@settings(max_examples=10, deadline=None)
+@at_rate(10)
 def test_no_iteration_of_a_fit_raises_its_objective(beta: float, seed: int, sparsity: float, zeros: float) -> None:
     snmf = SparseNMF(6, beta=beta, sparsity=sparsity, max_iter=50, tol=0, random_state=seed)
     with pytest.MonkeyPatch.context() as patch:

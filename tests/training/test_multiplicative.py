@@ -10,13 +10,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from deepnmf.dsp.arrays import epsilon
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF, trained_dictionaries
 from deepnmf.training.multiplicative import Parts, Statistics, backpropagate, resplit
+from helpers.examples import at_rate
 from helpers.networks import deep_nmf, with_weights
 
 F, T, R_S, R_N, N = 7, 3, 3, 2, 11
@@ -100,7 +101,7 @@ def test_gains_and_a_sparsity_for_each_atom_are_passed_on_the_way_back(beta: flo
 
 
 @given(seed=st.integers(0, 10_000), beta=st.floats(-0.5, 3.5), error_beta=st.sampled_from([1.0, 2.0]))
-@settings(max_examples=40, deadline=None)
+@at_rate(40)
 def test_any_real_beta_will_do(seed: int, beta: float, error_beta: float) -> None:
     net, m, s = problem(beta, 2, 3, seed=seed)
     found = backpropagate(net, m, s, 3, error_beta)
@@ -191,7 +192,7 @@ def added(first: Statistics, second: Statistics) -> Statistics:
 
 @pytest.mark.parametrize("resplitting", [False, True])
 @given(cuts=st.lists(st.integers(1, N - 1), unique=True, max_size=N - 1), beta=st.sampled_from(BETAS))
-@settings(max_examples=25, deadline=None)
+@at_rate(25)
 def test_any_partition_of_the_frames_adds_up_to_the_whole(cuts: list[int], beta: float, resplitting: bool) -> None:
     net, m, s = problem(beta)
     bounds = [0, *sorted(cuts), N]
