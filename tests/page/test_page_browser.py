@@ -31,7 +31,12 @@ from deepnmf.page.build import build_page  # noqa: E402
 from deepnmf.page.runtime import runtime_folder  # noqa: E402
 from deepnmf.page.server import HEADERS, address, page_server  # noqa: E402
 
-MODELS = {"default": load_model(), "recurrent": recurrent_model(2, 2, fusion=5), "context": small_model(3)}
+MODELS = {
+    "default": load_model(),
+    "recurrent": recurrent_model(2, 2, fusion=5),
+    "context": small_model(3),
+    "filter": recurrent_model(filter_units=5),
+}
 FAKE_MICROPHONE = ("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream")
 STOPPED_WORKER = """
 window.Worker = class { postMessage() { setTimeout(() => this.onerror(new Event("error"))); } terminate() {} };
@@ -166,6 +171,7 @@ def assert_same(path: Path, source: Path, model: str = "default", limit_db: floa
         (8000, 1, "ULAW", "default"),
         (44100, 2, "PCM_24", "recurrent"),
         (11025, 3, "FLOAT", "context"),
+        (48000, 2, "FLOAT", "filter"),
     ],
 )
 def test_it_enhances_as_the_command_line_does(
