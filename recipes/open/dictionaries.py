@@ -96,7 +96,7 @@ def fit(network: DeepNMF, m: np.ndarray) -> list[float]:
 
 def change_table(network: DeepNMF, data: FeatureSet) -> None:
     """Print the dev score of the network and of changed ones."""
-    print("\n| change | dev SI-SDR of spectra, dB |\n|---|---:|")
+    print("\n| change | dev SI-SDR, dB |\n|---|---:|")
     for name, changed in changes(network).items():
         print(f"| {name} | {dev_score(cast('TrainingStep', Trained(changed)), data):.2f} |")
 

@@ -30,7 +30,7 @@ def main(experiment: Path, systems: Path) -> None:
         print(row(name, parameters, scores(folder, "output"), f"{factor:.4f}"))
     if scored:
         per_snr(experiment, scored)
-    print("\n| system | parameters | MACs per second | epochs | minutes | dev SI-SDR of spectra |")
+    print("\n| system | parameters | MACs per second | epochs | minutes | dev SI-SDR |")
     print("|---|---:|---:|---:|---:|---:|")
     for name in filter(lambda name: (experiment / name / "minutes").exists(), names):
         model, minutes = load_model(experiment / name), float((experiment / name / "minutes").read_text())

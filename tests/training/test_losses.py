@@ -22,6 +22,7 @@ from deepnmf.training.losses import (
     sequence_loss,
     third_octaves,
 )
+from deepnmf.training.resynthesis import resynthesised
 from deepnmf.training.spectral_error import LOSS_FLOOR, Parts, spectral_error
 from helpers.signals import RATE_HZ, noise, voice
 
@@ -195,7 +196,8 @@ def test_masks_are_drawn_to_compressed_and_to_plain_magnitudes_in_phase_with_the
     train = RecurrentDeepNMFTraining(loss_intelligibility=0, loss_phase=phase)
     mask = torch.rand(1, SPEC.bins, 40, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
     mask.requires_grad_()
-    (found,) = torch.autograd.grad(sequence_loss(train, SPEC, mask * mixture, mixture, speech), mask)
+    weights = train.loss_power, phase, train.loss_uncompressed
+    (found,) = torch.autograd.grad(spectral_error(Parts.of(mask * mixture), Parts.of(speech), *weights), mask)
     cosine = (speech / mixture).angle().cos()
     compressed = (speech.abs() + LOSS_FLOOR) ** train.loss_power * (1 - phase + phase * cosine)
     estimate = mask * mixture.abs()
@@ -235,7 +237,8 @@ def test_a_teacher_moves_the_targets_by_its_weight() -> None:
         return torch.autograd.grad(sequence_loss(train, SPEC, estimate, mixture, speech, None, *taught), estimate)[0]
 
     torch.testing.assert_close(gradient(speech, Taught(taught, 0.0)), gradient(speech))
-    torch.testing.assert_close(gradient(speech, Taught(taught, 1.0)), gradient(taught))
-    torch.testing.assert_close(gradient(speech, Taught(taught, 0.25)), gradient(0.75 * speech + 0.25 * taught))
+    target = resynthesised(taught, SPEC)
+    torch.testing.assert_close(gradient(speech, Taught(taught, 1.0)), gradient(target))
+    torch.testing.assert_close(gradient(speech, Taught(taught, 0.25)), gradient(0.75 * speech + 0.25 * target))
     reached = gradient(speech, Taught(estimate.detach(), 1.0))
-    assert reached.abs().max() < 1e-4 * gradient(speech).abs().max()
+    assert reached.abs().max() < 1e-3 * gradient(speech).abs().max()

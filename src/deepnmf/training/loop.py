@@ -19,7 +19,9 @@ from ..artifacts.schema import ArraySpec, check_arrays, shown
 from ..artifacts.tensor_file import about, open_tensors
 from ..config import difference
 from ..data.features import FeatureSet
+from ..dsp.stft import istft
 from ..errors import DeepnmfError, InputError
+from ..evaluation.metrics import si_sdr
 from ..model import BEST, Model, save_model
 from ..networks.kinds import Config, with_defaults
 from ..progress import Progress
@@ -252,28 +254,12 @@ def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> st
 
 
 def dev_score(step: TrainingStep, data: FeatureSet) -> float:
-    """Return the mean SI-SDR of the estimated spectra of the split's utterances, in dB.
-
-    It is computed without resynthesis, and differs from the SI-SDR of the waveforms only by the mean of the frames'
-    overlap.
-    """
-    scores = []
+    """Return the mean SI-SDR of the estimates of the split's utterances, in dB, of waveforms."""
+    scores, spec = [], data.config.stft
     for segment in step.processes.share(data.segments):
         (mixture, speech), level = data.spectra(segment)  # (F, past + N)
-        estimate = step.estimate(mixture)[:, segment.past :]
-        scores.append(si_sdr(estimate, speech[:, segment.past :], level[segment.past :]))
+        spectra = level * np.stack([step.estimate(mixture), speech])
+        estimate, clean = istft(spectra[..., segment.past :], spec, spec.hop * len(level))
+        if clean.any():  # of a long recording, a part may be silent
+            scores.append(si_sdr(clean, estimate))
     return float(np.mean(step.processes.gathered(np.array(scores, np.float64))))
-
-
-def si_sdr(estimate: np.ndarray, speech: np.ndarray, level: np.ndarray) -> float:
-    """Return the SI-SDR in dB of complex spectra ``(F, N)``, times the level of their frames ``(N,)``."""
-    power = np.square(level, dtype=np.float64)
-    energies = [float((square(x) @ power).sum()) for x in (speech, estimate)]
-    cross = float(((estimate.real * speech.real + estimate.imag * speech.imag) @ power).sum())
-    similarity = cross**2 / max(energies[0] * energies[1], np.finfo(float).tiny)
-    return float(10 * np.log10(similarity / max(1 - similarity, np.finfo(float).eps) + np.finfo(float).tiny))
-
-
-def square(spectrum: np.ndarray) -> np.ndarray:
-    """Return the squared magnitudes of a complex spectrum."""
-    return np.square(spectrum.real) + np.square(spectrum.imag)

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..config import FeatureConfig, StftSpec, TrainConfig
 from ..dsp.arrays import epsilon
 from ..networks.settings import FramewiseTraining, SegmentTraining
+from .resynthesis import complete_frames, resynthesised
 from .spectral_error import Parts, spectral_error
 from .targets import phase_sensitive
 
@@ -83,19 +84,21 @@ def sequence_loss(
 ) -> Tensor:
     """Return the squared errors of compressed and of plain spectra, and the other terms times the frames.
 
-    Intelligibility is a mean over the windows of the batch, so that the errors of its parts add up to that of the
-    whole; the means over segments do so anyway, as all have one length. With `taught`, the targets of the squared
-    errors are weighted means of the truth and of another network's estimates.
+    The estimate is resynthesised first, so that the error is that of the output (:mod:`.resynthesis`). Intelligibility
+    is a mean over the windows of the batch, so that the errors of its parts add up to that of the whole; the means over
+    segments do so anyway, as all have one length. With `taught`, the targets of the squared errors are weighted means
+    of the truth and of another network's estimates.
 
     Parameters
     ----------
     estimate, mixture, speech : Tensor
         Complex spectra ``(S, F, N)`` at unit level.
     """
-    frames = mixture.shape[0] * mixture.shape[2]
+    frames, complete = mixture.shape[0] * mixture.shape[2], complete_frames(spec, mixture.shape[2])
+    mixture, speech, estimate = (x[..., complete] for x in (mixture, speech, resynthesised(estimate, spec)))
     target = truth = Parts.of(speech)
     if taught is not None:
-        target = Parts.of(speech.lerp(taught.estimate, taught.weight))
+        target = Parts.of(speech.lerp(resynthesised(taught.estimate, spec)[..., complete], taught.weight))
     found = Parts.of(estimate)
     error = spectral_error(found, target, train.loss_power, train.loss_phase, train.loss_uncompressed)
     if train.loss_intelligibility:
@@ -174,7 +177,8 @@ def estoi_loss(estimate: Tensor, speech: Tensor, spec: StftSpec, windows: int | 
 
 
 def active_windows(speech: Tensor, spec: StftSpec) -> int:
-    """Return the number of windows with speech in powers ``(segments, F, N)`` at unit level."""
+    """Return the number of windows that count in powers of speech ``(segments, F, N)`` at unit level."""
+    speech = speech[..., complete_frames(spec, speech.shape[2])]
     return int(_with_speech(_windows(speech, spec)).sum()) if speech.shape[2] >= WINDOW_FRAMES else 0
 
 
