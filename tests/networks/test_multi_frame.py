@@ -18,6 +18,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
+from deepnmf.training import multi_frame
 from deepnmf.training.modules import RecurrentModule
 from helpers.networks import FEATURES, untrained
 
@@ -68,6 +69,13 @@ def test_streams_are_the_forward_pass_of_training(past_frames: int) -> None:
     for found, of in zip(batch.numpy(), X, strict=True):
         np.testing.assert_allclose(estimated(net, of, [0, 30]), found, atol=1e-4)
         np.testing.assert_allclose(estimated(net, of, [0, 1, 2, 3, 10, 30]), found, atol=1e-4)
+
+
+def test_long_recordings_are_filtered_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, X = RecurrentModule(network()), torch.from_numpy(spectra(31, channels=2))
+    expected = module.estimate(X, SPEC)
+    monkeypatch.setattr(multi_frame, "BLOCK_FRAMES", 7)
+    torch.testing.assert_close(module.estimate(X, SPEC), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_new_filter_changes_nothing() -> None:

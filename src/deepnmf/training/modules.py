@@ -29,7 +29,7 @@ from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPr
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
 from .layers import LSTMState, cells_to_numpy, cells_to_torch, layers_in, linear, to_numpy
-from .multi_frame import MultiFrameModule, filtered, past_of, phase_advances
+from .multi_frame import MultiFrameModule, past_of
 from .unfolded_updates import Layers, unfolded_updates
 
 
@@ -245,8 +245,7 @@ class RecurrentModule(MaskModule):
             return estimate
         low = spectra[:, : multi_frame.bins]
         past = past_of(low, spec, multi_frame.past_frames)
-        weights, _ = multi_frame.run(m, mask, units, phase_advances(low, past))
-        added = masked(mask[:, : multi_frame.bins], filtered(low, past, weights))
+        added = masked(mask[:, : multi_frame.bins], multi_frame.added(low, past, m, mask, units))
         return estimate + functional.pad(added, (0, 0, 0, spectra.shape[1] - multi_frame.bins))
 
     def _mask(self, m: Tensor) -> tuple[Tensor, Tensor]:

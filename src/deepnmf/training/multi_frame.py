@@ -21,6 +21,9 @@ from ..networks.unfolded.multi_frame import (
 )
 from .layers import LSTMState, cells_to_numpy, cells_to_torch, layers_in, linear, to_numpy
 
+BLOCK_FRAMES = 2000
+"""Frames filtered at once: of dev recordings; segments of training are shorter."""
+
 
 class MultiFrameModule(torch.nn.Module):
     """Torch module of :class:`deepnmf.networks.unfolded.multi_frame.MultiFrameFilter`.
@@ -42,6 +45,19 @@ class MultiFrameModule(torch.nn.Module):
         self.features = linear(multi_frame.features, multi_frame.features_bias)
         self.cell = cells_to_torch((multi_frame.cell,))
         self.output = linear(multi_frame.output, multi_frame.output_bias)
+
+    def added(self, spectra: Tensor, past: Tensor, m: Tensor, mask: Tensor, units: Tensor) -> Tensor:
+        """Return what the filter adds to the spectra ``(S, L, N)`` before the mask, in blocks, which bound memory.
+
+        The other parameters are those before ``(K, S, L, N)`` and those of :meth:`run`.
+        """
+        parts, state = [], None
+        of_frames = (spectra, 2), (past, 3), (m, 2), (mask, 2), (units, 0)
+        for block in zip(*(x.split(BLOCK_FRAMES, axis) for x, axis in of_frames), strict=True):
+            present, before, magnitudes, of_present, known = block
+            weights, state = self.run(magnitudes, of_present, known, phase_advances(present, before), state)
+            parts.append(filtered(present, before, weights))
+        return torch.cat(parts, 2)
 
     def run(
         self, m: Tensor, mask: Tensor, units: Tensor, advances: Tensor, state: LSTMState | None = None
