@@ -31,7 +31,7 @@ def toml(tmp_path: Path, text: str) -> Path:
 
 
 def test_without_a_file_everything_is_default() -> None:
-    assert load(None) == Config(network=RecurrentDeepNMFConfig())
+    assert load(None) == configuration({}) == Config() == Config(network=RecurrentDeepNMFConfig())
 
 
 def test_a_file_holds_only_differences(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_fingerprint_depends_on_every_field_and_on_nothing_else() -> None:
         {"features": {"stft": {"hop_ms": 8.0}}},
         {"prepare": {"mixtures_per_utterance": 3}},
         {"snmf": {"beta": 2.0}},
-        {"network": {"tied": True}},
+        {"network": {"layers": 3}},
         {"train": {"seed": 1}},
     ]
     prints = {fingerprint(configuration(values).to_dict()) for values in [*changed, {}]}

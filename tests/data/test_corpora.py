@@ -161,7 +161,7 @@ def test_train_takes_a_corpus_and_refuses_another(tmp_path: Path) -> None:
     config = configuration(
         {
             "snmf": {"speech_atoms": 3, "noise_atoms": 3, "iterations": 3},
-            "network": {"layers": 1, "trained_layers": 0},
+            "network": {"kind": "deep-nmf", "layers": 1, "trained_layers": 0},
             "train": {"epochs": 0},
         },
     )

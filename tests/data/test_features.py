@@ -117,7 +117,7 @@ def test_an_epoch_visits_every_segment_once_in_an_order_of_its_seed(prepared: Pa
 
 
 def test_frames_for_pretraining_are_bounded(prepared: Path) -> None:
-    config = configuration({"network": {"context": 2}, "snmf": {"max_frames": 120}})
+    config = configuration({"network": {"kind": "deep-nmf", "context": 2}, "snmf": {"max_frames": 120}})
     dev = FeatureSet(prepared / "features", "dev", 2)
     assert pretrain._sample(prepared / "features", dev, config, 1, ALONE).shape == (2 * 257, 120)
 

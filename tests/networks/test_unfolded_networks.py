@@ -156,6 +156,7 @@ def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) 
         {
             "prepare": {"mixtures_per_utterance": 1},
             "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 5},
+            "network": {"kind": "deep-nmf"},
             "train": {"epochs": 0},
         }
     )

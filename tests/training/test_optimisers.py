@@ -188,7 +188,7 @@ def test_25_trained_layers_have_the_gradient_of_the_first_in_single_precision() 
     rng = np.random.default_rng(0)
     speech, noise = rng.exponential(1, (2, 257, 40))
     network = deep_nmf(speech, noise, 257, sparsity=3.0, layers=25)
-    config = configuration({"network": {"layers": 25}})
+    config = configuration({"network": {"kind": "deep-nmf", "layers": 25}})
     m, s = torch.tensor(rng.exponential(1, (257, 200))), torch.tensor(rng.exponential(1, (257, 200)))
     gradients = []
     for dtype in (torch.float32, torch.float64):

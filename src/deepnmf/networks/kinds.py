@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,14 @@ from ..errors import ConfigError, DeepnmfError
 from .registry import KINDS as KINDS
 from .registry import MODULES as MODULES
 from .registry import kind_of as kind_of
-from .settings import DeepNMFConfig
+from .settings import DeepNMFConfig, RecurrentDeepNMFConfig
 
 if TYPE_CHECKING:
     from .base import Network
+
+
+DEFAULT_KIND = RecurrentDeepNMFConfig.kind
+"""The kind that is trained if none is given: the strongest, that of the package's default model."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Config:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     snmf: SnmfConfig = field(default_factory=SnmfConfig)
-    network: NetworkConfig = field(default_factory=DeepNMFConfig)
+    network: NetworkConfig = field(default_factory=RecurrentDeepNMFConfig)
     train: TrainConfig = None  # type: ignore[assignment]
     """By default the settings of the kind of network, at their defaults."""
 
@@ -94,7 +98,7 @@ def configuration(values: dict[str, Any], where: str = "config") -> Config:
         if not isinstance(content, dict):
             raise ConfigError(f"{where}: {section} is a table, not {content!r}")
     try:
-        kind = values.get("network", {}).get("kind", DeepNMFConfig.kind)
+        kind = values.get("network", {}).get("kind", DEFAULT_KIND)
         sections = _sections(_kind(kind))
         _check_keys(kind, values)
         parts: dict[str, Any] = {
@@ -145,24 +149,14 @@ def _check_keys(kind: str, values: dict[str, Any]) -> None:
             raise ConfigError(f"unknown key {section}; known tables: {', '.join(SECTIONS)}")
 
 
-DEFAULT_KIND = "recurrent-deep-nmf"
-"""The kind that is trained if none is given: the strongest, that of the package's default model."""
-
-
 def given_settings(path: Path | None, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the settings of a TOML file with `overrides` (nested, ``None`` left out)."""
     return overlaid(read_toml(path) if path is not None else {}, overrides or {})
 
 
-def with_default_kind(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings with the kind of network, `DEFAULT_KIND` unless they have one."""
-    return overlaid({"network": {"kind": DEFAULT_KIND}}, dict(values))
-
-
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """Return the configuration of :func:`given_settings`, with the default kind of network and defaults of the rest."""
-    values = with_default_kind(given_settings(path, overrides))
-    return configuration(values, str(path) if path else "config")
+    """Return the configuration of :func:`given_settings`, with defaults of the rest."""
+    return configuration(given_settings(path, overrides), str(path) if path else "config")
 
 
 def with_defaults(values: dict[str, Any], where: str) -> dict[str, Any]:

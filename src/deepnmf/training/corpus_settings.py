@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import overlaid
 from ..data.manifest import read_manifest
-from ..networks.kinds import Config, configuration, with_default_kind
+from ..networks.kinds import Config, configuration
 
 PASSES = 40
 """Epochs, each as long as the speech of the corpus: dynamic mixing makes other mixtures of it each time."""
@@ -45,7 +45,7 @@ def settings_from_corpus(given: Config | Mapping[str, Any] | None, manifest: Pat
     """
     if isinstance(given, Config):
         return given
-    values = with_default_kind(given or {})
+    values = dict(given or {})
     config = configuration(values)
     if manifest is None or not config.kind.DYNAMIC_MIXING:
         return config

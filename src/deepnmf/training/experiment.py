@@ -22,7 +22,7 @@ from ..data.scan import counted
 from ..enhancement.device import check_device
 from ..errors import DeepnmfError, InputError
 from ..model import BEST
-from ..networks.kinds import Config, with_default_kind, with_defaults
+from ..networks.kinds import Config, with_defaults
 from ..shards import Shard
 from .corpus_settings import settings_from_corpus
 from .curves import check_tensorboard
@@ -166,7 +166,7 @@ def check_workers(workers: int, config: Config) -> None:
 def _with_initial(settings: Given, initial: Initial | None) -> Given:
     if isinstance(settings, Config):
         return settings
-    return initial.settings(settings or {}) if initial else with_default_kind(settings or {})
+    return initial.settings(settings or {}) if initial else settings
 
 
 def _locked(output: Path, processes: Processes) -> contextlib.AbstractContextManager[None]:
