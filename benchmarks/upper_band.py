@@ -93,7 +93,7 @@ def cases(speech: np.ndarray, model: str) -> Iterator[Case]:
 def case(name: str, speech: np.ndarray, noise: np.ndarray, model: str) -> Case:
     """Enhance one mixture."""
     found: list[np.ndarray] = []
-    enhancer = Enhancer(load_model(model), RATE_HZ, observer=lambda _, gains: found.append(gains[0]))
+    enhancer = Enhancer(load_model(model), RATE_HZ, observer=lambda _, gains, __: found.append(gains[0]))
     mixture = (speech + noise)[None].astype(np.float32)
     enhancer.process(mixture)
     enhancer.flush()

@@ -9,7 +9,7 @@ import pytest
 
 import deepnmf
 from deepnmf import DeepnmfError, Enhancer
-from deepnmf.dsp.stft import stft
+from deepnmf.dsp.stft import istft, stft
 from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.enhancement.warm_up import opening
 from deepnmf.model import Model
@@ -104,11 +104,11 @@ def rising(samples: int) -> np.ndarray:
 def test_warming_up_continues_from_what_was_heard_and_gives_nothing_back(model: Model) -> None:
     samples = rising(48000)
     gains: list[np.ndarray] = []
-    warmed = Enhancer(model, 16000, observer=lambda _, g: gains.append(g))
+    warmed = Enhancer(model, 16000, observer=lambda _, g, __: gains.append(g))
     warmed.warm_up(samples)
     assert not gains
     output = warmed.process(samples)
-    straight = Enhancer(model, 16000, observer=lambda _, g: gains.append(g))
+    straight = Enhancer(model, 16000, observer=lambda _, g, __: gains.append(g))
     straight.process(np.concatenate([samples, samples], axis=1))
     first, second = gains[0][0], np.concatenate([g[0] for g in gains[2:]], axis=1)[:, 300:]
     assert np.abs(first[:, 30:150] - second[:, 30:150]).max() < 0.05  # the frames across the seam differ
@@ -124,6 +124,15 @@ def test_nothing_of_the_warm_up_is_in_the_output() -> None:
     assert not enhancer.process(np.zeros((1, 1600), np.float32)).any()
 
 
+@pytest.mark.parametrize("model", [small_model(), FILTERING], ids=["plain", "filter"])
+def test_observers_see_the_spectrum_of_the_output(model: Model) -> None:
+    seen: list[np.ndarray] = []
+    samples = noise(1, 16000)
+    output = in_one_block(Enhancer(model, 16000, observer=lambda *spectra: seen.append(spectra[2])), samples)
+    found = istft(np.concatenate(seen, axis=2), model.features.stft, 16000)
+    np.testing.assert_allclose(found, output, atol=1e-6)
+
+
 def test_warming_up_in_the_middle_is_refused() -> None:
     enhancer = Enhancer(small_model(), 16000)
     enhancer.process(noise(1, 100))
@@ -136,7 +145,7 @@ def test_channels_share_one_mask_unless_told_otherwise() -> None:
     samples = np.stack([tone, noise(1, 16000)[0]]).astype(np.float32)
     gains = []
     for independent in (False, True):
-        Enhancer(small_model(), 16000, 2, independent=independent, observer=lambda _, g: gains.append(g)).process(
+        Enhancer(small_model(), 16000, 2, independent=independent, observer=lambda _, g, __: gains.append(g)).process(
             samples
         )
     assert [g.shape[0] for g in gains] == [1, 2]
@@ -161,7 +170,7 @@ def test_gains_below_the_model_band_edge_do_not_depend_on_the_rate(rate_hz: int)
     samples = soxr.resample(noise(1, 16000)[0], 16000, rate_hz)[None]
     found: dict[int, np.ndarray] = {}
     for rate, x in ((16000, noise(1, 16000)), (rate_hz, samples)):
-        Enhancer(small_model(), rate, observer=lambda _, g, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
+        Enhancer(small_model(), rate, observer=lambda _, g, __, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
     bins, frames = 225, min(found[16000].shape[1], found[rate_hz].shape[1])
     difference = found[rate_hz][:bins, 5:frames] - found[16000][:bins, 5:frames]
     assert np.abs(difference).mean() < 0.01
@@ -192,7 +201,7 @@ def test_a_narrow_band_is_not_taken_for_a_sign(rate_hz: int) -> None:
     narrow = soxr.resample(wide[0], 16000, rate_hz)[None]
     found: dict[int, np.ndarray] = {}
     for rate, x in ((16000, wide), (rate_hz, narrow)):
-        Enhancer(small_model(), rate, observer=lambda _, g, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
+        Enhancer(small_model(), rate, observer=lambda _, g, __, rate=rate: found.update({rate: g[0]})).process(x)  # type: ignore[misc]
     bins, frames = int(0.9 * rate_hz / 2 / 31.25), min(found[16000].shape[1], found[rate_hz].shape[1])
     difference = found[rate_hz][:bins, 5:frames] - found[16000][:bins, 5:frames]
     assert abs(difference.mean()) < 0.02

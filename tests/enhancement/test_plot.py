@@ -20,7 +20,8 @@ def pushed(path: Path, frames: int, name: str = "x.wav", level: float = 1.0) -> 
     for start in range(0, frames, 500):
         count = min(500, frames - start)
         spectrum = level * rng.normal(size=(2, 33, count)) * (1 + 1j)
-        picture.push(spectrum, rng.random((1, 33, count)))
+        gains = rng.random((1, 33, count))
+        picture.push(spectrum, gains, gains * spectrum)
     return picture
 
 

@@ -153,9 +153,9 @@ def open_enhancer(stack: contextlib.ExitStack, source: AudioSource, model: Model
         picture = Picture(options.picture, encoding.rate_hz, hop_seconds, Path(source.path).name)
         observers.append(stack.enter_context(picture).push)
 
-    def observe(spectrum: np.ndarray, gains: np.ndarray) -> None:
+    def observe(spectrum: np.ndarray, gains: np.ndarray, enhanced: np.ndarray) -> None:
         for observer in observers:
-            observer(spectrum, gains)
+            observer(spectrum, gains, enhanced)
 
     return Enhancer(
         model,

@@ -43,7 +43,7 @@ class _GainWriter:
         self._frames = 0
         self._shape: tuple[int, ...] = ()
 
-    def push(self, _: np.ndarray, gains: np.ndarray) -> None:
+    def push(self, _: np.ndarray, gains: np.ndarray, __: np.ndarray) -> None:
         """Append gains ``(channels or 1, F, N)``."""
         rows = gains.transpose(2, 0, 1)
         rows = rows[:, 0] if rows.shape[1] == 1 else rows

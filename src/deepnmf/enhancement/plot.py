@@ -52,10 +52,10 @@ class Picture:
         self._columns: list[np.ndarray] = []  # (3, F): power before, power after, gain
         self._part: list[np.ndarray] = []
 
-    def push(self, spectrum: np.ndarray, gains: np.ndarray) -> None:
-        """Add a spectrum ``(channels, F, N)`` and its gains; an observer of the enhancer."""
+    def push(self, spectrum: np.ndarray, gains: np.ndarray, enhanced: np.ndarray) -> None:
+        """Add a spectrum ``(channels, F, N)``, its gains and that of the output; an observer of the enhancer."""
         before = np.square(np.abs(spectrum)).mean(axis=0)
-        after = np.square(np.abs(spectrum * gains)).mean(axis=0)
+        after = np.square(np.abs(enhanced)).mean(axis=0)
         self._frames += before.shape[1]
         for frame in np.stack([before, after, gains.mean(axis=0)]).transpose(2, 0, 1):
             self._part.append(frame)
