@@ -80,7 +80,7 @@ def test_the_throughput_of_training_is_measured_on_one_shared_batch(capsys: pyte
 
     case = "deep NMF, K = 4"
     shares = [scaling.parts_of_batch(case, Processes(rank, 3))[1] for rank in range(3)]
-    assert sum(example.frames for share in shares for example in share) == 1000
+    assert sum(len(example.speech) * example.speech.shape[2] for share in shares for example in share) == 1000
     scaling.work(case, seconds=0)
     found = json.loads(capsys.readouterr().out)
     assert found["frames"] == 1000 * scaling.LEAST_UPDATES

@@ -92,7 +92,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
         for process, undo in reversed(_undo):
             if process == os.getpid():
                 undo()
-        end_by(number)
+        if number == signal.SIGINT:
+            end_by(number)
+        os._exit(128 + number)
     if _is_unwinding():
         return
     _received.append(number)

@@ -33,6 +33,7 @@ def prepared(tiny_corpus: TinyCorpus, tmp_path_factory: pytest.TempPathFactory) 
             "prepare": {"mixtures_per_utterance": 1},
             "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 5},
             "train": {"epochs": 0},
+            "network": {"kind": "deep-nmf"},
         }
     )
     train(output, DataSource(speech=tiny_corpus.speech, noise=tiny_corpus.noise), config, report=lambda _: None)

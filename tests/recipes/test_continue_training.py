@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ from deepnmf.config import StftSpec
 from deepnmf.data.features import features
 from deepnmf.data.prepare import MANIFEST, prepare
 from deepnmf.errors import DeepnmfError
-from deepnmf.model import load_model
+from deepnmf.model import load_model, save_model
 from deepnmf.training.modules import RecurrentModule
 from helpers import ROOT
 from helpers.scripts import loaded
@@ -85,7 +86,10 @@ def test_a_fusion_layer_changes_nothing_before_it_is_trained(
 def test_a_filter_changes_nothing_before_it_is_trained_with_a_teacher_too(
     script: ModuleType, experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = "--filter-units", "4", "--filter-frames", "3", "--teacher", "small"
+    start, spec, path = load_model("small"), StftSpec(), experiment / "plain.safetensors"
+    start = dataclasses.replace(start, network=dataclasses.replace(start.network, multi_frame=None))  # type: ignore[type-var]
+    save_model(path, start)
+    options = "--start", str(path), "--filter-units", "4", "--filter-frames", "3", "--teacher", "small"
     run(script, experiment, experiment / "filtered", monkeypatch, *options)
     found = load_model(experiment / "filtered")
     multi_frame = found.network.multi_frame
@@ -94,7 +98,6 @@ def test_a_filter_changes_nothing_before_it_is_trained_with_a_teacher_too(
     assert np.abs(multi_frame.output).max() > 0
     assert found.metadata["config"]["network"]["filter_units"] == 4
 
-    start, spec = load_model("small"), StftSpec()
     added = script.with_filter(start.network, 4, 3, spec, 0)
     X = np.random.default_rng(0).normal(size=(1, 257, 20, 2)).astype(np.float32).view(np.complex64)[..., 0]
     masked, filtered = (
