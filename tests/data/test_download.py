@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import io
 import re
@@ -74,13 +75,13 @@ def zipped(**files: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, contents in files.items():
-            archive.writestr(name.replace("__", "/"), contents)
+            archive.writestr(zipfile.ZipInfo(name.replace("__", "/")), contents)  # of 1980: the same bytes again
     return buffer.getvalue()
 
 
 def tarred(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for member in members:
             if isinstance(member, tarfile.TarInfo):
                 archive.addfile(member)
@@ -88,7 +89,7 @@ def tarred(*members: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
                 info = tarfile.TarInfo(member[0])
                 info.size = len(member[1])
                 archive.addfile(info, io.BytesIO(member[1]))
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 BODY = zipped(corpus__a=b"a" * 50_000, corpus__b=b"b")
