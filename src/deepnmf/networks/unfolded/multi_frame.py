@@ -9,7 +9,7 @@ where P_k is the k-th frame before, with its phase advanced by k hops at the fre
 sinusoid at the centre of a bin has P_k = X. All frames are past or present: the latency is that of the mask. The
 weights come from a small LSTM that runs in each bin with shared weights. It reads the log magnitudes of a few bins
 around, the mask, features of the units of its sub-band in the recurrent prior (:mod:`.prior`), and the phase advances
-from each P_k to X (:func:`deepnmf.dsp.past_frames.phase_advances`).
+from each P_k to X (:class:`deepnmf.dsp.past_frames.PastFrames`).
 """
 
 from __future__ import annotations

@@ -16,17 +16,25 @@ FLOOR = np.array(FEATURE_FLOOR, np.float32)
 class PriorStream:
     """Initial activations of a stream of frames; the states start at zero.
 
+    Parameters
+    ----------
+    prior : RecurrentPrior
+        The weights.
+    keeps_units : bool
+        Whether the outputs of the sub-bands are kept, for a filter that reads them.
+
     Attributes
     ----------
     doubled_units : ndarray
-        Twice the outputs of the sub-bands in the frames of the last block, ``(N, V, B)``.
+        Twice the outputs of the sub-bands in the frames of the last block, ``(N, V, B)``; ``(0, V, B)`` if not kept.
     """
 
-    def __init__(self, prior: RecurrentPrior) -> None:
+    def __init__(self, prior: RecurrentPrior, keeps_units: bool = False) -> None:
         weights = self._weights = prior.stream_weights
         self._layers = [(layer.columns, LSTMRows(layer.weights)) for layer in weights.layers]
         self._fusion = [(layer.columns, LSTMRows(layer.weights)) for layer in weights.fusion]
         self._subbands = LSTMBank(prior.subband[0], prior.subbands)
+        self._keeps_units, self.doubled_units = keeps_units, np.empty((0, *self._subbands.doubled_outputs.shape))
         self._row = self._rows(1)
         self._near_row = neighbourhoods(self._row[:, : weights.columns.one])
 
@@ -56,11 +64,13 @@ class PriorStream:
         bank, weights = self._subbands, self._weights
         inputs = self._subband_inputs(rows)
         embeddings = rows[:, weights.columns.embedding].reshape(len(rows), -1, inputs.shape[2])
-        self.doubled_units = np.empty((len(rows), *bank.doubled_outputs.shape), np.float32)
-        for frame, embedding, units in zip(inputs, embeddings, self.doubled_units, strict=True):
+        if self._keeps_units:
+            self.doubled_units = np.empty((len(rows), *bank.doubled_outputs.shape), np.float32)
+        for number, (frame, embedding) in enumerate(zip(inputs, embeddings, strict=True)):
             bank.step(frame)
-            units[:] = bank.doubled_outputs
-            weights.subband_embedding.dot(units, embedding)
+            weights.subband_embedding.dot(bank.doubled_outputs, embedding)
+            if self._keeps_units:
+                self.doubled_units[number] = bank.doubled_outputs
 
     def _subband_inputs(self, rows: np.ndarray) -> np.ndarray:
         """Return the inputs of the sub-bands, ``(N, SUBBAND_WIDTH + C, B)``."""

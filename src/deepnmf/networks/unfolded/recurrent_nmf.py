@@ -233,7 +233,7 @@ class RecurrentEstimator:
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network = network
-        self._prior = PriorStream(network.prior)
+        self._prior = PriorStream(network.prior, keeps_units=network.multi_frame is not None)
         self._speech, self._noise = network.output_by_source
         self._floor = np.array(epsilon(network.output), np.float32)
         self._filter = _filter_stream(network)
