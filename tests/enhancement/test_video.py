@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepnmf.audio import container as container_module
+from deepnmf.audio import codecs
 from deepnmf.audio import files as audio
-from deepnmf.audio import video as video_module
 from deepnmf.audio.formats import VIDEO_EXTENSIONS
 from deepnmf.enhancement.files import FileOptions, enhance_file
 from deepnmf.enhancement.plan import plan_outputs
@@ -193,9 +192,8 @@ def test_one_line_says_why_there_is_no_video(
 
 
 def test_without_an_encoder_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(video_module.CODECS, ".mp4", "no_such_encoder")
-    monkeypatch.setitem(container_module.CODEC_NAMES, "no_such_encoder", "AAC")
     source = make_video(tmp_path / "talk.mp4")
+    monkeypatch.setitem(codecs.ENCODERS, "aac", "no_such_encoder")
     with pytest.raises(DeepnmfError, match=r"no encoder of AAC.* extra formats"):
         enhance_file(source, tmp_path / "clean.mp4", small_model())
     assert not leftovers(tmp_path)

@@ -16,12 +16,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeepnmfError
-from .formats import AudioFormat, library_reason
+from .codecs import ENCODERS, PCM_ENCODERS, codec_title, is_lossless, written_subtype
+from .formats import AudioFormat, container_of, library_reason
+from .samples import PCM_BITS, UNBOUNDED, encoded
 from .writer import finite_peak
 
-CODEC_NAMES = {"aac": "AAC", "libopus": "Opus"}
 BITS_PER_CHANNEL = 128_000
-"""Bit rate of the sound per channel, at which both codecs are transparent; up to twice that if the source has more."""
+"""Bit rate of the sound per channel, at which lossy codecs are transparent; up to twice that if the source has more."""
+MOST_BITS = {"mp3": 320_000, "ac3": 640_000}
+"""Highest bit rates of codecs that have one."""
+PCM_FRAME = 1024
+"""Samples in a packet of PCM, which has no frames of its own: players seek to packets."""
 _SOURCE_TAGS = {
     *("bps", "duration", "number_of_frames", "number_of_bytes", "encoder"),
     *("major_brand", "minor_version", "compatible_brands"),
@@ -37,7 +42,7 @@ class ContainerWriter:
     like : AudioFormat
         Encoding of the sound that is replaced.
     codec : str
-        FFmpeg's encoder.
+        FFmpeg's name of the codec, or ``"pcm"``, of which the sample format is that of `like`.
     layout : str
         FFmpeg's name of the channel layout.
     start_seconds : float
@@ -48,7 +53,7 @@ class ContainerWriter:
     Attributes
     ----------
     encoding : AudioFormat
-        Encoding of the new sound; its sampling rate may differ from that of `like`.
+        Encoding of the new sound; its codec, sample format and sampling rate may differ from those of `like`.
     clipped, peak : int, float
         Samples above full scale, which were clipped, and the largest sample.
     notes : list of str
@@ -65,39 +70,52 @@ class ContainerWriter:
 
     def __init__(self, like: AudioFormat, codec: str, layout: str, start_seconds: float, shown: Path) -> None:
         self.clipped, self.peak, self.notes = 0, 0.0, list[str]()
-        self._codec, self._layout, self._shown = codec, layout, shown
+        self._layout, self._shown = layout, shown
         self._start_seconds, self._written = start_seconds, 0
-        self.encoding = replace(like, rate_hz=self._closest_rate(like.rate_hz))
+        subtype = written_subtype(codec, like)
+        self._encoder = PCM_ENCODERS[subtype] if codec == "pcm" else ENCODERS[codec]
+        self.encoding = replace(like, container=container_of(shown), codec=codec, subtype=subtype)
+        self.encoding = replace(self.encoding, rate_hz=self._closest_rate(like.rate_hz))
 
     def _closest_rate(self, rate_hz: int) -> int:
         """Return the lowest sampling rate of the codec that is not below `rate_hz`, or its highest."""
         import av
 
         try:
-            rates = sorted(av.codec.Codec(self._codec, "w").audio_rates or [rate_hz])
+            rates = sorted(av.codec.Codec(self._encoder, "w").audio_rates or [rate_hz])
         except ValueError:  # UnknownCodecError
+            title = codec_title(self.encoding.codec)
             raise DeepnmfError(
-                f"{self._shown}: this PyAV has no encoder of {CODEC_NAMES[self._codec]}; the wheel of the extra "
-                "formats has one: pip install --force-reinstall --only-binary av av; or choose .wav"
+                f"{self._shown}: this PyAV has no encoder of {title}; the wheel of the extra formats has one: pip "
+                "install --force-reinstall --only-binary av av; or choose .wav"
             ) from None
         return next((rate for rate in rates if rate >= rate_hz), rates[-1])
 
     def _add_sound(self, bit_rate: int) -> Any:
-        """Return the track of the sound, of about the bit rate of the source."""
+        """Return the track of the sound, of about the bit rate of the source where the codec has one to choose."""
         import av
 
-        channels = self.encoding.channels
-        least = BITS_PER_CHANNEL * channels
-        sound = self._output.add_stream(self._codec, rate=self.encoding.rate_hz)
+        channels, codec = self.encoding.channels, self.encoding.codec
+        sound = self._output.add_stream(self._encoder, rate=self.encoding.rate_hz)
         try:
             sound.codec_context.layout = self._layout
-            sound.codec_context.bit_rate = min(max(bit_rate, least), 2 * least)
+            if not is_lossless(codec):
+                least = BITS_PER_CHANNEL * channels
+                most = MOST_BITS.get(codec, 2 * least)
+                sound.codec_context.bit_rate = min(max(bit_rate, least), 2 * least, most)
+            elif codec != "pcm":
+                sound.codec_context.format = self._sample_format(sound.codec_context.codec)
             sound.codec_context.time_base = Fraction(1, self.encoding.rate_hz)
             sound.codec_context.open()
         except (av.FFmpegError, ValueError):
-            codec = CODEC_NAMES[self._codec]
-            raise DeepnmfError(f"{self._shown}: {codec} cannot hold {channels} channels; choose .wav") from None
+            what = f"{codec_title(codec)} cannot hold {channels} channels"
+            raise DeepnmfError(f"{self._shown}: {what}; choose .wav") from None
         return sound
+
+    def _sample_format(self, encoder: Any) -> str:
+        """Return FFmpeg's name of the encoder's format of integers of the width of the samples."""
+        width = "s16" if self.encoding.subtype == "PCM_16" else "s32"
+        return next(str(form.name) for form in encoder.audio_formats if form.name.startswith(width))
 
     def _copied(self, seconds: float) -> Iterator[Any]:  # noqa: ARG002
         """Yield the packets of other tracks up to a time, infinity for all that are left."""
@@ -108,20 +126,33 @@ class ContainerWriter:
         if not block.shape[1]:
             return
         self.peak = max(self.peak, finite_peak(block, self._shown))
-        self.clipped += int((np.abs(block) > 1).sum())
+        if self.encoding.subtype not in UNBOUNDED:
+            self.clipped += int((np.abs(block) > 1).sum())
+        step = PCM_FRAME if self.encoding.codec == "pcm" else block.shape[1]
+        samples = self._samples(block)
         with self._faults_named():
-            self._output.mux(self._sound.encode(self._frame(np.clip(block, -1, 1))))
-            self._written += block.shape[1]
+            for at in range(0, block.shape[1], step):
+                part = samples[:, at : at + step]
+                self._output.mux(self._sound.encode(self._frame(part)))
+                self._written += part.shape[1]
             for packet in self._copied(self._seconds()):
                 self._output.mux(packet)
 
     def _seconds(self) -> float:
         return self._start_seconds + self._written / self.encoding.rate_hz
 
-    def _frame(self, block: np.ndarray) -> Any:
+    def _samples(self, block: np.ndarray) -> np.ndarray:
+        """Return samples as they are encoded: rounded here to 16 bits (int16) or 24 or 32 (int32), else floats."""
+        whole = encoded(block, self.encoding.subtype)
+        if self.encoding.subtype not in PCM_BITS:
+            return whole.astype(np.float32, copy=False)
+        return whole if PCM_BITS[self.encoding.subtype] > 16 else (whole >> 16).astype(np.int16)
+
+    def _frame(self, samples: np.ndarray) -> Any:
         import av
 
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32), "fltp", self._layout)
+        name = {"int16": "s16p", "int32": "s32p", "float32": "fltp"}[samples.dtype.name]
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), name, self._layout)
         frame.sample_rate, frame.time_base = self.encoding.rate_hz, Fraction(1, self.encoding.rate_hz)
         frame.pts = round(self._seconds() * self.encoding.rate_hz)
         return frame

@@ -250,6 +250,7 @@ class FfmpegDecoder:
             self._container.format.name,
             _subtype(frame, self._track.codec_context.name),
             channel_mask=mask if mask.bit_count() == frame.layout.nb_channels > 2 else 0,
+            codec=_codec(self._track.codec_context.codec),
         )
 
     def _samples(self, frame: Any) -> np.ndarray:
@@ -306,6 +307,12 @@ def _opus_delay(codec: Any, samples: int) -> int:
     taken = round(delay * rate_hz / OPUS_RATE_HZ)
     whole = samples + taken  # a frame lasts a multiple of 2.5 ms
     return max(0, delay - taken) if whole % (OPUS_RATE_HZ // 400) == 0 else 0
+
+
+def _codec(decoder: Any) -> str:
+    """Return the name of the codec of a decoder, one for all sample formats of linear PCM."""
+    name = str(decoder.canonical_name)
+    return "pcm" if name.startswith("pcm_") and decoder.lossless else name
 
 
 def _subtype(frame: Any, codec: str) -> str:

@@ -69,6 +69,9 @@ class AudioFormat:
         In libsndfile's names, such as ``"WAV"``, ``"PCM_16"``, ``"FILE"``.
     channel_mask : int
         Speakers of the channels as WAV's bits; 0 if unspecified.
+    codec : str
+        FFmpeg's name of the codec if FFmpeg decodes or encodes it; otherwise the subtype implies it
+        (:func:`deepnmf.audio.codecs.codec_of`).
     """
 
     rate_hz: int
@@ -78,6 +81,7 @@ class AudioFormat:
     subtype: str
     endian: str = "FILE"
     channel_mask: int = 0
+    codec: str = ""
 
     @property
     def sample_format(self) -> SampleFormat:
@@ -148,6 +152,12 @@ def is_m4a(path: Path | str) -> bool:
     return Path(path).suffix.lower() == M4A
 
 
+def container_of(path: Path) -> str:
+    """Return libsndfile's name of the format that a suffix denotes; of other formats, the suffix in capitals."""
+    suffix = Path(path).suffix.lower()
+    return CONTAINERS.get(suffix, suffix[1:].upper())
+
+
 class Sink(Protocol):
     """Anything that takes blocks ``(channels, n)``: :class:`deepnmf.audio.writer.AudioWriter` is one."""
 
@@ -173,8 +183,7 @@ def encoding_for(
     """
     import soundfile
 
-    suffix = Path(path).suffix.lower()
-    container = CONTAINERS.get(suffix, suffix[1:].upper())
+    suffix, container = Path(path).suffix.lower(), container_of(path)
     if suffix not in EXTENSIONS or container not in soundfile.available_formats():
         raise DeepnmfError(f"{path}: unknown audio format {suffix!r}; use .wav, .flac, .ogg or .mp3")
     endian, mask = "FILE", like.channel_mask if like is not None else 0

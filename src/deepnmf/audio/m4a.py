@@ -1,4 +1,4 @@
-"""Sound in MPEG-4 without moving pictures, as phones record it: AAC, with tags, chapters and cover."""
+"""Sound in MPEG-4 without moving pictures, as phones record it: AAC or ALAC, with tags, chapters and cover."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import require
+from .codecs import written_codec
 from .container import ContainerWriter, true_tags
 from .covers import is_cover
-from .formats import AudioFormat, Tags
+from .formats import M4A, AudioFormat, Tags
 from .video import Video
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
@@ -46,7 +47,7 @@ class M4aWriter(ContainerWriter):
         import av
 
         layout = container.layout if container is not None else LAYOUTS.get(like.channels, "")
-        super().__init__(like, "aac", layout, 0.0, shown)
+        super().__init__(like, written_codec(M4A, like), layout, 0.0, shown)
         self._covers: list[Any] = []
         with self._faults_named():
             options = {

@@ -94,7 +94,8 @@ def pipe_encoding(like: AudioFormat, subtype: str | None = None, raw: bool = Fal
     subtype = subtype or (like.subtype if like.subtype in known else "PCM_16")
     if subtype not in known:
         raise DeepnmfError(f"-: stdout cannot hold subtype {subtype!r}; it can hold {', '.join(known)}")
-    return dataclasses.replace(like, subtype=subtype, container="WAV", endian=like.endian if raw else "FILE")
+    endian = like.endian if raw else "FILE"
+    return dataclasses.replace(like, subtype=subtype, container="WAV", codec="", endian=endian)
 
 
 def wav_header(encoding: AudioFormat) -> bytes:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DeepnmfError, InputError
+from .codecs import written_codec
 from .container import ContainerWriter, true_tags
 from .covers import is_cover
 from .formats import AudioFormat
 from .subtitles import HELD, SubtitleConverter
 from .video_packets import PacketCopier
 
-CODECS = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
-"""FFmpeg's encoder of the usual audio codec of each container."""
 _APPLE = "com."
 """Tags with this prefix are kept by MP4 and MOV in Apple's form only."""
 
@@ -78,7 +77,8 @@ class VideoWriter(ContainerWriter):
         if video is None:
             raise InputError(f"{shown}: the input has no picture to put the sound beside; choose .wav, .flac or .mp3")
         self._video, self._suffix = video, shown.suffix.lower()
-        super().__init__(like, CODECS[self._suffix], video.layout, video.start_seconds - video.origin_seconds, shown)
+        codec, start_seconds = written_codec(self._suffix, like), video.start_seconds - video.origin_seconds
+        super().__init__(like, codec, video.layout, start_seconds, shown)
         with self._faults_named():
             self._source = video.open()
             self._output = self._open(path)

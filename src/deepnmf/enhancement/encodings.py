@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..audio.formats import EXTENSIONS, WAV_LIKE, AudioFormat, encoding_for
+from ..audio.codecs import BITS, codec_of, codec_title, is_lossless, written_codec
+from ..audio.formats import (
+    EXTENSIONS,
+    SUBTYPES,
+    WAV_LIKE,
+    AudioFormat,
+    container_of,
+    encoding_for,
+    is_video,
+)
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 
@@ -24,17 +33,6 @@ HIGHEST_RATE_HZ = {"VORBIS": 192000, "FLAC": 655350}
 MOST_CHANNELS = {"FLAC": 8, "MP3": 2, "OGG": 255, "ALAC": 8}
 PORTABLE = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 """Subtypes with the same meaning in every container. Others are kept within their container only."""
-BITS = {
-    "ALAC_16": 16,
-    "ALAC_20": 24,
-    "ALAC_24": 24,
-    "ALAC_32": 32,
-    "PCM_24": 24,
-    "PCM_32": 32,
-    "FLOAT": 24,
-    "DOUBLE": 24,
-    "DWVW_24": 24,
-}
 READ_ONLY = ("MPEG_LAYER_I", "MPEG_LAYER_II")
 
 
@@ -80,12 +78,65 @@ def _closest_subtype(path: Path, like: AudioFormat) -> str:
     import soundfile
 
     default = encoding_for(path, like.rate_hz, like.channels, like.frames)
-    same = default.container == WAV_LIKE.get(like.container, like.container)
     if like.subtype in READ_ONLY or default.subtype == "OPUS":
         return default.subtype
-    wanted = [like.subtype] if like.subtype in PORTABLE or (same and path.suffix.lower() != ".opus") else []
+    same = [_own_subtype(like), like.subtype] if default.container in _containers(like) else []
+    wanted = [like.subtype] if like.subtype in PORTABLE and not same else same
     wanted += {24: ["PCM_24"], 32: ["PCM_32", "PCM_24"]}.get(BITS.get(like.subtype, 16), [])
     return next((s for s in wanted if soundfile.check_format(default.container, s)), default.subtype)
+
+
+def _own_subtype(like: AudioFormat) -> str:
+    """Return the subtype of the codec of sound that FFmpeg decodes, in containers that libsndfile writes as well."""
+    wide = BITS.get(like.subtype, 16) > 16
+    own = {"opus": "OPUS", "mp3": "MPEG_LAYER_III", "alac": "ALAC_24" if wide else "ALAC_16"}
+    return own.get(like.codec, like.subtype)
+
+
+def _containers(like: AudioFormat) -> list[str]:
+    """Return libsndfile's names of a container; FFmpeg has one demultiplexer for several."""
+    return [WAV_LIKE.get(name, name) for name in like.container.upper().split(",")]
+
+
+def is_ogg_flac(path: Path, like: AudioFormat) -> bool:
+    """Whether an output is to be FLAC in Ogg: if the input is, and the name does not ask for Opus."""
+    as_ogg = container_of(path) == "OGG" and path.suffix.lower() not in SUBTYPES
+    return as_ogg and "OGG" in _containers(like) and codec_of(like) == "flac"
+
+
+def codec_notes(path: Path, written: AudioFormat, like: AudioFormat, source: Path) -> list[str]:
+    """Return the warning that an output has another codec than its input, unless its name asks for another format.
+
+    Parameters
+    ----------
+    path : Path
+        The output.
+    written, like : AudioFormat
+        Encodings of output and input.
+    source : Path
+        Name of the input.
+    """
+    codec, was = codec_of(written), codec_of(like)
+    if codec == was or not _keeps_format(path, like, source):
+        return []
+    return [f"{path}: stored as {codec_title(codec)} instead of {codec_title(was)}; {_advice(path, codec, was, like)}"]
+
+
+def _keeps_format(path: Path, like: AudioFormat, source: Path) -> bool:
+    """Whether the name of an output asks for the format of the input, or, as that of a video, for no codec."""
+    suffix = path.suffix.lower()
+    same = container_of(path) in _containers(like) and suffix not in SUBTYPES
+    return same or is_video(path) or suffix == source.suffix.lower()
+
+
+def _advice(path: Path, codec: str, was: str, like: AudioFormat) -> str:
+    """Return what follows from another codec, and what to do about it."""
+    if is_lossless(codec):
+        return "nothing is lost by that"
+    if is_video(path) and written_codec(".mkv", like) == was:
+        return f"{path.suffix} cannot hold that, .mkv can"
+    sound = ", for the sound alone" if is_video(path) else ""
+    return f"choose .flac{sound}, to lose nothing by that"
 
 
 def _closest_rate(encoding: AudioFormat) -> int:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..audio.formats import AudioFormat, AudioSource, is_m4a, is_video
+from ..audio.formats import AudioSource, is_m4a, is_video
 from ..audio.reader import AudioReader
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 from ..model import Model
-from .encodings import FileWriter, output_encoding, resampled
+from .encodings import FileWriter, codec_notes, is_ogg_flac, output_encoding, resampled
 from .enhancer import Enhancer, Observer
 from .masks import mask_file
 from .plot import Picture
@@ -129,7 +129,6 @@ def enhance_into_file(
     is_stream: bool = False,
 ) -> list[str]:
     """Enhance an open source of blocks into `target`; see :func:`enhance_file`. There is no warm-up on a stream."""
-    encoding = source.encoding
     with contextlib.ExitStack() as stack:
         enhancer = open_enhancer(stack, source, model, options)
         writers = {
@@ -140,7 +139,8 @@ def enhance_into_file(
         noise = writers[options.noise] if options.noise is not None else None
         blocks = source.blocks() if is_stream else warmed_up(enhancer, source.blocks())
         enhance_stream(blocks, enhancer, writers[target], noise, progress)
-    return [*source.notes, *(line for path, writer in writers.items() for line in output_notes(path, writer, encoding))]
+    notes = [output_notes(path, writer, source, options.subtype) for path, writer in writers.items()]
+    return [*source.notes, *(line for lines in notes for line in lines)]
 
 
 def open_enhancer(stack: contextlib.ExitStack, source: AudioSource, model: Model, options: FileOptions) -> Enhancer:
@@ -176,24 +176,34 @@ def open_writer(
 ) -> FileWriter:
     """Return a writer whose file is renamed into place when `stack` exits without an error."""
     like, in_container = source.encoding, is_video(path) or is_m4a(path)
-    encoding = None if in_container else output_encoding(path, like, subtype)
     if in_container and subtype is not None:
         raise DeepnmfError(f"{path}: {path.suffix} has no sample format such as {subtype}; leave it out")
+    in_container |= subtype is None and source.video is not None and is_ogg_flac(path, like)
+    encoding = None if in_container else output_encoding(path, like, subtype)
     temporary = stack.enter_context(atomic_path(path))
     stack.enter_context(_then(written, temporary, path))
     writer: AudioWriter | ContainerWriter
     if encoding is not None:
         writer = AudioWriter(temporary, encoding, source.tags, shown=path)
-    elif is_m4a(path):
-        from ..audio.m4a import M4aWriter
-
-        writer = M4aWriter(temporary, like, source.tags, source.video, shown=path)
     else:
-        from ..audio.video import VideoWriter
-
-        writer = VideoWriter(temporary, like, source.video, shown=path)
+        writer = _container_writer(temporary, path, source)
     stack.enter_context(writer)
     return stack.enter_context(resampled(writer, like.rate_hz))
+
+
+def _container_writer(temporary: Path, path: Path, source: AudioSource) -> ContainerWriter:
+    """Return a writer of FFmpeg's."""
+    if is_video(path):
+        from ..audio.video import VideoWriter
+
+        return VideoWriter(temporary, source.encoding, source.video, shown=path)
+    if source.video is not None and is_ogg_flac(path, source.encoding):
+        from ..audio.ogg_flac import OggFlacWriter
+
+        return OggFlacWriter(temporary, source.encoding, source.video, shown=path)
+    from ..audio.m4a import M4aWriter
+
+    return M4aWriter(temporary, source.encoding, source.tags, source.video, shown=path)
 
 
 @contextlib.contextmanager
@@ -203,14 +213,14 @@ def _then(written: Written | None, temporary: Path, path: Path) -> Iterator[None
         written(temporary, path)
 
 
-def output_notes(path: Path, writer: FileWriter, source: AudioFormat) -> list[str]:
-    """Return the warnings on an output: resampling, lost metadata, clipping."""
-    lines = [*writer.notes, *clipping_warnings(path, writer)]
-    rate_hz = writer.encoding.rate_hz
-    if rate_hz == source.rate_hz:
-        return lines
-    why = "as its format does not support the input's rate"
-    return [f"{path}: resampled from {source.rate_hz} to {rate_hz} Hz, {why}", *lines]
+def output_notes(path: Path, writer: FileWriter, source: AudioSource, subtype: str | None = None) -> list[str]:
+    """Return the warnings on an output: another codec (unless `subtype` asks for one), resampling, losses, clipping."""
+    like, written = source.encoding, writer.encoding
+    lines = [] if subtype is not None else codec_notes(path, written, like, Path(source.path))
+    if written.rate_hz != like.rate_hz:
+        why = "as its format does not support the input's rate"
+        lines.append(f"{path}: resampled from {like.rate_hz} to {written.rate_hz} Hz, {why}")
+    return [*lines, *writer.notes, *clipping_warnings(path, writer)]
 
 
 def clipping_warnings(path: Path | str, writer: ClipCounter) -> list[str]:
