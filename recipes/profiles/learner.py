@@ -16,7 +16,6 @@ from deepnmf.networks.settings import RecurrentDeepNMFTraining
 from deepnmf.networks.unfolded.profile_input import PROFILE_KINDS
 from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.losses import BatchSize, sequence_loss
-from deepnmf.training.modules import masked
 from deepnmf.training.optimisers import load_optimiser_state, optimiser_state
 from deepnmf.training.precision import usable_precision
 from deepnmf.training.spectral_error import Parts
@@ -88,7 +87,7 @@ class Learner:
         parts, profiles, kinds = (torch.as_tensor(x).to(self._device, non_blocking=True) for x in batch[:3])
         mixture, speech = torch.view_as_complex(parts.float().unflatten(3, (-1, 2)))
         given = {kind: (kinds == KINDS.index(kind)).float() for kind in PROFILE_KINDS}
-        estimate = masked(self._module(mixture.abs(), profiles.float(), given), mixture)
+        estimate = self._module.estimate(mixture, profiles.float(), given, self._spec)
         frames = mixture.shape[0] * mixture.shape[2]
         size = BatchSize(frames, max(1, batch.windows))
         error = sequence_loss(self._train, self._spec, estimate, mixture, speech, size)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad, softplus
 
+from deepnmf.config import StftSpec
 from deepnmf.networks.unfolded.deep_nmf import infer
 from deepnmf.networks.unfolded.prior import SUBBAND_WIDTH, RecurrentPrior, bands_read
 from deepnmf.networks.unfolded.profile_input import (
@@ -34,18 +35,18 @@ EMBEDDING_ARRAYS = ("frame", "frame_bias", "hidden", "hidden_bias", "attention",
 def with_inputs(
     network: RecurrentDeepNMF, rng: np.random.Generator, embedded: RecurrentDeepNMF | None = None
 ) -> RecurrentDeepNMF:
-    """Return the network with inputs for both kinds of profiles, which change nothing yet.
+    """Return the network with inputs for both kinds of profiles; those that it lacks are added, and change nothing yet.
 
-    Embeddings are random, or those of another network with the same bands.
+    Their embeddings are random, or those of another network with the same bands.
     """
-    prior = network.prior
-    if prior.profiles:
-        return network
-    profiles = {kind: _random_input(prior, EMBEDDING[kind], rng) for kind in PROFILE_KINDS}
-    if embedded is not None:
-        for kind, profile in profiles.items():
+    prior, profiles = network.prior, dict(network.prior.profiles)
+    for kind in PROFILE_KINDS:
+        if kind in profiles:
+            continue
+        profiles[kind] = _random_input(prior, EMBEDDING[kind], rng)
+        if embedded is not None:
             found = {name: getattr(embedded.prior.profiles[kind], name) for name in EMBEDDING_ARRAYS}
-            profiles[kind] = dataclasses.replace(profile, **found)
+            profiles[kind] = dataclasses.replace(profiles[kind], **found)
     return dataclasses.replace(network, prior=dataclasses.replace(prior, profiles=profiles))
 
 
@@ -123,29 +124,31 @@ class ConditionedModule(torch.nn.Module):
     def __init__(self, network: RecurrentDeepNMF, precision: torch.dtype) -> None:
         super().__init__()
         self.base = RecurrentModule(network, True, precision)
-        if self.base.multi_frame is not None:
-            self.base.multi_frame.requires_grad_(False)  # the masks alone are trained; the filter stays as it is
         self.profiles = torch.nn.ModuleDict({kind: ProfileModule(p) for kind, p in network.prior.profiles.items()})
         self._network = network
 
-    def forward(self, m: Tensor, profiles: Tensor, given: dict[str, Tensor]) -> Tensor:
-        """Return masks ``(S, F, N)`` of magnitudes of that shape.
+    def estimate(self, spectra: Tensor, profiles: Tensor, given: dict[str, Tensor], spec: StftSpec) -> Tensor:
+        """Return the speech in complex mixtures ``(S, F, N)`` at unit level, masked and filtered.
 
         `profiles` are log bands ``(S, P, bands)``; `given`, ``(S,)`` for each kind, is 1 where they are of this kind.
         """
-        network, prior = self._network, self.base.prior
+        network, prior, m = self._network, self.base.prior, spectra.abs()
         segments, bins, frames = m.shape
         bands = log_bands(m, prior.pooling)  # (N, S, bands)
         with layers_in(prior.precision, m):
-            h = self._activations(bands, {kind: own(profiles, given[kind]) for kind, own in self.profiles.items()})
+            h, units = self._prior(bands, {kind: own(profiles, given[kind]) for kind, own in self.profiles.items()})
         h = softplus(h.float()).reshape(frames * segments, -1).T  # (R, N·S)
         *dictionaries, output = self.base.weights.arrays().values()
         columns = m.permute(1, 2, 0).reshape(bins, -1)  # (F, N·S)
         h = infer(columns, dictionaries, h, network.sparsity, network.beta)
-        return wiener_mask(output, h, network.speech_atoms).reshape(bins, frames, segments).permute(2, 0, 1)
+        mask = wiener_mask(output, h, network.speech_atoms).reshape(bins, frames, segments).permute(2, 0, 1)
+        return self.base.masked_and_filtered(spectra, mask, units, spec)
 
-    def _activations(self, bands: Tensor, parts: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
-        """Return the arguments of the activations ``(N, S, R)`` of log bands ``(N, S, bands)``."""
+    def _prior(self, bands: Tensor, parts: dict[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return the arguments of the activations ``(N, S, R)`` of log bands ``(N, S, bands)``.
+
+        With them, the outputs of the sub-bands ``(N, S, B, V)``.
+        """
         prior, (frames, segments, _) = self.base.prior, bands.shape
         gates, gains = self._heads("gates"), self._heads("gains")
         embedded = torch.cat([e for e, _ in parts.values()], 1)  # (S, ΣE)
@@ -165,7 +168,8 @@ class ConditionedModule(torch.nn.Module):
             fused = _lstm(prior.fusion, known, embedded, [head[fullband_gates:] for head in gates])
             known = torch.cat([known, fused * product[:, known.shape[2] :]], 2)
         added = [linear(e, head) for (e, _), head in zip(parts.values(), self._heads("output"), strict=True)]
-        return prior.output(known) + torch.stack(added).sum(0)
+        h = prior.output(known) + torch.stack(added).sum(0)
+        return h, y.reshape(frames, segments, prior.subbands, -1)
 
     def _heads(self, name: str) -> list[Tensor]:
         return [getattr(module, name) for module in self.profiles.values()]

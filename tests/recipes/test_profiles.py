@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from deepnmf.audio import files as audio
+from deepnmf.config import StftSpec
 from deepnmf.data.prepare import prepare
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
@@ -53,7 +54,8 @@ def test_the_module_is_the_network_and_starts_without_effect(fusion: int, kinds:
     module = modules.ConditionedModule(network, torch.float32)
     given = {name: torch.tensor([float(name in kinds)]) for name in PROFILE_KINDS}
     bands = log_bands(torch.tensor(profile)[None], module.base.prior.pooling).transpose(0, 1)
-    masks = module(torch.tensor(m)[None], bands, given).detach().numpy()[0]
+    spectra = torch.tensor(m, dtype=torch.complex64)[None]
+    masks = (module.estimate(spectra, bands, given, StftSpec()) / spectra).detach().numpy()[0]
     expected = network.with_profiles(profiles).mask(m)
     np.testing.assert_allclose(masks, expected, atol=1e-5)
     assert not kinds or np.abs(expected - network.mask(m)).max() > 1e-3
@@ -195,16 +197,39 @@ def test_an_attached_input_changes_nothing_without_a_profile(monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_training_leaves_a_filter_as_it_is(experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
+def test_a_filter_is_part_of_the_output_and_trained(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    import modules
+
+    from deepnmf.training.modules import RecurrentModule
+
     start = filtered(load_model(experiment / "m.safetensors"))
+    spec, rng = start.features.stft, np.random.default_rng(1)
+    spectra = torch.view_as_complex(torch.tensor(rng.standard_normal((2, spec.bins, 20, 2)), dtype=torch.float32))
+    module = modules.ConditionedModule(modules.with_inputs(start.network, rng), torch.float32)
+    absent = {name: torch.zeros(2) for name in PROFILE_KINDS}
+    found = module.estimate(spectra, torch.zeros(2, 30, len(start.network.prior.pooling)), absent, spec)
+    torch.testing.assert_close(found, RecurrentModule(start.network).estimate(spectra, spec))
     save_model(tmp_path / "f.safetensors", start)
     options = "--start", str(tmp_path / "f.safetensors"), "--updates", "2"
-    found = trained(experiment, tmp_path / "out", monkeypatch, *options).network
-    assert found.multi_frame is not None
-    for name, array in start.network.multi_frame.arrays().items():
-        np.testing.assert_array_equal(found.multi_frame.arrays()[name], array)
-    assert np.abs(found.arrays()["prior"] - start.network.arrays()["prior"]).max() > 0
+    trained_filter = trained(experiment, tmp_path / "out", monkeypatch, *options).network.multi_frame
+    assert trained_filter is not None
+    assert np.abs(trained_filter.output - start.network.multi_frame.output).max() > 0
+
+
+def test_inputs_that_a_model_has_are_kept_and_others_are_added() -> None:
+    pytest.importorskip("torch")
+    import modules
+
+    rng, start = np.random.default_rng(0), recurrent_model().network
+    both = modules.with_inputs(start, rng).prior
+    for kind in PROFILE_KINDS:
+        one = dataclasses.replace(start, prior=dataclasses.replace(both, profiles={kind: both.profiles[kind]}))
+        found = modules.with_inputs(one, rng).prior.profiles
+        assert set(found) == set(PROFILE_KINDS)
+        assert found[kind] is both.profiles[kind]
 
 
 @pytest.mark.slow

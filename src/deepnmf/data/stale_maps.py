@@ -35,7 +35,7 @@ def remove_stale(own: Path) -> int:
     A recording that is missing may come back, with the disk it is on.
     """
     others = [path for path in own.parent.glob(f"*{DATA}") if path.name != own.name]
-    return sum(path.stat().st_size for path in others if not _removed(path))
+    return sum(stamp(path)[0] for path in others if not _removed(path))  # 0 where another training removes it
 
 
 def _removed(data: Path) -> bool:

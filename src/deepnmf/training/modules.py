@@ -238,14 +238,16 @@ class RecurrentModule(MaskModule):
 
     def estimate(self, spectra: Tensor, spec: StftSpec) -> Tensor:
         """Return the speech in complex mixtures ``(S, F, N)`` at unit level, masked and filtered."""
-        m = spectra.abs()
-        mask, units = self._mask(m)
+        return self.masked_and_filtered(spectra, *self._mask(spectra.abs()), spec)
+
+    def masked_and_filtered(self, spectra: Tensor, mask: Tensor, units: Tensor, spec: StftSpec) -> Tensor:
+        """Return the speech, given masks ``(S, F, N)`` and the outputs of the prior's sub-bands ``(N, S, B, V)``."""
         estimate = masked(mask, spectra)
         if (multi_frame := self.multi_frame) is None:
             return estimate
         low = spectra[:, : multi_frame.bins]
         past = past_of(low, spec, multi_frame.past_frames)
-        added = masked(mask[:, : multi_frame.bins], multi_frame.added(low, past, m, mask, units))
+        added = masked(mask[:, : multi_frame.bins], multi_frame.added(low, past, spectra.abs(), mask, units))
         return estimate + functional.pad(added, (0, 0, 0, spectra.shape[1] - multi_frame.bins))
 
     def _mask(self, m: Tensor) -> tuple[Tensor, Tensor]:
