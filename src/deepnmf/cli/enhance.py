@@ -111,24 +111,17 @@ def enhance(
         from ..enhancement.files import FileOptions
         from ..enhancement.setup import parse_profile, set_up_model
 
-    subtype = output_subtype.upper() if output_subtype else None
-    independent = channels is Channels.INDEPENDENT
-    options = FileOptions(
-        max_attenuation_db, independent, subtype, output_noise, output_mask, plot, salvage, audio_track
-    )
+    subtype, independent = output_subtype.upper() if output_subtype else None, channels is Channels.INDEPENDENT
+    beside = output_noise, output_mask, plot
+    options = FileOptions(max_attenuation_db, independent, subtype, *beside, salvage, audio_track)
     profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
     load = functools.partial(set_up_model, model, profile, device, voice_profile)
-    names = _names(inputs or [], files_from)
+    names = _names(inputs or [], files_from, output)
     console = Console(quiet, verbose, as_json, debug)
     raw = _raw(raw_format, raw_rate_hz, raw_channels)
-    if "-" in (*names, output) and len(names) > 1:
-        raise DeepnmfError("stdin or stdout carries one recording; give one input")
     part = chosen_shard(shard, quiet)
     if output == "-" or (names == ["-"] and output is None):
-        if not part.is_whole:
-            raise DeepnmfError("stdin or stdout carries one recording, which cannot be split; give files")
-        if as_json or dry_run or skip_existing:
-            raise DeepnmfError("--json, --dry-run and --skip-existing are for outputs that are files; give -o FILE")
+        _check_stdout(part, for_files=as_json or dry_run or skip_existing)
         _enhance_pipe(names[0], _loaded(load, console), options, raw, console)
     else:
         suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
@@ -138,7 +131,7 @@ def enhance(
         raise typer.Exit(code)
 
 
-def _names(inputs: list[str], files_from: str | None) -> list[str]:
+def _names(inputs: list[str], files_from: str | None, output: str | None) -> list[str]:
     from ..audio.inputs import STDIN, STDIN_NAMES
     from ..enhancement.inputs import read_file_list
 
@@ -146,7 +139,16 @@ def _names(inputs: list[str], files_from: str | None) -> list[str]:
     names += read_file_list(files_from) if files_from else []
     if not names:
         raise DeepnmfError("nothing to enhance: name files, folders or patterns, or - for stdin; see -h")
+    if STDIN in (*names, output) and len(names) > 1:
+        raise DeepnmfError("stdin or stdout carries one recording; give one input")
     return names
+
+
+def _check_stdout(shard: Shard, for_files: bool) -> None:
+    if not shard.is_whole:
+        raise DeepnmfError("stdin or stdout carries one recording, which cannot be split; give files")
+    if for_files:
+        raise DeepnmfError("--json, --dry-run and --skip-existing are for outputs that are files; give -o FILE")
 
 
 def _loaded(load: Callable[[], ModelSetup], console: Console) -> ModelSetup:

@@ -197,10 +197,8 @@ def train(
         given = _given(config, settings, seed, direct)
         if init is None:
             load(config, given)  # the message of a mistake names the file
-        options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "initial": None}
-        options |= {"accumulate": accumulate, "workers": workers}
-        if init:
-            options["initial"] = load_initial(init)
+        options: dict[str, Any] = {"device": device, "tensorboard": tensorboard, "accumulate": accumulate}
+        options |= {"workers": workers, "initial": load_initial(init) if init else None}
         if features:
             _alone("--features", speech, noise, noisy, clean, manifest, corpus)
             typer.echo(f"{experiment.train_last_stage(features, output, given, dictionary, **options)}")

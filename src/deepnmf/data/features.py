@@ -86,15 +86,21 @@ def features(
     if len(records) < len(blocks):
         note(f"features: shard {shard} is done, {len(blocks) - len(records)} of {len(blocks)} blocks are not")
         return left_out
-    shards: dict[str, dict[str, str]] = {}
-    for block in blocks:
-        if used := {name: record["sha256"] for name, record in records[block].items() if record["rows"]}:
-            shards.setdefault(block.split, {}).update(used)
+    shards = _checksums(records)
     if splits[0] not in shards:
         raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0] if left_out else 'it has none'}")
     record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
     write_json(output / "features.json", record)
     return left_out
+
+
+def _checksums(records: dict[Block, BlockRecords]) -> dict[str, dict[str, str]]:
+    """Return the sha256 of the files that hold anything, by split and name."""
+    found: dict[str, dict[str, str]] = {}
+    for block, record in records.items():
+        if used := {name: file["sha256"] for name, file in record.items() if file["rows"]}:
+            found.setdefault(block.split, {}).update(used)
+    return found
 
 
 def _wanted(output: Path, splits: Sequence[str]) -> list[str]:

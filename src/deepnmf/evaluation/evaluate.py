@@ -72,8 +72,7 @@ def evaluate(
     """Mix, enhance and score recordings, such as one split of a manifest.
 
     Writes ``scores.csv`` (per file), ``summary.json`` and ``table.md`` to `output`: equal bytes for equal inputs,
-    however many `jobs`. ``timing.json`` holds the timings, which differ from run to run. A run that was killed resumes
-    when it is started again.
+    however many `jobs`; ``timing.json`` differs from run to run. A run that was killed resumes when started again.
 
     Parameters
     ----------
@@ -92,14 +91,13 @@ def evaluate(
     save_audio : bool
         Also write the enhanced recordings, ``audio/<id>.wav``, as float so that nothing clips.
     only : sequence of str
-        Keys of :data:`deepnmf.evaluation.metrics.METRICS` to score by, or ``"dnsmos"`` for the four of it. By default
-        all that are installed and need a clean reference; DNSMOS for recordings without one.
+        Keys of :data:`deepnmf.evaluation.metrics.METRICS`, or ``"dnsmos"`` for its four. By default all that are
+        installed and need a clean reference; DNSMOS for recordings without one.
     shard : Shard
         Which part of the recordings to score. The last shard to finish merges all scores, into the bytes of one run; so
         does a run without shards, which also scores what is missing.
     rate_hz : int, optional
-        Rate at which manifest rows are mixed and scored: that of the system by default, and of the clean file where
-        there is none.
+        Rate at which manifest rows are mixed and scored; by default that of the system, else of the clean file.
     known : mapping of str to mapping, optional
         Scores of the noisy recordings by id and metric, which are then not computed again.
 
@@ -110,22 +108,12 @@ def evaluate(
         fail while others do not are in ``failures``.
     """
     recordings = recordings_of(recordings, split)
-    metrics = _metrics(only, recordings.has_reference)
-    if save_audio and not recordings.has_reference:
-        raise InputError(
-            "only recordings with a clean reference can be saved while they are scored; enhance the others first"
-        )
+    metrics = _metrics(only, recordings.has_reference, save_audio)
     system = model if isinstance(model, System | EnhancedFiles) else model_system(model)
-    enhances = system if isinstance(system, System) else None
     items, problems = recordings.items(system if isinstance(system, EnhancedFiles) else None)
-    for problem in problems if shard.index == 0 else ():
-        note(problem)
-    items = [dataclasses.replace(item, known=(known or {}).get(item.id, {})) for item in _limited(items, limit)]
-    audio = Path(output) / "audio" if save_audio and enhances else None
-    mixed_hz = rate_hz or (enhances.rate_hz if enhances else None)
-    config = ScoringConfig(metrics, enhances, audio, mixed_hz)
-    about = recordings.about() | (_about_system(enhances) if enhances else {})
-    return _run(items, config, Path(output), jobs, about, problems, shard)
+    items = _limited(items, limit, known or {})
+    config = _scoring_config(metrics, system, Path(output) / "audio" if save_audio else None, rate_hz)
+    return _run(items, config, Path(output), jobs, recordings.about() | _about_system(config.system), problems, shard)
 
 
 def evaluate_folders(
@@ -168,23 +156,34 @@ def recordings_of(recordings: Path | Recordings, split: str) -> Recordings:
     return ManifestRecordings(Path(recordings), split) if isinstance(recordings, str | Path) else recordings
 
 
-def _about_system(system: System) -> dict[str, Any]:
+def _scoring_config(
+    metrics: tuple[str, ...], system: System | EnhancedFiles, audio: Path | None, rate_hz: int | None
+) -> ScoringConfig:
+    if isinstance(system, EnhancedFiles):  # nothing is enhanced, so nothing is saved
+        return ScoringConfig(metrics, None, None, rate_hz)
+    return ScoringConfig(metrics, system, audio, rate_hz or system.rate_hz)
+
+
+def _about_system(system: System | None) -> dict[str, Any]:
+    if system is None:
+        return {}
     return {"system": {"name": system.name, "rate_hz": system.rate_hz, "model_sha256": system.sha256}}
 
 
-def _limited(items: list[Item], limit: int | None) -> list[Item]:
+def _limited(items: list[Item], limit: int | None, known: Mapping[str, Mapping[str, float]]) -> list[Item]:
+    """Return the first items, with their known scores."""
     if limit is not None and limit < 1:
         raise DeepnmfError(f"limit: {limit} leaves nothing to score; give 1 or more")
-    return items[:limit]
+    return [dataclasses.replace(item, known=known.get(item.id, {})) for item in items[:limit]]
 
 
-def _metrics(only: Sequence[str], has_reference: bool) -> tuple[str, ...]:
+def _metrics(only: Sequence[str], has_reference: bool, save_audio: bool) -> tuple[str, ...]:
     """Return the metrics that are asked for, by default those that the recordings are scored by.
 
     Raises
     ------
     DeepnmfError
-        If there is no such metric, it needs a clean reference that is not there, or a package is missing.
+        If there is no such metric, it or saving needs a clean reference that is not there, or a package is missing.
     """
     wanted = {name for one in only for name in GROUPS.get(one, (one,))} or set(metrics_of(has_reference))
     if unknown := wanted - set(METRICS):
@@ -192,6 +191,10 @@ def _metrics(only: Sequence[str], has_reference: bool) -> tuple[str, ...]:
     names = [name for name in METRICS if name in wanted]
     if lacking := [name for name in names if METRICS[name].needs_reference and not has_reference]:
         raise InputError(f"{', '.join(lacking)}: needs clean recordings; score by {', '.join(GROUPS)} without them")
+    if save_audio and not has_reference:
+        raise InputError(
+            "only recordings with a clean reference can be saved while they are scored; enhance the others first"
+        )
     if not only and has_reference and "pesq_wb" not in available_metrics():
         note("PESQ left out, its package is missing: pip install pesq")
         names.remove("pesq_wb")
@@ -209,6 +212,8 @@ def _run(
     problems: list[str],
     shard: Shard,
 ) -> Evaluation:
+    for problem in problems if shard.index == 0 else ():
+        note(problem)
     run = score_all(items, config, output, jobs, shard)
     if run is None:
         return _merged_by_another(output)

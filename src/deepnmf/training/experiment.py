@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -111,25 +111,15 @@ def train(
         If `output` holds an experiment of another corpus or configuration, or a stage fails.
     """
     output, given = Path(output), _with_initial(settings, initial)
-    config = settings_from_corpus(given, None)
-    check_workers(workers, config)
-    with joined(device) as processes, _locked(output, processes):
+    with _alone_in(output, settings_from_corpus(given, None), device, tensorboard, workers) as processes:
         report = processes.only_first(report)
-        check_device(processes.device)
-        if tensorboard:
-            check_tensorboard()
         manifest, left_out = processes.from_first(lambda: _prepared(output, source, given, initial, report))
-        if left_out:
-            report(f"prepare: {counted(left_out)}; {output / CORPUS} lists them")
         config = settings_from_corpus(given, manifest)
-        report(f"features: {output / 'features'}")
-        left_out += _features(manifest, output / "features", config, processes)
+        left_out += _features(manifest, output / "features", config, report, processes)
         dictionary = None if initial else _dictionary(output, config, report, processes)
         report(f"train: {output / BEST}")
-        from .loop import train_network  # torch takes seconds to import
-
         options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "workers": workers}
-        train_network(output / "features", output, config, dictionary, device, initial=initial, **options)
+        _train_network(output / "features", output, config, dictionary, device, initial=initial, **options)
         processes.from_first(lambda: compare_on_dev(manifest, output / BEST, output / COMPARISON, report, left_out))
         return left_out
 
@@ -147,14 +137,16 @@ def train_last_stage(
 ) -> Path:
     """Run the last stage alone, :func:`deepnmf.training.loop.train_network`, once its inputs have been checked."""
     config = settings_from_corpus(_with_initial(settings, initial), None)  # its dictionary is made already
-    check_workers(workers, config)
-    with joined(device) as processes, _locked(Path(output), processes):
-        check_device(processes.device)
+    with _alone_in(Path(output), config, device, tensorboard, workers):
         check_inputs(features, config, dictionary, initial)
-        from .loop import train_network  # torch takes seconds to import
-
         options: dict[str, Any] = {"tensorboard": tensorboard, "accumulate": accumulate, "workers": workers}
-        return train_network(features, output, config, dictionary, device, initial=initial, **options)
+        return _train_network(features, output, config, dictionary, device, initial=initial, **options)
+
+
+def _train_network(*inputs: Any, **options: Any) -> Path:
+    from .loop import train_network  # torch takes seconds to import
+
+    return train_network(*inputs, **options)
 
 
 def check_workers(workers: int, config: Config) -> None:
@@ -169,9 +161,18 @@ def _with_initial(settings: Given, initial: Initial | None) -> Given:
     return initial.settings(settings or {}) if initial else settings
 
 
-def _locked(output: Path, processes: Processes) -> contextlib.AbstractContextManager[None]:
-    """Refuse a folder that another run trains into; process 0 has the lock."""
-    return contextlib.nullcontext() if processes.rank else only_run(output)
+@contextlib.contextmanager
+def _alone_in(output: Path, config: Config, device: str, tensorboard: bool, workers: int) -> Iterator[Processes]:
+    """Yield the processes of a run; refuse options that cannot work here, and a folder that another run trains into.
+
+    Process 0 has the lock.
+    """
+    check_workers(workers, config)
+    with joined(device) as processes, contextlib.nullcontext() if processes.rank else only_run(output):
+        check_device(processes.device)
+        if tensorboard:
+            check_tensorboard()
+        yield processes
 
 
 def splits_of(config: Config) -> tuple[str, ...]:
@@ -185,15 +186,21 @@ def _prepared(
     """Return the manifest and the recordings left out of it, once the experiment has been recorded."""
     is_new = _check_or_record_run(output, source, given, initial)
     try:
-        return _manifest(output, source, settings_from_corpus(given, None), report)
+        manifest, left_out = _manifest(output, source, settings_from_corpus(given, None), report)
     except DeepnmfError:
         if is_new:  # a mistyped folder must not block the right one
             (output / EXPERIMENT).unlink()
         raise
+    if left_out:
+        report(f"prepare: {counted(left_out)}; {output / CORPUS} lists them")
+    return manifest, left_out
 
 
-def _features(manifest: Path, folder: Path, config: Config, processes: Processes) -> list[str]:
+def _features(
+    manifest: Path, folder: Path, config: Config, report: Callable[[str], None], processes: Processes
+) -> list[str]:
     """Write the features, each process its blocks of mixtures; return the recordings left out."""
+    report(f"features: {folder}")
     shard = Shard(processes.rank, processes.size)
     left_out = features(manifest, folder, config.features, splits_of(config), shard)
     processes.wait()

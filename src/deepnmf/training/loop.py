@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -110,28 +110,46 @@ def train_network(
         start = initial.model.network if initial else config.kind.start(config.network, config.features, source, rng)
         step = TrainingStep(start, config, _updates(config, batches), processes.device, processes)
         run = run | _precision(step, config, report)
-        dev = FeatureSet(features, "dev", config.context)
-        epochs = config.train.epochs if start.trained_arrays(config.network) else 0
         history, state = processes.from_first(lambda: _resume(output, run, step, report))
         step.load_state_dict(state)
-        clock = TimeLeft()
+        epochs = config.train.epochs if start.trained_arrays(config.network) else 0
+        training = _Training(output, run, config, step, FeatureSet(features, "dev", config.context), history, epochs)
         curves_of_run = contextlib.closing(Curves(output, history, tensorboard and not processes.rank))
         with killed_workers_named(), curves_of_run as curves:
-
-            def keep(updates: EpochCurves) -> None:
-                curves.add(history[-1]["dev_sdr_db"], updates)
-                _save(output, run, step, config, history, dev)
-                done = len(history) - 1
-                report(_line(done, epochs, **history[-1]) + (clock.after_epoch(epochs - done) if done else ""))
-
-            for epoch in range(len(history), epochs + 1):
-                if has_stalled(history, config.train.patience):
-                    report(f"stopped early: the dev score has not risen for {config.train.patience} epochs")
-                    break
-                updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
-                history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
-                processes.from_first(functools.partial(keep, updates))
+            _train_epochs(training, batches, curves, report)
     return output / BEST
+
+
+class _Training(NamedTuple):
+    """A run in progress; its `history` grows."""
+
+    output: Path
+    run: Run
+    config: Config
+    step: TrainingStep
+    dev: FeatureSet
+    history: History
+    epochs: int
+
+
+def _train_epochs(training: _Training, batches: Batches, curves: Curves, report: Callable[[str], None]) -> None:
+    """Train the epochs that are left, each kept as soon as it is complete, until the dev score has stalled."""
+    output, _, config, step, dev, history, epochs = training
+    clock = TimeLeft()
+
+    def keep(updates: EpochCurves) -> None:
+        curves.add(history[-1]["dev_sdr_db"], updates)
+        _save(training)
+        done = len(history) - 1
+        report(_line(done, epochs, **history[-1]) + (clock.after_epoch(epochs - done) if done else ""))
+
+    for epoch in range(len(history), epochs + 1):
+        if has_stalled(history, config.train.patience):
+            report(f"stopped early: the dev score has not risen for {config.train.patience} epochs")
+            break
+        updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
+        history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
+        step.processes.from_first(functools.partial(keep, updates))
 
 
 def batches_of(
@@ -200,8 +218,9 @@ def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
             raise InputError(f"array {name} is not finite, or has the shape of no weight")
 
 
-def _save(output: Path, run: Run, step: TrainingStep, config: Config, history: History, dev: FeatureSet) -> None:
+def _save(training: _Training) -> None:
     """Write the models, then the checkpoint that completes the epoch."""
+    output, run, config, step, dev, history, _ = training
     network = step.to_numpy().canonical()
     network = network.calibrated(dev.sample, network.trained_arrays(config.network))
     model = Model(network, config.features, {**run, "history": history})
