@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 LEVEL_FLOOR = 1e-6
@@ -35,19 +37,20 @@ class LevelTracker:
         >>> LevelTracker(3.0, 0.01).push(np.full((4, 2), 0.5)).tolist()
         [0.5, 0.5]
         """
-        levels, bins = [], len(magnitudes)
-        for energy in _energies(magnitudes):
-            if (power := energy / bins) > LEVEL_FLOOR**2:
-                self._counted += 1
-                self._power += max(1 / self._counted, self._least_weight) * (power - self._power)
-            levels.append(max(self._power**0.5, LEVEL_FLOOR))
-        return np.array(levels, np.float32)
+        bins = len(magnitudes)
+        return np.array([self._next(energy / bins) for energy in _energies(magnitudes)], np.float32)
+
+    def _next(self, power: float) -> float:
+        if power > LEVEL_FLOOR**2:
+            self._counted += 1
+            self._power += max(1 / self._counted, self._least_weight) * (power - self._power)
+        return max(math.sqrt(self._power), LEVEL_FLOOR)
 
 
 def _energies(magnitudes: np.ndarray) -> list[float]:
     """Return the sums of squares ``(N,)`` of frames ``(F, N)``."""
     if magnitudes.shape[1] == 1:  # a stream: without the overhead of a reduction
         frame = magnitudes[:, 0].astype(np.float64)
-        return [float(np.dot(frame, frame))]
+        return [float(frame.dot(frame))]
     energies: list[float] = np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64).tolist()
     return energies

@@ -49,7 +49,8 @@ class Analyser:
 
     def __init__(self, spec: StftSpec, channels: int = 1) -> None:
         self.spec = spec
-        self._window, self._hop, self._fft_size = window(spec), spec.hop, spec.fft_size
+        self._hop, self._fft_size = spec.hop, spec.fft_size
+        self._window = window(spec) * np.float32(spec.fft_size)
         self._buffer = np.zeros((channels, spec.window - spec.hop), np.float32)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
@@ -57,13 +58,13 @@ class Analyser:
         buffer = np.concatenate([self._buffer, samples.astype(np.float32, copy=False)], axis=1)
         window, hop = len(self._window), self._hop
         frames = max(0, (buffer.shape[1] - window) // hop + 1)
-        self._buffer = buffer[:, frames * hop :].copy()
+        self._buffer = buffer[:, frames * hop :] if frames == 1 else buffer[:, frames * hop :].copy()
         if not frames:
             return np.zeros((len(buffer), self.spec.bins, 0), np.complex64)
         across, along = buffer.strides
         shape, strides = (len(buffer), frames, window), (across, hop * along, along)
         views: np.ndarray = np.ndarray(shape, np.float32, buffer, strides=strides)  # as_strided, without its overhead
-        spectrum = np.fft.rfft(views * self._window, self._fft_size)
+        spectrum = np.fft.rfft(views * self._window, self._fft_size, norm="forward")  # without it, in float64
         return spectrum.astype(np.complex64, copy=False).swapaxes(1, 2)
 
 
@@ -77,6 +78,7 @@ class Synthesiser:
         self._window = np.zeros(self._samples, np.float32)
         self._window[: spec.window] = synthesis_window(spec)
         self._tail = np.zeros((channels, self._shape[0] - 1, spec.hop), np.float32)
+        self._missing = math.prod(self._shape) - self._samples  # the last segment may be longer than the transform
         self._skip = spec.window - spec.hop  # the zeros before the first sample
 
     def push(self, spectrum: np.ndarray) -> np.ndarray:
@@ -91,7 +93,7 @@ class Synthesiser:
             summed[:, :late] = self._tail
             for delay in range(late + 1):
                 summed[:, delay : delay + count] += segments[:, :, delay]
-        self._tail = summed[:, count:].copy()
+        self._tail = summed[:, count:] if count == 1 else summed[:, count:].copy()
         samples = summed[:, :count].reshape(channels, -1)
         skipped = min(self._skip, samples.shape[1])
         self._skip -= skipped
@@ -102,9 +104,8 @@ class Synthesiser:
         waves = np.fft.irfft(spectrum.swapaxes(1, 2), self._fft_size)[..., : self._samples]
         waves = waves.astype(np.float32, copy=False)  # NumPy 1 returns float64
         waves *= self._window
-        missing = math.prod(self._shape) - self._samples  # the last segment may be longer than the transform
-        if missing:
-            waves = np.pad(waves, ((0, 0), (0, 0), (0, missing)))
+        if self._missing:
+            waves = np.pad(waves, ((0, 0), (0, 0), (0, self._missing)))
         return waves.reshape(*waves.shape[:2], *self._shape)
 
 

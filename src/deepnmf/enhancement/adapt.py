@@ -19,7 +19,7 @@ from ..model import Model
 from ..networks.unfolded.deep_nmf import DeepNMF, uniform_scale
 from ..networks.unfolded.profile_input import NOISE
 from ..nmf.sparse_nmf import SparseNMF
-from .enhancer import model_band, spec_at_rate
+from .enhancer import ModelBand, spec_at_rate
 
 PROFILE_ATOMS = 64
 RECORDING_ATOMS = 32
@@ -122,7 +122,7 @@ def profile_magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: in
         raise TooLittleSound("a profile of digital silence; give one with sound")
     spec = spec_at_rate(features.stft, rate_hz)
     power = np.square(np.abs(stft(samples, spec))).mean(axis=0)
-    m = model_band(np.sqrt(power), features.stft, spec)
+    m = ModelBand(features.stft, spec).of(np.sqrt(power))
     m = m[:, _sounding(m)]  # before the level is estimated, which silence lowers
     if min(samples.shape[1], m.shape[1] * spec.hop) < SHORTEST_SECONDS * rate_hz:
         raise TooLittleSound("a profile needs at least 0.1 s of sound; 5 s is good")

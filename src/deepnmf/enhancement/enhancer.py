@@ -204,6 +204,9 @@ class Enhancer:
         enhanced = spectrum * gains
         if added is not None:
             enhanced[:, : added.shape[1]] += added
+        parts = enhanced.ravel("K").view(np.float32)
+        if not math.isfinite(parts.dot(parts)):  # before PCM turns it into silence
+            raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         if self._observer is not None:
             self._observer(spectrum, gains, enhanced)
         return self._synthesiser.push(enhanced)
@@ -211,11 +214,6 @@ class Enhancer:
     def _estimate(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return gains ``(channels or 1, F, N)``, and what a filter adds to the lowest bins ``(channels, L, N)``."""
         gains, added = self._tracks[0].push(spectrum) if self._masks == 1 else self._estimate_each(spectrum)
-        energy = np.vdot(gains, gains)
-        if added is not None:
-            energy += abs(np.vdot(added, added))
-        if not math.isfinite(energy):  # before PCM or a maximum turns it into silence
-            raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         if not self._least_gain:
             return gains, added
         return np.maximum(gains, self._least_gain), None if added is None else (1 - self._least_gain) * added
@@ -233,7 +231,7 @@ class _Track:
         features = model.features
         self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
         self._estimator = model.estimator()
-        self._model_spec, self._spec = features.stft, spec
+        self._bins, self._model_band = spec.bins, ModelBand(features.stft, spec)
         self._above = upper_band(features.stft, spec) if spec.bins > features.stft.bins else None
         self._past: PastFrames | None = None
         if (multi_frame := model.network.multi_frame) is not None:
@@ -248,7 +246,7 @@ class _Track:
         """Return the gains ``(1, F, N)`` of spectra ``(channels, F, N)``, and what a filter adds to the lowest bins."""
         magnitudes = np.abs(spectra)
         magnitudes = magnitudes[0] if len(magnitudes) == 1 else np.sqrt(np.square(magnitudes).mean(axis=0))
-        inside = model_band(magnitudes, self._model_spec, self._spec)
+        inside = self._model_band.of(magnitudes)
         level = self._level.push(inside)
         inside /= level
         if self._past is None:
@@ -256,7 +254,7 @@ class _Track:
         else:
             mask, added = self._filtered(spectra, inside, level, self._past)
         if self._above is None:
-            return mask[None, : self._spec.bins], added
+            return mask[None, : self._bins], added
         known = self._above.top.stop
         above = self._above.push(mask, inside, np.square(magnitudes[known:]))
         return np.concatenate([mask[:known], above])[None], added
@@ -265,17 +263,12 @@ class _Track:
         self, spectra: np.ndarray, inside: np.ndarray, level: np.ndarray, past: PastFrames
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the mask ``(F, N)``, and what the filter adds to the lowest bins ``(channels, L, N)``."""
-        scale = np.float32(self._model_spec.window / self._spec.window) / level
-        unit = spectra[:, : past.bins] * scale
-        present = unit.shape[1]
-        if missing := past.bins - present:  # of a recording of lower rate
-            unit = np.concatenate([unit, np.zeros((len(unit), missing, unit.shape[2]), unit.dtype)], axis=1)
-        frames, advances = past.push(unit)
+        scale = self._model_band.scale / level
+        frames, advances = past.push(spectra, scale)
         mask, weights = cast("FilterEstimator", self._estimator).push_with_filter(inside, advances)
-        frames *= weights
-        added = frames.sum(axis=2).swapaxes(1, 2)  # (channels, L, N)
+        added = np.add.reduce(frames * weights, 2).swapaxes(1, 2)  # (channels, L, N)
         added *= mask[: past.bins] / scale
-        return mask, added[:, :present]
+        return mask, added[:, : spectra.shape[1]]
 
 
 def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:
@@ -283,19 +276,31 @@ def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:
     return UpperBand(slice(*(int(share * model_spec.bins) for share in TOP_BAND)), spec.bins)
 
 
-def model_band(magnitudes: np.ndarray, model_spec: StftSpec, spec: StftSpec) -> np.ndarray:
-    """Return magnitudes ``(F, N)`` of the transform `spec` as the bins and scale of the model's.
+class ModelBand:
+    """Magnitudes of a transform at any rate as the bins and scale of the model's.
 
-    Bins above the band of a recording of lower rate are filled with the upper half of its bins, slightly attenuated: an
-    empty upper band does not occur in training, and the model would treat it as a cue.
+    Attributes
+    ----------
+    scale : ndarray
+        Factor, ``()``, float32: a longer window sums more samples.
     """
-    # A longer window sums more samples: scale magnitudes to those at the model's rate.
-    inside = magnitudes[: model_spec.bins] * np.float32(model_spec.window / spec.window)
-    missing = model_spec.bins - len(inside)
-    if not missing:
-        return inside
-    upper = inside[len(inside) // 2 : -1]
-    return np.concatenate([inside, np.float32(MISSING_BAND_GAIN) * np.resize(upper, (missing, inside.shape[1]))])
+
+    def __init__(self, model_spec: StftSpec, spec: StftSpec) -> None:
+        self.scale = np.array(model_spec.window / spec.window, np.float32)
+        self._bins, self._missing = model_spec.bins, model_spec.bins - spec.bins
+
+    def of(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the model's bins of magnitudes ``(F, N)``.
+
+        Bins above the band of a recording of lower rate are filled with the upper half of its bins, slightly
+        attenuated: an empty upper band does not occur in training, and the model would treat it as a cue.
+        """
+        inside = magnitudes[: self._bins] * self.scale
+        if self._missing <= 0:
+            return inside
+        upper = inside[len(inside) // 2 : -1]
+        added = np.float32(MISSING_BAND_GAIN) * np.resize(upper, (self._missing, inside.shape[1]))
+        return np.concatenate([inside, added])
 
 
 def _whole_hz(rate_hz: float) -> int:

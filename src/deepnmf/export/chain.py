@@ -81,7 +81,7 @@ class Estimate:
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:
-    """Return the model's bins of magnitudes at another rate: :func:`deepnmf.enhancement.enhancer.model_band`."""
+    """Return the model's bins of magnitudes at another rate: :class:`deepnmf.enhancement.enhancer.ModelBand`."""
     inside = magnitudes[: model_spec.bins] * (model_spec.window / spec.window)
     missing = model_spec.bins - len(inside)
     if missing <= 0:

@@ -140,8 +140,7 @@ def _estimated(model: Model, given: dict[str, np.ndarray]) -> dict[str, np.ndarr
     if "advances" not in given:
         return {"mask": model.estimator().push(given["magnitudes"])}
     estimator = cast("FilterEstimator", model.estimator())
-    real, imaginary = given["advances"]
-    oldest_first = np.ascontiguousarray((real + 1j * imaginary)[::-1].transpose(2, 0, 1))  # (N, K, L)
+    oldest_first = given["advances"][:, ::-1].transpose(3, 0, 1, 2)  # (N, 2, K, L)
     mask, weights = estimator.push_with_filter(given["magnitudes"], oldest_first)
     return {"mask": mask, "filter_weights": _parts(weights[:, ::-1].transpose(1, 2, 0))}
 

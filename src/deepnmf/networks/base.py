@@ -56,7 +56,7 @@ class FilterEstimator(Estimator, Protocol):
     """A stream of masks and of weights of a filter over several frames (:mod:`.unfolded.multi_frame`)."""
 
     def push_with_filter(self, magnitudes: np.ndarray, advances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mask, and the weights ``(N, 1 + K, L)``, for phase advances ``(N, K, L)``."""
+        """Return the mask, and the weights ``(N, 1 + K, L)``, for phase advances ``(N, 2, K, L)``."""
 
 
 class DictionaryNetwork(Protocol):

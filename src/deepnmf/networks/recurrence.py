@@ -72,12 +72,14 @@ class LSTMStream:
     """One stream through long short-term memory."""
 
     def __init__(self, cell: LSTM) -> None:
-        self._rows = LSTMRows(np.ascontiguousarray(cell.joint_weights.T))
+        weights = np.ascontiguousarray(cell.joint_weights.T)
+        self._row = np.empty(len(weights), np.float32)
+        self._rows = LSTMRows(weights, self._row)
         self._inputs = 1 + cell.inputs
 
     def push(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write the outputs for the next inputs ``(N, I)`` to `out`, ``(N, U)``."""
-        rows = np.empty((len(x), self._inputs + out.shape[1]), np.float32)
+        rows = self._row[None] if len(x) == 1 else np.empty((len(x), len(self._row)), np.float32)
         rows[:, 0] = ONE
         rows[:, 1 : self._inputs] = x
         self._rows.push(rows)
@@ -92,34 +94,31 @@ class LSTMRows:
     weights : ndarray
         ``(J, 4U)``: of the columns of a row, of which the last U are twice the outputs and the others the inputs, one
         of them a constant for the bias; gates as those of :attr:`LSTM.joint_weights`.
+    row : ndarray
+        ``(J,)``: the row of single frames. Its last U columns are the state, which starts at zero.
     """
 
-    def __init__(self, weights: np.ndarray) -> None:
+    def __init__(self, weights: np.ndarray, row: np.ndarray) -> None:
         units = weights.shape[1] // 4
         self._inputs = len(weights) - units
         self._weights, self._of_inputs, self._of_state = weights, weights[: self._inputs], weights[self._inputs :]
         self._gates = _Gates((units,))
-        self._output = np.zeros(units, np.float32)
+        self._row, self._output = row, row[self._inputs :]
+        self._output[:] = 0
 
     def push(self, rows: np.ndarray) -> None:
-        """Write twice the outputs for the next rows ``(N, J)`` into their last U columns."""
+        """Write twice the outputs for the next rows ``(N, J)`` into their last U columns; one row is that of frames."""
+        gates, output = self._gates, self._output
         if len(rows) == 1:
-            self._push_one(rows[0])
+            self._row.dot(self._weights, gates.arguments)
+            gates.advance(output)
             return
-        inputs, gates, of_state = self._inputs, self._gates, self._of_state
-        output, arguments = self._output, gates.arguments
+        inputs, of_state, arguments = self._inputs, self._of_state, gates.arguments
         for row, from_inputs in zip(rows[:, inputs:], rows[:, :inputs] @ self._of_inputs, strict=True):
             output.dot(of_state, arguments)  # methods and places are faster than functions and names
             arguments += from_inputs
             gates.advance(row)
             output = row
-        self._output[:] = output
-
-    def _push_one(self, row: np.ndarray) -> None:
-        output = row[self._inputs :]
-        output[:] = self._output
-        row.dot(self._weights, self._gates.arguments)
-        self._gates.advance(output)
         self._output[:] = output
 
 
@@ -128,25 +127,36 @@ class LSTMBank:
 
     Attributes
     ----------
+    inputs : ndarray
+        ``(I, B)``: where the inputs of the next step are written.
     doubled_outputs : ndarray
         ``(U, B)``: twice the outputs of the last step.
+    one_and_outputs : ndarray
+        ``(1 + U, B)``: the same below a row of ones, for products with a bias.
     """
 
     def __init__(self, cell: LSTM, streams: int) -> None:
-        self._joint = np.zeros((1 + cell.inputs + cell.units, streams), np.float32)
-        self._joint[0] = ONE
-        self._inputs, self.doubled_outputs = self._joint[1 : 1 + cell.inputs], self._joint[1 + cell.inputs :]
+        inputs = cell.inputs
+        self._joint = np.zeros((inputs + 1 + cell.units, streams), np.float32)
+        self._joint[inputs] = ONE
+        self.inputs, self.one_and_outputs = self._joint[:inputs], self._joint[inputs:]
+        self.doubled_outputs = self.one_and_outputs[1:]
         self._gates = _Gates((cell.units, streams))
-        weights, arguments = cell.joint_weights, self._gates.arguments
+        weights, arguments = _inputs_first(cell), self._gates.arguments
         parts = -(-weights.size * streams // SMALL_PRODUCT) if has_small_products() else 1
         self._parts = list(zip(np.array_split(weights, parts), np.array_split(arguments, parts), strict=True))
 
-    def step(self, inputs: np.ndarray) -> None:
-        """Advance by one frame, given its inputs ``(I, B)``."""
-        self._inputs[:] = inputs
+    def step(self) -> None:
+        """Advance by one frame, whose inputs are in place."""
         for weights, arguments in self._parts:
             weights.dot(self._joint, arguments)
         self._gates.advance(self.doubled_outputs)
+
+
+def _inputs_first(cell: LSTM) -> np.ndarray:
+    """Return the joint weights ``(4U, I + 1 + U)`` with those of the inputs before the bias."""
+    bias, inputs, state = np.split(cell.joint_weights, [1, 1 + cell.inputs], axis=1)
+    return np.concatenate([inputs, bias, state], axis=1)
 
 
 @functools.cache

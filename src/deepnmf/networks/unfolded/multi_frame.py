@@ -156,14 +156,14 @@ class MultiFrameStream:
 
     def __init__(self, multi_frame: MultiFrameFilter, bins: int, subbands: np.ndarray) -> None:
         self._bins, self._frames, self._subbands = multi_frame.bins, 1 + multi_frame.past_frames, subbands
-        self._cell = _at_work(multi_frame)
-        self._bank = LSTMBank(self._cell, multi_frame.bins)
+        self._bank = LSTMBank(_at_work(multi_frame), multi_frame.bins)
+        inputs = np.split(self._bank.inputs, _ends(multi_frame))
+        self._logs, self._logits, self._of_subband, phases = inputs
+        self._phases = phases.reshape(2, multi_frame.past_frames, -1)
         self._features = multi_frame.features / 2  # of doubled outputs, as those of the layer
         order = [2 * k + part for part in (0, 1) for k in reversed(range(self._frames))]
-        self._output, bias = multi_frame.output[order] / 2, multi_frame.output_bias[order, None]
-        self._bias = np.repeat(bias, multi_frame.bins, axis=1)
-        self._logs = _Neighbourhoods(multi_frame.bins, bins, AROUND, NOTHING)
-        self._logits = _Neighbourhoods(multi_frame.bins, bins, MASKS // 2, 0.0)
+        self._output = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)[order]
+        self._around = _Around(multi_frame.bins, bins, 1)
 
     def push(self, m: np.ndarray, mask: np.ndarray, units: np.ndarray, advances: np.ndarray) -> np.ndarray:
         """Return the weights a_K, …, a₀ of the next frames, ``(N, 1 + K, L)``, complex64.
@@ -175,70 +175,71 @@ class MultiFrameStream:
         units : ndarray
             Twice the outputs of the sub-bands of the prior, ``(N, V, B)``.
         advances : ndarray
-            Phase advances ``(N, K, L)``, complex64 (:class:`deepnmf.dsp.past_frames.PastFrames`).
+            Real and imaginary parts of the phase advances ``(N, 2, K, L)``
+            (:class:`deepnmf.dsp.past_frames.PastFrames`).
         """
-        inputs = self._inputs(m, mask, units, advances)
-        outputs = np.empty((len(inputs), 2 * self._frames, self._bins), np.float32)
-        for frame, output in zip(inputs, outputs, strict=True):
-            self._bank.step(frame)
-            self._output.dot(self._bank.doubled_outputs, output)
-        outputs += self._bias
-        weights = np.empty((len(inputs), self._frames, self._bins), np.complex64)
-        weights.real, weights.imag = outputs[:, : self._frames], outputs[:, self._frames :]
+        frames, count = len(advances), self._frames
+        around = self._around if frames == 1 else _Around(self._bins, len(m), frames)
+        around.write(m, mask)
+        outputs = np.empty((frames, 2 * count, self._bins), np.float32)
+        for frame in zip(around.logs, around.logits, units, advances, outputs, strict=True):
+            self._step(*frame)
+        weights = np.empty((frames, count, self._bins), np.complex64)
+        weights.real, weights.imag = outputs[:, :count], outputs[:, count:]
         return weights
 
-    def _inputs(self, m: np.ndarray, mask: np.ndarray, units: np.ndarray, advances: np.ndarray) -> np.ndarray:
-        """Return the inputs of the recurrent layer, ``(N, I, L)``, in the order and scale of :func:`_at_work`."""
-        frames, past, bins = advances.shape
-        inputs = np.empty((frames, self._cell.inputs, bins), np.float32)
-        logs, neighbouring_logs = self._logs.of(frames)
-        np.log(m[: logs.shape[1]].T + FLOOR, logs)
-        logits, neighbouring_logits = self._logits.of(frames)
-        np.log(_odds(mask[: logits.shape[1]].T), logits)
-        magnitudes, masks, phases = 2 * AROUND + 1, MASKS, 2 * past
-        inputs[:, :magnitudes] = neighbouring_logs
-        inputs[:, magnitudes : magnitudes + masks] = neighbouring_logits
-        features = self._features.dot(units[0])[None] if frames == 1 else self._features @ units  # (N, E, B)
-        inputs[:, magnitudes + masks : -phases] = features.take(self._subbands, 2)
-        parts = advances.view(np.float32).reshape(frames, past, bins, 2)
-        inputs[:, -phases:].reshape(frames, past, 2, bins)[:] = parts.swapaxes(2, 3)
-        return inputs
+    def _step(
+        self, logs: np.ndarray, logits: np.ndarray, units: np.ndarray, advances: np.ndarray, output: np.ndarray
+    ) -> None:
+        """Write real and imaginary parts of the weights of a frame, ``(2·(1 + K), L)``, to `output`."""
+        self._logs[:], self._logits[:], self._phases[:] = logs, logits, advances
+        self._features.dot(units).take(self._subbands, 1, self._of_subband, "clip")  # which does not buffer
+        self._bank.step()
+        self._output.dot(self._bank.one_and_outputs, output)
 
 
-class _Neighbourhoods:
-    """Values of the bins around each of the lowest L; a constant stands for those beyond the band."""
+class _Around:
+    """Log magnitudes and logits of the mask around each of the lowest L of some frames; constants stand for no bin.
 
-    def __init__(self, filtered_bins: int, bins: int, around: int, beyond: float) -> None:
-        self._around, self._size, self._known = around, filtered_bins, min(bins, filtered_bins + around)
-        self._beyond = np.float32(beyond)
-        self._of_one = self._new(1)
+    Attributes
+    ----------
+    logs, logits : ndarray
+        ``(N, 2·AROUND + 1, L)`` and ``(N, MASKS, L)``, views.
+    """
 
-    def of(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where to write the values of the lowest bins, ``(N, bins)``, and a view of those around each bin.
+    def __init__(self, filtered_bins: int, bins: int, frames: int) -> None:
+        side = MASKS // 2
+        self._arguments = np.ones((frames, 2 * (filtered_bins + AROUND + side)), np.float32)  # 1 has the log 0
+        self._values = np.empty_like(self._arguments)
+        arguments, values = (np.split(x, [filtered_bins + 2 * AROUND], axis=1) for x in (self._arguments, self._values))
+        arguments[0][:] = FLOOR
+        self._floored = arguments[0][:, AROUND : AROUND + min(bins, filtered_bins + AROUND)]
+        self._odds = arguments[1][:, side : side + min(bins, filtered_bins + side)]
+        self.logs, self.logits = (sliding_window_view(each, filtered_bins, axis=1) for each in values)
 
-        The view is ``(N, 2·around + 1, L)``.
-        """
-        return self._of_one if frames == 1 else self._new(frames)
-
-    def _new(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.full((frames, self._size + 2 * self._around), self._beyond)
-        around = sliding_window_view(rows, self._size, axis=1)
-        return rows[:, self._around : self._around + self._known], around
+    def write(self, m: np.ndarray, mask: np.ndarray) -> None:
+        """Take the frames, ``(F, N)`` each."""
+        floored, odds = self._floored, self._odds
+        np.add(m[: floored.shape[1]].T, FLOOR, floored)
+        np.maximum(mask[: odds.shape[1]].T, LEAST, out=odds)
+        np.minimum(odds, MOST, out=odds)
+        odds /= ONE - odds
+        np.log(self._arguments, self._values)
 
 
 def _at_work(multi_frame: MultiFrameFilter) -> LSTM:
-    """Return the layer with scales and constants of its inputs in its weights, and the oldest phase advance first."""
+    """Return the layer with scales and constants of its inputs in its weights.
+
+    The phase advances are read as all real and then all imaginary parts, the oldest first.
+    """
     cell, past = multi_frame.cell, multi_frame.past_frames
-    logs, logits, features, phases = np.split(
-        cell.input_weights, np.cumsum([2 * AROUND + 1, MASKS, len(multi_frame.features)]), axis=1
-    )
+    logs, logits, features, phases = np.split(cell.input_weights, _ends(multi_frame), axis=1)
     bias = cell.input_bias + features @ multi_frame.features_bias
-    oldest_first = phases.reshape(len(phases), past, 2)[:, ::-1].reshape(phases.shape)
-    weights = np.concatenate([LOG_SCALE * logs, LOGIT_SCALE * logits, features, oldest_first], axis=1)
+    by_part = phases.reshape(-1, past, 2)[:, ::-1].swapaxes(1, 2).reshape(phases.shape)
+    weights = np.concatenate([LOG_SCALE * logs, LOGIT_SCALE * logits, features, by_part], axis=1)
     return LSTM(weights.astype(np.float32), bias, cell.state_weights, cell.state_bias)
 
 
-def _odds(mask: np.ndarray) -> np.ndarray:
-    inside = np.minimum(np.maximum(mask, LEAST), MOST)
-    inside /= ONE - inside
-    return inside
+def _ends(multi_frame: MultiFrameFilter) -> np.ndarray:
+    """Return where log magnitudes, logits and features end in the inputs of the recurrent layer."""
+    return np.cumsum([2 * AROUND + 1, MASKS, len(multi_frame.features)])

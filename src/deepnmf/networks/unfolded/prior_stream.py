@@ -8,7 +8,7 @@ from ...dsp.arrays import softplus
 from ..layers import FEATURE_FLOOR
 from ..recurrence import ONE, LSTMBank, LSTMRows
 from .prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
-from .prior_weights import Product
+from .prior_weights import StreamWeights
 
 FLOOR = np.array(FEATURE_FLOOR, np.float32)
 
@@ -31,61 +31,63 @@ class PriorStream:
 
     def __init__(self, prior: RecurrentPrior, keeps_units: bool = False) -> None:
         weights = self._weights = prior.stream_weights
-        self._layers = [(layer.columns, LSTMRows(layer.weights)) for layer in weights.layers]
-        self._fusion = [(layer.columns, LSTMRows(layer.weights)) for layer in weights.fusion]
-        self._subbands = LSTMBank(prior.subband[0], prior.subbands)
-        self._keeps_units, self.doubled_units = keeps_units, np.empty((0, *self._subbands.doubled_outputs.shape))
-        self._row = self._rows(1)
-        self._near_row = neighbourhoods(self._row[:, : weights.columns.one])
+        self._frame = _Rows(weights, prior.subbands, 1)
+        self._layers, self._fusion = (
+            [LSTMRows(layer.weights, rows[0]) for layer, rows in zip(layers, parts, strict=True)]
+            for layers, parts in ((weights.layers, self._frame.layers), (weights.fusion, self._frame.fusion))
+        )
+        self._bank = bank = LSTMBank(prior.subband[0], prior.subbands)
+        self._bands, self._features = bank.inputs[:SUBBAND_WIDTH], bank.inputs[SUBBAND_WIDTH:]
+        self._keeps_units, self.doubled_units = keeps_units, bank.doubled_outputs[None][:0]
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
         weights, frames = self._weights, m.shape[1]
-        rows = self._row if frames == 1 else self._rows(frames)
+        rows = self._frame if frames == 1 else _Rows(weights, len(self._bands.T), frames)
+        product = np.ndarray.dot if frames == 1 else np.matmul  # which does not copy slices of several rows
         bands = m.T.dot(weights.pooling)
         bands += FLOOR
-        np.log(bands, out=rows[:, weights.columns.bands])
-        for columns, layer in self._layers:
-            layer.push(rows[:, columns])
-        self._embed(rows)
-        for columns, layer in self._fusion:
-            layer.push(rows[:, columns])
-        return softplus(_product(rows, weights.output)).T  # (R, N)
+        np.log(bands, rows.bands)
+        for layer, part in zip(self._layers, rows.layers, strict=True):
+            layer.push(part)
+        features = product(rows.fullband, weights.fullband_to_subband.weights).reshape(frames, *self._features.shape)
+        np.tanh(features, features)
+        if frames == 1:
+            self._embed(rows.near[0], features[0], rows.embeddings[0])
+            self.doubled_units = self._bank.doubled_outputs[None]
+        else:
+            self._embed_each(rows, features)
+        for layer, part in zip(self._fusion, rows.fusion, strict=True):
+            layer.push(part)
+        return softplus(product(rows.known, weights.output.weights)).T  # (R, N)
 
-    def _rows(self, frames: int) -> np.ndarray:
-        columns = self._weights.columns
+    def _embed_each(self, rows: _Rows, features: np.ndarray) -> None:
+        kept = self._keeps_units
+        self.doubled_units = np.empty((len(features) * kept, *self._bank.doubled_outputs.shape), np.float32)
+        for number, frame in enumerate(zip(rows.near, features, rows.embeddings, strict=True)):
+            self._embed(*frame)
+            if kept:
+                self.doubled_units[number] = self._bank.doubled_outputs
+
+    def _embed(self, near: np.ndarray, features: np.ndarray, embedding: np.ndarray) -> None:
+        """Advance the sub-bands by a frame: read ``(SUBBAND_WIDTH, B)`` and ``(C, B)``, and write ``(S, B)``."""
+        self._bands[:], self._features[:] = near, features
+        self._bank.step()
+        self._weights.subband_embedding.dot(self._bank.doubled_outputs, embedding)
+
+
+class _Rows:
+    """Rows of what is known of some frames (:mod:`.prior_weights`): the parts that are written and read."""
+
+    def __init__(self, weights: StreamWeights, subbands: int, frames: int) -> None:
+        columns = weights.columns
         rows = np.empty((frames, columns.fusion.stop), np.float32)
         rows[:, : columns.one] = 0
         rows[:, columns.one] = ONE
-        return rows
-
-    def _embed(self, rows: np.ndarray) -> None:
-        """Run the sub-bands on rows that the full-band layers have filled; write their embeddings there."""
-        bank, weights = self._subbands, self._weights
-        inputs = self._subband_inputs(rows)
-        embeddings = rows[:, weights.columns.embedding].reshape(len(rows), -1, inputs.shape[2])
-        if self._keeps_units:
-            self.doubled_units = np.empty((len(rows), *bank.doubled_outputs.shape), np.float32)
-        for number, (frame, embedding) in enumerate(zip(inputs, embeddings, strict=True)):
-            bank.step(frame)
-            weights.subband_embedding.dot(bank.doubled_outputs, embedding)
-            if self._keeps_units:
-                self.doubled_units[number] = bank.doubled_outputs
-
-    def _subband_inputs(self, rows: np.ndarray) -> np.ndarray:
-        """Return the inputs of the sub-bands, ``(N, SUBBAND_WIDTH + C, B)``."""
-        product, one = self._weights.fullband_to_subband, self._weights.columns.one
-        near = self._near_row if rows is self._row else neighbourhoods(rows[:, :one])
-        features = _product(rows, product).reshape(len(rows), -1, near.shape[2])
-        inputs = np.empty((len(rows), SUBBAND_WIDTH + features.shape[1], near.shape[2]), np.float32)
-        inputs[:, :SUBBAND_WIDTH] = near
-        np.tanh(features, out=inputs[:, SUBBAND_WIDTH:])
-        return inputs
-
-
-def _product(rows: np.ndarray, product: Product) -> np.ndarray:
-    read = rows[:, product.columns]
-    return read.dot(product.weights) if len(rows) == 1 else read @ product.weights  # dot would copy the slice
+        self.bands, self.near = rows[:, columns.bands], neighbourhoods(rows[:, : columns.one])
+        self.embeddings = rows[:, columns.embedding].reshape(frames, -1, subbands)
+        self.layers, self.fusion = ([rows[:, p.columns] for p in layers] for layers in (weights.layers, weights.fusion))
+        self.fullband, self.known = rows[:, weights.fullband_to_subband.columns], rows[:, weights.output.columns]
 
 
 def neighbourhoods(bands: np.ndarray) -> np.ndarray:

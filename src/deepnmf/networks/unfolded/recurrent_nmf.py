@@ -262,7 +262,7 @@ class RecurrentEstimator:
         magnitudes : ndarray
             ``(F, N)`` at unit level.
         advances : ndarray
-            Phase advances from each of the past frames, ``(N, K, L)``, complex64
+            Real and imaginary parts of the phase advances from each of the past frames, ``(N, 2, K, L)``
             (:class:`deepnmf.dsp.past_frames.PastFrames`).
 
         Returns
@@ -275,7 +275,7 @@ class RecurrentEstimator:
         assert self._filter is not None
         mask = self.push(magnitudes)
         if not magnitudes.shape[1]:
-            return mask, np.zeros((0, 1 + advances.shape[1], advances.shape[2]), np.complex64)
+            return mask, np.zeros((0, 1 + advances.shape[2], advances.shape[3]), np.complex64)
         return mask, self._filter.push(magnitudes, mask, self._prior.doubled_units, advances)
 
     def _updated(self, m: np.ndarray, W: np.ndarray, rates: np.ndarray, h: np.ndarray) -> np.ndarray:
