@@ -13,10 +13,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from .._version import __version__
-from ..errors import DeepnmfError, MissingExtra
+from ..errors import DeepnmfError, MissingExtra, printable
 from ..interrupts import received, stop_on_signals
 from ._help import example_lines
-from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, printable, silence
+from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, silence
 from ._suggestions import Group
 
 COMMANDS = (

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeepnmfError
-from ._process import printable, silence
+from ..errors import DeepnmfError, printable
+from ._process import silence
 
 if TYPE_CHECKING:
     from ..enhancement.outcome import Outcome

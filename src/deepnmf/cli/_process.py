@@ -10,9 +10,16 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import printable as printable
-
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def limit_threads(count: int) -> None:
+    """Set the number of threads of matrix products, before NumPy and torch start their pools.
+
+    Small operations crawl when pools compete.
+    """
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(count)
 
 
 def one_thread_per_worker() -> None:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ..errors import DeepnmfError
-from ._completion import complete_model
+from ._enhance_options import MaxAttenuationDb
 from ._help import MODEL, STRENGTH, USE, add
+from ._model_option import ModelName
 
 
 def register(app: typer.Typer) -> None:
@@ -21,15 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     output: Annotated[Path, typer.Argument(help="ONNX file to write.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A bundled model, a model file or an experiment.",
-            metavar="MODEL",
-            autocompletion=complete_model,
-            rich_help_panel=MODEL,
-        ),
-    ] = "default",
+    model: ModelName = "default",
     rate_hz: Annotated[
         int | None,
         typer.Option(
@@ -39,12 +32,7 @@ def export(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    max_attenuation_db: Annotated[
-        float | None,
-        typer.Option(
-            metavar="DB", help="Maximum attenuation.", min=0, show_default="no limit", rich_help_panel=STRENGTH
-        ),
-    ] = None,
+    max_attenuation_db: MaxAttenuationDb = None,
     attenuation_input: Annotated[
         bool,
         typer.Option(

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from ._completion import complete_model
-from ._help import DEVICE, MODEL, STRENGTH, USE, add
+from ._enhance_options import MaxAttenuationDb
+from ._help import DEVICE, USE, add
+from ._model_option import ModelName
 from ._process import one_thread_per_worker
 
-ATTENUATION = "Maximum attenuation: 6 is gentle, 12 moderate."
 InputDevice = Annotated[
     str | None,
     typer.Option(
@@ -31,15 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def live(
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A bundled model, a model file or an experiment.",
-            metavar="MODEL",
-            autocompletion=complete_model,
-            rich_help_panel=MODEL,
-        ),
-    ] = "default",
+    model: ModelName = "default",
     rate_hz: Annotated[
         int, typer.Option(help="Sampling rate of the devices.", metavar="HZ", rich_help_panel=DEVICE)
     ] = 48000,
@@ -51,10 +43,7 @@ def live(
     ] = 10.0,
     input_device: InputDevice = None,
     output_device: OutputDevice = None,
-    max_attenuation_db: Annotated[
-        float | None,
-        typer.Option(help=ATTENUATION, metavar="DB", min=0, show_default="no limit", rich_help_panel=STRENGTH),
-    ] = None,
+    max_attenuation_db: MaxAttenuationDb = None,
     list_devices: Annotated[
         bool, typer.Option("--list-devices", help="List the devices and exit.", rich_help_panel=DEVICE)
     ] = False,

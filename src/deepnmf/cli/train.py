@@ -9,6 +9,7 @@ import typer
 
 from ..errors import DeepnmfError, InputError, printable, require
 from ._help import TRAIN, add
+from ._process import limit_threads
 from ._shard import ShardName, chosen_shard
 from ._train_options import (
     Accumulate,
@@ -122,7 +123,7 @@ def features(
     shard: ShardName = None,
 ) -> None:
     """Write the magnitude spectra of the train and dev mixtures in shards."""
-    _limit_threads(threads)
+    limit_threads(threads)
     from ..data import features as stage
     from ..training import experiment
 
@@ -142,7 +143,7 @@ def pretrain(
     threads: Threads = 1,
 ) -> None:
     """Learn dictionaries of speech and of noise by sparse NMF."""
-    _limit_threads(threads)
+    limit_threads(threads)
     from ..training import pretrain as pretraining
     from ..training import processes
 
@@ -183,7 +184,7 @@ def train(
 
     Size of the network, length and batch follow from the corpus. Ends with a comparison to the bundled models on dev.
     """
-    _limit_threads(threads)
+    limit_threads(threads)
     require("training", "torch")
     direct = {
         "train": {"epochs": epochs, "optimiser": optimiser},
@@ -240,14 +241,6 @@ def _given(
             table = table.setdefault(name, {})
         table[key] = value
     return given_settings(path, overrides)
-
-
-def _limit_threads(threads: int) -> None:
-    """Set the thread count before NumPy and torch start their pools: small operations crawl when pools compete."""
-    import os
-
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
 
 
 def _report_left_out(left_out: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ._help import EVALUATE, add
 
 
@@ -20,7 +20,6 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="An experiment, a folder of features or scores, or one artifact.")],
 ) -> None:
     """Check the checksums and contents of all artifacts below a folder; exit with 1 if one is damaged."""
-    from ..errors import printable
     from ..training.verify import verify
 
     found = verify(folder)

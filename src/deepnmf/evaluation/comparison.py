@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import file_hash, read_csv, read_json, write_csv, write_json, write_text
+from ..artifacts import file_hash, read_csv, write_csv, write_json, write_text
 from ..errors import DeepnmfError
-from .folder import check_text, is_summary, numbers_of
+from .folder import check_text, is_summary, numbers_of, read_summary
 from .metrics import METRICS
 from .scoring import PARTS
 from .summary import Rows, paired_differences, summarise
@@ -121,9 +121,7 @@ def read_comparison(folder: Path) -> ComparisonFolder:
         If a file is missing or damaged, or no comparison wrote it; the message names the file.
     """
     folder = Path(folder)
-    summary = read_json(folder / COMPARISON)
-    if summary.get("scores_sha256") != file_hash(folder / COMPARISON_SCORES):
-        raise DeepnmfError(f"{folder / COMPARISON_SCORES}: not the scores that {COMPARISON} was made of; compare again")
+    summary = read_summary(folder / COMPARISON, folder / COMPARISON_SCORES)
     try:
         metrics = tuple(name for name in METRICS if name in summary["metrics"])
         rows: dict[str, Rows] = {str(system["name"]): [] for system in summary["systems"]}

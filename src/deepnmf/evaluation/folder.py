@@ -70,11 +70,7 @@ def read_evaluation(folder: Path) -> EvaluationFolder:
         If a file is missing or damaged, or no evaluation wrote it; the message names the file.
     """
     folder = Path(folder)
-    summary = read_json(folder / SUMMARY)
-    if summary.get("scores_sha256") != file_hash(folder / SCORES):
-        raise DeepnmfError(
-            f"{folder / SCORES}: not the scores that {SUMMARY} was made of; run `deepnmf evaluate` again"
-        )
+    summary = read_summary(folder / SUMMARY, folder / SCORES)
     try:
         rows = [numbers_of(row) for row in read_csv(folder / SCORES)]
         metrics = tuple(name for name in METRICS if name in summary["metrics"])
@@ -84,6 +80,14 @@ def read_evaluation(folder: Path) -> EvaluationFolder:
     if not sound:
         raise DeepnmfError(f"{folder / SUMMARY}: not the summary of an evaluation; run `deepnmf evaluate` again")
     return EvaluationFolder(summary, rows, metrics)
+
+
+def read_summary(path: Path, scores: Path) -> dict[str, Any]:
+    """Read a summary that holds the checksum of its scores, and compare that."""
+    summary = read_json(path)
+    if summary.get("scores_sha256") != file_hash(scores):
+        raise DeepnmfError(f"{scores}: not the scores that {path.name} was made of; run `deepnmf evaluate` again")
+    return summary
 
 
 def check_table(folder: Path) -> None:
