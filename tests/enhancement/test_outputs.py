@@ -153,6 +153,7 @@ def test_a_folder_of_other_recordings_is_not_written_over(enhance: Enhance, fold
         (["x.wav"], "video.mp4"),
         (["x.wav"], "x.docx"),
         (["x.wav", "y.wav"], "out.wav"),
+        (["x.wav", "missing.wav"], "out.wav"),
         (["."], "out.flac"),
         (["x.wav", "--output-format", "flac"], "out.wav"),
         (["x.wav", "--output-format", "aac"], "folder"),

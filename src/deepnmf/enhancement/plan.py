@@ -15,7 +15,7 @@ from ..audio.inputs import STDIN
 from ..errors import DeepnmfError
 from ..shards import WHOLE, Shard
 from .encodings import SUGGESTION, is_writable
-from .inputs import SUFFIX, Input, find_inputs, kind
+from .inputs import SUFFIX, Input, Search, find_inputs, kind
 from .record import Records
 
 FILE_SUFFIX = re.compile(r"\.(?=\w*[a-zA-Z])\w{1,5}")
@@ -114,7 +114,7 @@ def plan_outputs(
     search = find_inputs(inputs, folder, records.is_output)
     plan = Plan([], shard.of(search.faults), shard.of(search.left_out), shard, len(search.inputs))
     if file:
-        jobs = _into_file(search.inputs, Path(str(output)), suffix)
+        jobs = _into_file(search, Path(str(output)), suffix)
     elif folder is None:
         roots = [_root(found) for found in search.inputs]
         jobs = _jobs(search.inputs, [_beside(*pair) for pair in zip(search.inputs, roots, strict=True)], roots, suffix)
@@ -139,9 +139,10 @@ def is_file_name(output: str) -> bool:
     return FILE_SUFFIX.fullmatch(Path(output).suffix) is not None
 
 
-def _into_file(inputs: list[Input], output: Path, suffix: str | None) -> list[Job]:
-    hint = f"for a folder of that name, {output}/"
-    if len(inputs) > 1 or any(found.folder is not None for found in inputs):
+def _into_file(search: Search, output: Path, suffix: str | None) -> list[Job]:
+    inputs, hint = search.inputs, f"for a folder of that name, {output}/"
+    asked = len(inputs) + len(search.faults)  # also if but one of the names is that of a recording
+    if asked > 1 or any(found.folder is not None for found in inputs):
         raise DeepnmfError(f"{output}: one file, for a folder or several recordings; {hint}")
     if not _is_output(output):
         raise DeepnmfError(f"{output}: {output.suffix} is not a format to write; {SUGGESTION}; {hint}")
