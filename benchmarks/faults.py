@@ -140,15 +140,31 @@ def commands(folder: Path, names: Sequence[str], disk: Path | None = None) -> li
 
 def killed(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     """Kill each command at random moments, and run it again."""
+    return disturbed("killed", kill_after, folder, options)
+
+
+def interrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
+    """Interrupt each command at random moments, by Ctrl-C or SIGTERM: it removes what it has half written itself."""
+    return disturbed("interrupted", interrupt_after, folder, options)
+
+
+def disturbed(
+    what: str,
+    disturb: Callable[[Command, float, np.random.Generator], str],
+    folder: Path,
+    options: argparse.Namespace,
+) -> Iterator[Outcome]:
+    """Disturb each command at a random moment, or up to three times as it goes on, and run it to its end."""
     rng = np.random.default_rng(options.seed)
     for command in commands(folder, options.commands):
         seconds, expected = undisturbed(command)
         for _ in range(options.moments):
             command.clear()
-            moment = rng.uniform(0, seconds)
-            ended = kill_after(command, moment, rng)
+            times = rng.uniform(0, seconds, rng.integers(1, 4))
+            ended = next((wrong for moment in times if (wrong := disturb(command, moment, rng)) != "ok"), "ok")
             again = compared(command, expected, *command.run())
-            yield f"killed: {command.name}", f"after {moment:.2f} s", ended if ended != "ok" else again
+            moments = ", then ".join(f"{moment:.2f} s" for moment in times)
+            yield f"{what}: {command.name}", f"after {moments}", ended if ended != "ok" else again
         command.clear()
 
 
@@ -174,22 +190,20 @@ def kill_after(command: Command, seconds: float, rng: np.random.Generator) -> st
     return f"printed {odd[0]}" if odd else "ok"
 
 
-def interrupted(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
-    """Interrupt each command at random moments, by Ctrl-C or SIGTERM: it removes what it has half written itself."""
-    rng = np.random.default_rng(options.seed)
-    for command in commands(folder, options.commands):
-        seconds, expected = undisturbed(command)
-        for number in range(options.moments):
-            command.clear()
-            moment = rng.uniform(0, seconds)
-            run = command.start()
-            time.sleep(moment)
-            (run.interrupt if number % 2 else run.terminate)()
-            left, (code, errors) = run.left_over(), run.wait()
-            ended = f"{len(left)} processes go on" if left else unwound(command, code, errors)
-            again = compared(command, expected, *command.run())
-            yield f"interrupted: {command.name}", f"after {moment:.2f} s", ended if ended != "ok" else again
-        command.clear()
+def interrupt_after(command: Command, seconds: float, rng: np.random.Generator) -> str:
+    """Start a command, interrupt it after some time, and return what is wrong with its end."""
+    number = signal.Signals(rng.choice([signal.SIGINT, signal.SIGTERM]))
+    run = command.start()
+    time.sleep(seconds)
+    (run.interrupt if number == signal.SIGINT else run.terminate)()
+    left, (code, errors) = run.left_over(), run.wait()
+    if left:
+        return f"{len(left)} processes go on"
+    # Ranks print which of them has ended first, as an error; before its first line, a command ends as Python does.
+    right = {0, 128 + number, -number} | ({1} if command.ranks > 1 else set())
+    if code not in right:
+        return f"{number.name}, and exit {code}: {errors.splitlines()[-1:]}"
+    return unwound(command, code, errors)
 
 
 def signalled(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
