@@ -178,7 +178,7 @@ def open_writer(
     like, in_container = source.encoding, is_video(path) or is_m4a(path)
     if in_container and subtype is not None:
         raise DeepnmfError(f"{path}: {path.suffix} has no sample format such as {subtype}; leave it out")
-    in_container |= subtype is None and source.video is not None and is_ogg_flac(path, like)
+    in_container |= subtype is None and is_ogg_flac(path, like) and source.video is not None
     encoding = None if in_container else output_encoding(path, like, subtype)
     temporary = stack.enter_context(atomic_path(path))
     stack.enter_context(_then(written, temporary, path))
@@ -197,7 +197,7 @@ def _container_writer(temporary: Path, path: Path, source: AudioSource) -> Conta
         from ..audio.video import VideoWriter
 
         return VideoWriter(temporary, source.encoding, source.video, shown=path)
-    if source.video is not None and is_ogg_flac(path, source.encoding):
+    if is_ogg_flac(path, source.encoding) and source.video is not None:
         from ..audio.ogg_flac import OggFlacWriter
 
         return OggFlacWriter(temporary, source.encoding, source.video, shown=path)
