@@ -94,11 +94,11 @@ def test_lossy_codecs_are_kept_in_time(name: str, encoder: str, kept: str, tmp_p
     ("name", "encoder", "target", "written", "words"),
     [
         ("x.mkv", "libopus", "y.mov", "aac", ("AAC", "Opus", ".mkv")),
-        ("x.mkv", "wavpack", "y.mkv", "flac", ("FLAC", "WavPack", "nothing is lost")),
-        ("x.mov", "pcm_s16le", "y.mp4", "flac", ("FLAC", "PCM", "nothing is lost")),
+        ("x.mkv", "wavpack", "y.mkv", "flac", ("FLAC", "WavPack", "without loss")),
+        ("x.mov", "pcm_s16le", "y.mp4", "flac", ("FLAC", "PCM", "without loss")),
         ("x.mov", "pcm_alaw", "y.mov", "aac", ("AAC", "A-law", ".flac")),
         ("x.mkv", "mp2", "y.mp4", "aac", ("AAC", "MP2", ".flac")),
-        ("x.wav", "adpcm_yamaha", "y.wav", "pcm", ("PCM", "ADPCM", "nothing is lost")),
+        ("x.wav", "adpcm_yamaha", "y.wav", "pcm", ("PCM", "ADPCM", "without loss")),
     ],
 )
 def test_one_line_names_another_codec(

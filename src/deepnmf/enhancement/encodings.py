@@ -119,7 +119,7 @@ def codec_notes(path: Path, written: AudioFormat, like: AudioFormat, source: Pat
     codec, was = codec_of(written), codec_of(like)
     if codec == was or not _keeps_format(path, like, source):
         return []
-    return [f"{path}: stored as {codec_title(codec)} instead of {codec_title(was)}; {_advice(path, codec, was, like)}"]
+    return [f"{path}: stored as {codec_title(codec)} instead of {codec_title(was)}, {_advice(path, codec, was, like)}"]
 
 
 def _keeps_format(path: Path, like: AudioFormat, source: Path) -> bool:
@@ -132,11 +132,10 @@ def _keeps_format(path: Path, like: AudioFormat, source: Path) -> bool:
 def _advice(path: Path, codec: str, was: str, like: AudioFormat) -> str:
     """Return what follows from another codec, and what to do about it."""
     if is_lossless(codec):
-        return "nothing is lost by that"
+        return "without loss"
     if is_video(path) and written_codec(".mkv", like) == was:
-        return f"{path.suffix} cannot hold that, .mkv can"
-    sound = ", for the sound alone" if is_video(path) else ""
-    return f"choose .flac{sound}, to lose nothing by that"
+        return f"with some loss; .mkv can hold {codec_title(was)}"
+    return f"with some loss; choose .flac{' for the sound alone' if is_video(path) else ''} to avoid it"
 
 
 def _closest_rate(encoding: AudioFormat) -> int:

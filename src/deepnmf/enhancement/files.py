@@ -78,7 +78,7 @@ def enhance_file(
     progress: Progress | None = None,
     written: Written | None = None,
 ) -> list[str]:
-    """Enhance `source` into `target`, keeping rate, channels, length and, where the format allows, subtype and tags.
+    """Enhance `source` into `target`, keeping rate, channels, length and, where the format allows, codec and tags.
 
     Level and states are warmed up over the first seconds, as in :func:`deepnmf.enhance`.
 
