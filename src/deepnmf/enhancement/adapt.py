@@ -97,7 +97,7 @@ def adapt_to_magnitudes(
         frames = m[:, np.sort(_pauses(model, m, PAUSE_FRAMES))] if with_speech else m
         return dataclasses.replace(model, network=model.network.with_profiles({kind: frames}))
     if kind != NOISE:
-        raise DeepnmfError(f"this model has no input for a {kind} profile; use another --model")
+        raise DeepnmfError(f"this model has no input for a {kind} profile; use another model")
     network = model.network.adaptable()
     stacked = stack_context(m, network.dictionaries[0].shape[0] // len(m))
     frames = stacked[:, _pauses(model, m)] if with_speech else stacked

@@ -73,7 +73,7 @@ class Batch:
             If another run is writing one of the outputs, or there is more than one job for the outputs of a single one.
         """
         if plan.total > 1 and self._outputs_beside():
-            raise DeepnmfError("--output-noise, --output-mask and --plot are for one input file; give one")
+            raise DeepnmfError("files of the removed noise, of the mask and of the plot are for one input; give one")
         records.lock(((job.root, job.target) for job in plan.jobs), shared=not plan.shard.is_whole)
 
         def work(job: Job, progress: Progress) -> list[str]:

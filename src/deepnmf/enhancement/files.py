@@ -230,7 +230,7 @@ def clipping_warnings(path: Path | str, writer: ClipCounter) -> list[str]:
     peak_db = 20 * np.log10(writer.peak)
     return [
         f"{path}: {writer.clipped} samples above full scale were clipped, the highest at {peak_db:+.1f} dB; "
-        "--output-subtype FLOAT (WAV) keeps them"
+        "a WAV with subtype FLOAT keeps them"
     ]
 
 

@@ -59,9 +59,9 @@ class Profile:
         """Return `model` adapted for a recording, or for any if the profile is a file and `recording` is ``None``."""
         path = self.source if isinstance(self.source, Path) else recording
         if path is None:
-            raise DeepnmfError("-: stdin cannot be read twice; give --noise-profile a file")
+            raise DeepnmfError("-: stdin cannot be read twice; give the noise profile as a file")
         if path == recording and path.exists() and not path.is_file():
-            raise DeepnmfError(f"{path}: a stream cannot be read twice; give --noise-profile a file")
+            raise DeepnmfError(f"{path}: a stream cannot be read twice; give the noise profile as a file")
         from .adapt import TooLittleSound, adapt_to_magnitudes, profile_warnings
 
         with_speech = self.source is None

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..artifacts import remove_abandoned
+from ..artifacts import file_hash, remove_abandoned
 from ..artifacts.locks import lock_bytes, serialised
 from ..errors import DeepnmfError
 
@@ -242,16 +242,10 @@ def _hash(name: str) -> int:
 
 def file_digest(path: Path) -> str | None:
     """Return the SHA-256 of a regular file; None if it is not one or cannot be read."""
-    digest = hashlib.sha256()
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
-    except OSError:
+        return file_hash(path) if path.is_file() else None
+    except (DeepnmfError, OSError):
         return None
-    return digest.hexdigest()
 
 
 class Records:

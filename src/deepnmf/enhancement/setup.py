@@ -49,7 +49,7 @@ def parse_profile(noise_profile: str | None, adapt: bool, replace: bool, salvage
     if noise_profile is None:
         return Profile(None, replace, salvage) if adapt else None
     if adapt:
-        raise DeepnmfError("--adapt and --noise-profile exclude each other; give one")
+        raise DeepnmfError("adaptation and a noise profile exclude each other; give one")
     span = parse_span(noise_profile)
     if span is None and ":" in noise_profile and not Path(noise_profile).exists():
         raise InputError(f"{noise_profile}: no such file, and no span START:END in seconds, such as 0:0.5")
@@ -91,7 +91,7 @@ def set_up_model(
         from .device import on_device
 
         if profile is not None:
-            raise DeepnmfError("a profile taken from each recording is for the CPU; leave --device out")
+            raise DeepnmfError("a profile taken from each recording is for the CPU; leave the device out")
         model = on_device(model, device)
     return ModelSetup(model, profile, label, tuple(warnings))
 

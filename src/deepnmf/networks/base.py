@@ -228,7 +228,7 @@ class Network(ABC):
         DeepnmfError
             If they cannot; the message gives the reason.
         """
-        raise DeepnmfError("this model has no noise atoms to add to: it is not a deep NMF; use another --model")
+        raise DeepnmfError("this model has no noise atoms to add to: it is not a deep NMF; use another model")
 
 
 class FramewiseNetwork(Network):

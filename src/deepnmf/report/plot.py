@@ -24,7 +24,7 @@ def plot_atoms(model: Model, path: Path) -> None:
     network = model.network.with_atoms()
     if network is None:
         raise DeepnmfError(
-            f"{path}: a network of the kind {kind_of(model.network)} has no atoms to draw; leave --plot out"
+            f"{path}: a network of the kind {kind_of(model.network)} has no atoms to draw; leave the plot out"
         )
     require("a plot", "matplotlib", "librosa")
     from librosa.display import specshow
