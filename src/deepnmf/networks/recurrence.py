@@ -8,11 +8,13 @@ one tanh gives all gates of LSTM, and its streams keep twice the output: the wei
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from ..dsp.arrays import sigmoid
+from . import aligned
 from .cells import GRU, LSTM, Cell
 
 ONE, HALF = np.array(1, np.float32), np.array(0.5, np.float32)  # twice as fast as scalars, which are converted
@@ -72,7 +74,7 @@ class LSTMStream:
     """One stream through long short-term memory."""
 
     def __init__(self, cell: LSTM) -> None:
-        weights = np.ascontiguousarray(cell.joint_weights.T)
+        weights = aligned.copy(cell.joint_weights.T)
         self._row = np.empty(len(weights), np.float32)
         self._rows = LSTMRows(weights, self._row)
         self._inputs = 1 + cell.inputs
@@ -123,40 +125,72 @@ class LSTMRows:
 
 
 class LSTMBank:
-    """B streams that share the weights of one layer of long short-term memory: a step is one matrix product.
+    """B streams that share the weights of one layer of long short-term memory: a frame is one matrix product.
+
+    What a frame reads lies in one matrix: its inputs, a row of ones, and twice the outputs of the frame before.
 
     Attributes
     ----------
-    inputs : ndarray
-        ``(I, B)``: where the inputs of the next step are written.
-    doubled_outputs : ndarray
-        ``(U, B)``: twice the outputs of the last step.
-    one_and_outputs : ndarray
-        ``(1 + U, B)``: the same below a row of ones, for products with a bias.
+    BLOCK_FRAMES : int
+        Frames that are taken at once, at most: their matrices stay in the cache.
     """
+
+    BLOCK_FRAMES: ClassVar[int] = 16
 
     def __init__(self, cell: LSTM, streams: int) -> None:
         inputs = cell.inputs
-        self._joint = np.zeros((inputs + 1 + cell.units, streams), np.float32)
-        self._joint[inputs] = ONE
-        self.inputs, self.one_and_outputs = self._joint[:inputs], self._joint[inputs:]
-        self.doubled_outputs = self.one_and_outputs[1:]
+        read = self._read = aligned.zeros(self.BLOCK_FRAMES + 1, inputs + 1 + cell.units, streams)
+        read[:, inputs] = ONE
+        self._state, self._known = read[:, inputs + 1 :], read[:, inputs:]
+        self._inputs = [read[:frames, :inputs] for frames in range(len(read))]
+        self._frames = list(zip(read[:-1], self._state[1:], strict=True))
+        self._one = read[0], self._state[0], self._known[:1]
         self._gates = _Gates((cell.units, streams))
         weights, arguments = _inputs_first(cell), self._gates.arguments
         parts = -(-weights.size * streams // SMALL_PRODUCT) if has_small_products() else 1
         self._parts = list(zip(np.array_split(weights, parts), np.array_split(arguments, parts), strict=True))
 
-    def step(self) -> None:
-        """Advance by one frame, whose inputs are in place."""
+    def inputs(self, frames: int) -> np.ndarray:
+        """Return where the inputs of the next frames are written, ``(frames, I, B)``."""
+        return self._inputs[frames]
+
+    def advance(self, frames: int) -> np.ndarray:
+        """Take the frames whose inputs are in place; return a one and twice their outputs, ``(frames, 1 + U, B)``."""
+        if frames == 1:  # the next frame reads the output where it is written
+            read, output, known = self._one
+            self._step(read, output)
+            return known
+        for read, output in self._frames[:frames]:
+            self._step(read, output)
+        self._state[0] = self._state[frames]
+        return self._known[1 : frames + 1]
+
+    def _step(self, read: np.ndarray, output: np.ndarray) -> None:
         for weights, arguments in self._parts:
-            weights.dot(self._joint, arguments)
-        self._gates.advance(self.doubled_outputs)
+            weights.dot(read, arguments)
+        self._gates.advance(output)
+
+
+def in_blocks(*of_frames: np.ndarray) -> Iterable[Sequence[np.ndarray]]:
+    """Yield parts of arrays ``(N, …)`` of as many frames as :class:`LSTMBank` takes at once."""
+    step, frames = LSTMBank.BLOCK_FRAMES, len(of_frames[0])
+    if frames == 1:
+        return (of_frames,)
+    return ([each[start : start + step] for each in of_frames] for start in range(0, frames, step))
+
+
+def products(weights: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
+    """Write the products of a matrix and each of the frames ``(N, …, B)`` to `out`."""
+    if len(values) == 1:
+        weights.dot(values[0], out[0])  # without the overhead of many
+    else:
+        np.matmul(weights, values, out)
 
 
 def _inputs_first(cell: LSTM) -> np.ndarray:
     """Return the joint weights ``(4U, I + 1 + U)`` with those of the inputs before the bias."""
     bias, inputs, state = np.split(cell.joint_weights, [1, 1 + cell.inputs], axis=1)
-    return np.concatenate([inputs, bias, state], axis=1)
+    return aligned.copy(np.concatenate([inputs, bias, state], axis=1))
 
 
 @functools.cache
@@ -174,7 +208,7 @@ class _Gates:
     """Cell state of LSTM, and a buffer for its gates, ``(4U, …)`` in the order of :attr:`LSTM.joint_weights`."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        rows = np.zeros((5, *shape), np.float32)  # output, input and forget gate, candidate, cell state
+        rows = aligned.zeros(5, *shape)  # output, input and forget gate, candidate, cell state
         self.arguments = rows[:4].reshape(4 * shape[0], *shape[1:])
         self._sigmoids, self._factors, self._summands = rows[:3], rows[1:3], rows[3:]
         self._output, self._candidate, self._cell = rows[0], rows[3], rows[4]

@@ -14,6 +14,7 @@ from each P_k to X (:class:`deepnmf.dsp.past_frames.PastFrames`).
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from ...artifacts.schema import ArraySpec, Shapes
 from ...errors import DeepnmfError
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import uniform_layer
-from ..recurrence import ONE, LSTMBank
+from ..recurrence import ONE, LSTMBank, in_blocks, products
 
 if TYPE_CHECKING:
     from ...config import StftSpec
@@ -157,23 +158,20 @@ class MultiFrameStream:
     def __init__(self, multi_frame: MultiFrameFilter, bins: int, subbands: np.ndarray) -> None:
         self._bins, self._frames, self._subbands = multi_frame.bins, 1 + multi_frame.past_frames, subbands
         self._bank = LSTMBank(_at_work(multi_frame), multi_frame.bins)
-        inputs = np.split(self._bank.inputs, _ends(multi_frame))
-        self._logs, self._logits, self._of_subband, phases = inputs
-        self._phases = phases.reshape(2, multi_frame.past_frames, -1)
-        self._features = multi_frame.features / 2  # of doubled outputs, as those of the layer
+        self._places = [slice(*ends) for ends in itertools.pairwise([0, *_ends(multi_frame), None])]
         order = [2 * k + part for part in (0, 1) for k in reversed(range(self._frames))]
         self._output = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)[order]
         self._around = _Around(multi_frame.bins, bins, 1)
 
-    def push(self, m: np.ndarray, mask: np.ndarray, units: np.ndarray, advances: np.ndarray) -> np.ndarray:
+    def push(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, advances: np.ndarray) -> np.ndarray:
         """Return the weights a_K, …, a₀ of the next frames, ``(N, 1 + K, L)``, complex64.
 
         Parameters
         ----------
         m, mask : ndarray
             Magnitudes at unit level and mask, ``(F, N)``.
-        units : ndarray
-            Twice the outputs of the sub-bands of the prior, ``(N, V, B)``.
+        features : ndarray
+            Features of the sub-bands without their bias, ``(N, E, B)``.
         advances : ndarray
             Real and imaginary parts of the phase advances ``(N, 2, K, L)``
             (:class:`deepnmf.dsp.past_frames.PastFrames`).
@@ -182,20 +180,22 @@ class MultiFrameStream:
         around = self._around if frames == 1 else _Around(self._bins, len(m), frames)
         around.write(m, mask)
         outputs = np.empty((frames, 2 * count, self._bins), np.float32)
-        for frame in zip(around.logs, around.logits, units, advances, outputs, strict=True):
-            self._step(*frame)
+        phases = advances.reshape(frames, -1, self._bins)
+        for block in in_blocks(around.logs, around.logits, features, phases, outputs):
+            self._run(*block)
         weights = np.empty((frames, count, self._bins), np.complex64)
         weights.real, weights.imag = outputs[:, :count], outputs[:, count:]
         return weights
 
-    def _step(
-        self, logs: np.ndarray, logits: np.ndarray, units: np.ndarray, advances: np.ndarray, output: np.ndarray
+    def _run(
+        self, logs: np.ndarray, logits: np.ndarray, features: np.ndarray, advances: np.ndarray, outputs: np.ndarray
     ) -> None:
-        """Write real and imaginary parts of the weights of a frame, ``(2·(1 + K), L)``, to `output`."""
-        self._logs[:], self._logits[:], self._phases[:] = logs, logits, advances
-        self._features.dot(units).take(self._subbands, 1, self._of_subband, "clip")  # which does not buffer
-        self._bank.step()
-        self._output.dot(self._bank.one_and_outputs, output)
+        """Write real and imaginary parts of the weights of some frames, ``(N, 2·(1 + K), L)``, to `outputs`."""
+        inputs = self._bank.inputs(len(logs))
+        of_logs, of_logits, of_features, of_advances = self._places
+        inputs[:, of_logs], inputs[:, of_logits], inputs[:, of_advances] = logs, logits, advances
+        inputs[:, of_features] = features.take(self._subbands, 2)
+        products(self._output, self._bank.advance(len(logs)), outputs)
 
 
 class _Around:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...dsp.arrays import softplus
 from ..layers import FEATURE_FLOOR
-from ..recurrence import ONE, LSTMBank, LSTMRows
+from ..recurrence import ONE, LSTMBank, LSTMRows, in_blocks, products
 from .prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from .prior_weights import StreamWeights
 
@@ -20,60 +20,56 @@ class PriorStream:
     ----------
     prior : RecurrentPrior
         The weights.
-    keeps_units : bool
-        Whether the outputs of the sub-bands are kept, for a filter that reads them.
+    features : ndarray, optional
+        Weights ``(E, V)`` from twice the outputs of the sub-bands to features for a filter; none by default.
 
     Attributes
     ----------
-    doubled_units : ndarray
-        Twice the outputs of the sub-bands in the frames of the last block, ``(N, V, B)``; ``(0, V, B)`` if not kept.
+    features : ndarray
+        Those of the frames of the last block, ``(N, E, B)``.
     """
 
-    def __init__(self, prior: RecurrentPrior, keeps_units: bool = False) -> None:
+    def __init__(self, prior: RecurrentPrior, features: np.ndarray | None = None) -> None:
         weights = self._weights = prior.stream_weights
-        self._frame = _Rows(weights, prior.subbands, 1)
+        self._row = _Rows(weights, prior.subbands, 1)
         self._layers, self._fusion = (
             [LSTMRows(layer.weights, rows[0]) for layer, rows in zip(layers, parts, strict=True)]
-            for layers, parts in ((weights.layers, self._frame.layers), (weights.fusion, self._frame.fusion))
+            for layers, parts in ((weights.layers, self._row.layers), (weights.fusion, self._row.fusion))
         )
-        self._bank = bank = LSTMBank(prior.subband[0], prior.subbands)
-        self._bands, self._features = bank.inputs[:SUBBAND_WIDTH], bank.inputs[SUBBAND_WIDTH:]
-        self._keeps_units, self.doubled_units = keeps_units, bank.doubled_outputs[None][:0]
+        self._bank, self._subbands = LSTMBank(prior.subband[0], prior.subbands), prior.subbands
+        self._to_features = np.zeros((0, prior.subband[0].units), np.float32) if features is None else features
+        self.features = self._features_of_one = self._empty_features(1)
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
         weights, frames = self._weights, m.shape[1]
-        rows = self._frame if frames == 1 else _Rows(weights, len(self._bands.T), frames)
+        rows = self._row if frames == 1 else _Rows(weights, self._subbands, frames)
         product = np.ndarray.dot if frames == 1 else np.matmul  # which does not copy slices of several rows
         bands = m.T.dot(weights.pooling)
         bands += FLOOR
         np.log(bands, rows.bands)
         for layer, part in zip(self._layers, rows.layers, strict=True):
             layer.push(part)
-        features = product(rows.fullband, weights.fullband_to_subband.weights).reshape(frames, *self._features.shape)
-        np.tanh(features, features)
-        if frames == 1:
-            self._embed(rows.near[0], features[0], rows.embeddings[0])
-            self.doubled_units = self._bank.doubled_outputs[None]
-        else:
-            self._embed_each(rows, features)
+        of_fullband = product(rows.fullband, weights.fullband_to_subband.weights).reshape(frames, -1, self._subbands)
+        self.features = self._features_of_one if frames == 1 else self._empty_features(frames)
+        for block in in_blocks(rows.near, of_fullband, rows.embeddings, self.features):
+            self._embed(*block)
         for layer, part in zip(self._fusion, rows.fusion, strict=True):
             layer.push(part)
         return softplus(product(rows.known, weights.output.weights)).T  # (R, N)
 
-    def _embed_each(self, rows: _Rows, features: np.ndarray) -> None:
-        kept = self._keeps_units
-        self.doubled_units = np.empty((len(features) * kept, *self._bank.doubled_outputs.shape), np.float32)
-        for number, frame in enumerate(zip(rows.near, features, rows.embeddings, strict=True)):
-            self._embed(*frame)
-            if kept:
-                self.doubled_units[number] = self._bank.doubled_outputs
+    def _embed(self, near: np.ndarray, of_fullband: np.ndarray, embeddings: np.ndarray, features: np.ndarray) -> None:
+        """Run the sub-bands on the bands and what the full-band layers give some frames; write the last two."""
+        inputs = self._bank.inputs(len(near))
+        inputs[:, :SUBBAND_WIDTH] = near
+        np.tanh(of_fullband, inputs[:, SUBBAND_WIDTH:])
+        outputs = self._bank.advance(len(near))[:, 1:]
+        products(self._weights.subband_embedding, outputs, embeddings)
+        if len(self._to_features):
+            products(self._to_features, outputs, features)
 
-    def _embed(self, near: np.ndarray, features: np.ndarray, embedding: np.ndarray) -> None:
-        """Advance the sub-bands by a frame: read ``(SUBBAND_WIDTH, B)`` and ``(C, B)``, and write ``(S, B)``."""
-        self._bands[:], self._features[:] = near, features
-        self._bank.step()
-        self._weights.subband_embedding.dot(self._bank.doubled_outputs, embedding)
+    def _empty_features(self, frames: int) -> np.ndarray:
+        return np.empty((frames, len(self._to_features), self._subbands), np.float32)
 
 
 class _Rows:

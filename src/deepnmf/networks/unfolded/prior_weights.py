@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .. import aligned
 from ..cells import LSTM
 
 if TYPE_CHECKING:
@@ -78,10 +79,10 @@ def stream_weights(prior: RecurrentPrior, margin: int) -> StreamWeights:
     columns = _columns(prior, margin)
     return StreamWeights(
         columns=columns,
-        pooling=np.ascontiguousarray(prior.pooling.T),
+        pooling=aligned.copy(prior.pooling.T),
         layers=tuple(_layer(cell, columns, index) for index, cell in enumerate(prior.cells)),
         fullband_to_subband=_fullband_to_subband(prior, columns),
-        subband_embedding=prior.subband_embedding / 2,
+        subband_embedding=aligned.copy(prior.subband_embedding / 2),
         fusion=tuple(_fusion(prior, cell, columns) for cell in prior.fusion),
         output=_output(prior, columns),
     )
@@ -138,7 +139,7 @@ def _known(prior: RecurrentPrior, weights: np.ndarray) -> tuple[np.ndarray, np.n
 
 def _product(columns: Columns, read: slice, bias: np.ndarray, *parts: tuple[slice, np.ndarray]) -> Product:
     """Return the weights of a part of a row, given by columns; the others are zero."""
-    weights = np.zeros((read.stop - read.start, bias.shape[-1]), np.float32)
+    weights = aligned.zeros(read.stop - read.start, bias.shape[-1])
     weights[columns.one - read.start] = bias
     for place, values in parts:
         weights[place.start - read.start : place.stop - read.start] = values

@@ -32,6 +32,7 @@ from ...artifacts.schema import (
 )
 from ...dsp.arrays import epsilon
 from ...nmf.updates import update_activations
+from .. import aligned
 from ..base import Network, in_settings
 from .multi_frame import MultiFrameFilter, MultiFrameStream
 from .prior import RecurrentPrior
@@ -206,12 +207,13 @@ class RecurrentDeepNMF(Network):
     @functools.cached_property
     def output_by_source(self) -> tuple[np.ndarray, np.ndarray]:
         """The reconstruction dictionaries of speech and noise, ``(atoms, F)`` as a product reads them."""
-        return tuple(map(np.ascontiguousarray, np.split(self.output.T, [self.speech_atoms])))  # type: ignore[return-value]
+        return tuple(map(aligned.copy, np.split(self.output.T, [self.speech_atoms])))  # type: ignore[return-value]
 
     @functools.cached_property
-    def update_rates(self) -> list[np.ndarray]:
-        """Reciprocals ``(R,)`` of the denominator of each layer's update with β = 1, where all frames share it."""
-        return [1 / (W.sum(axis=0) + np.float32(self.sparsity + epsilon(W))) for W in self.dictionaries]
+    def updates(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each layer, its dictionary, and the reciprocals ``(R,)`` of its update's denominators with β = 1."""
+        floor = self.sparsity + epsilon(self.output)
+        return [(aligned.copy(W), 1 / (W.sum(axis=0) + np.float32(floor))) for W in self.dictionaries]
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentDeepNMF:
@@ -233,7 +235,8 @@ class RecurrentEstimator:
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network = network
-        self._prior = PriorStream(network.prior, keeps_units=network.multi_frame is not None)
+        features = None if network.multi_frame is None else network.multi_frame.features / 2  # of doubled outputs
+        self._prior = PriorStream(network.prior, features)
         self._speech, self._noise = network.output_by_source
         self._floor = np.array(epsilon(network.output), np.float32)
         self._filter = _filter_stream(network)
@@ -244,7 +247,7 @@ class RecurrentEstimator:
         if not magnitudes.shape[1]:
             return np.zeros_like(magnitudes)
         h = self._prior.push(magnitudes).T  # (N, R)
-        for W, rates in zip(network.dictionaries, network.update_rates, strict=True):
+        for W, rates in network.updates:
             h = self._updated(magnitudes, W, rates, h)
         product = np.ndarray.dot if len(h) == 1 else np.matmul  # the latter does not copy slices of several rows
         speech = product(h[:, : network.speech_atoms], self._speech)  # (N, F)
@@ -276,7 +279,7 @@ class RecurrentEstimator:
         mask = self.push(magnitudes)
         if not magnitudes.shape[1]:
             return mask, np.zeros((0, 1 + advances.shape[2], advances.shape[3]), np.complex64)
-        return mask, self._filter.push(magnitudes, mask, self._prior.doubled_units, advances)
+        return mask, self._filter.push(magnitudes, mask, self._prior.features, advances)
 
     def _updated(self, m: np.ndarray, W: np.ndarray, rates: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Return the activations ``(N, R)`` after one layer, :func:`update_activations`; with β = 1, in place."""
