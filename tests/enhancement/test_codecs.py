@@ -24,14 +24,14 @@ UNCHANGED = FileOptions(max_attenuation_db=0)
 SOUND = audio.resample(voice(110, 700, 1, 1.0)[None], 16000, RATE_HZ)
 
 
-def record(path: Path, encoder: str, width: str = "s16", pictures: bool = False) -> Path:
-    """Write one second of sound, beside moving pictures."""
+def record(path: Path, encoder: str, width: str = "s16", pictures: bool = False, layout: str = "mono") -> Path:
+    """Write one second of sound, the same in all channels, beside moving pictures."""
     samples = (
         np.rint(SOUND * 2**15).astype(np.int16) if width == "s16" else np.rint(SOUND * 2**23).astype(np.int32) << 8
     )
     with av.open(str(path), "w") as out:
         film = out.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25) if pictures else None
-        track = out.add_stream(encoder, rate=RATE_HZ, layout="mono")
+        track = out.add_stream(encoder, rate=RATE_HZ, layout=layout)
         formats = [each.name for each in track.codec_context.codec.audio_formats]
         track.codec_context.format = next((name for name in formats if name.startswith(width)), formats[0])
         out.metadata["title"] = "A talk"
@@ -40,7 +40,8 @@ def record(path: Path, encoder: str, width: str = "s16", pictures: bool = False)
             for index in range(25):
                 out.mux(film.encode(av.VideoFrame.from_ndarray(np.full((16, 16, 3), 9 * index, np.uint8))))
             out.mux(film.encode(None))
-        frame = av.AudioFrame.from_ndarray(samples, f"{width}p", "mono")
+        interleaved = np.repeat(samples, track.codec_context.layout.nb_channels)[None]
+        frame = av.AudioFrame.from_ndarray(interleaved, width, layout)
         frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, 0, Fraction(1, RATE_HZ)
         out.mux(track.encode(frame))
         out.mux(track.encode(None))
@@ -88,6 +89,24 @@ def test_lossy_codecs_are_kept_in_time(name: str, encoder: str, kept: str, tmp_p
     assert codec(target) == kept
     found, expected = (audio.read(path)[0][0, 9600:28800] for path in (target, source))
     assert abs(int(np.correlate(found, expected, "full").argmax()) - 19199) <= 48  # Matroska rounds times to 1 ms
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "layout", "channels"),
+    [
+        ("x.m4a", "alac", "7.1(wide)", 8), ("x.mov", "pcm_s16le", "hexadecagonal", 16), ("x.mkv", "flac", "7.1", 8),
+        ("x.mkv", "pcm_s16le", "22.2", 24),
+    ],
+)  # fmt: skip
+def test_channels_beyond_those_of_a_frame_of_pyav_are_kept(
+    name: str, encoder: str, layout: str, channels: int, tmp_path: Path
+) -> None:
+    source = record(tmp_path / name, encoder, pictures=name != "x.m4a", layout=layout)
+    target = tmp_path / f"y{Path(name).suffix}"
+    assert enhance_file(source, target, small_model(), UNCHANGED) == []
+    found = audio.read(target)[0]
+    assert found.shape[0] == channels
+    assert np.array_equal(found, audio.read(source)[0])
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ WRITTEN = {
     ".m4a": ("aac", "alac"),
 }
 """Codecs that are written into each container of FFmpeg, and that players expect there; the usual one first."""
+MOST_CHANNELS = {"ac3": 6, "eac3": 6}
+"""Of encoders that take fewer than the decoder of the same codec gives."""
 BITS = {
     "ALAC_16": 16,
     "ALAC_20": 24,
@@ -96,7 +98,7 @@ def written_codec(suffix: str, like: AudioFormat) -> str:
     ['flac', 'opus', 'aac']
     """
     codec, written = codec_of(like), WRITTEN[suffix]
-    if codec in written:
+    if codec in written and like.channels <= MOST_CHANNELS.get(codec, like.channels):
         return codec
     if is_lossless(codec) and suffix != ".m4a":
         return next((other for other in written if is_lossless(other)), written[0])

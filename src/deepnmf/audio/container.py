@@ -151,8 +151,9 @@ class ContainerWriter:
     def _frame(self, samples: np.ndarray) -> Any:
         import av
 
-        name = {"int16": "s16p", "int32": "s32p", "float32": "fltp"}[samples.dtype.name]
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), name, self._layout)
+        name = {"int16": "s16", "int32": "s32", "float32": "flt"}[samples.dtype.name]
+        interleaved = samples.T.reshape(1, -1)  # PyAV cannot fill planes of 8 channels or more
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(interleaved), name, self._layout)
         frame.sample_rate, frame.time_base = self.encoding.rate_hz, Fraction(1, self.encoding.rate_hz)
         frame.pts = round(self._seconds() * self.encoding.rate_hz)
         return frame

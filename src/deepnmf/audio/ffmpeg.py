@@ -46,6 +46,8 @@ GAP_SECONDS = 0.04
 """Smallest deviation of a time stamp that counts as a gap or an overlap: above rounding and the jitter of recorders,
 below an audible offset from the picture."""
 LARGEST_SECONDS = 200 * 3600.0
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""NumPy's names of FFmpeg's sample formats, less the letter of planar ones."""
 _SPEAKER_NAMES = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR"
 _SPEAKERS = {name: 1 << bit for bit, name in enumerate(_SPEAKER_NAMES.split())}
 _TAGS = {
@@ -261,9 +263,7 @@ class FfmpegDecoder:
                 f"{self._name}: changes to {found[0]} Hz, {found[1]} channels after "
                 f"{self._position / self.encoding.rate_hz:.1f} s; convert it to one rate first"
             )
-        values = frame.to_ndarray()
-        if not frame.format.is_planar:
-            values = values.reshape(-1, found[1]).T
+        values = _values(frame)
         if values.dtype.kind == "f":
             return np.asarray(values, np.float32)
         if values.dtype == np.uint8:
@@ -285,6 +285,15 @@ def _demultiplexer(file: BinaryIO, start: int, stop: int) -> Any:
         {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
     )
     return av.open(Window(file, start, stop), options=options, **lenient)
+
+
+def _values(frame: Any) -> np.ndarray:
+    """Return the samples of a frame as they are stored, ``(channels, n)``."""
+    dtype, channels = _DTYPES[frame.format.name.removesuffix("p")], frame.layout.nb_channels
+    if not frame.format.is_planar:
+        return np.frombuffer(frame.planes[0], dtype, frame.samples * channels).reshape(-1, channels).T
+    # Not by `to_ndarray`: of 8 channels or more, PyAV also reads a plane that is not there, which crashes the process.
+    return np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in frame.planes[:channels]])
 
 
 def _seconds(frame: Any) -> float | None:
@@ -319,7 +328,7 @@ def _subtype(frame: Any, codec: str) -> str:
     """Return the subtype that preserves the decoded samples; lossy codecs decode to floats, worth 16 bits."""
     kind = frame.format.name.removesuffix("p")
     if kind == "s32":
-        wide = (frame.to_ndarray() & 0xFF).any()
+        wide = (_values(frame) & 0xFF).any()
         return "PCM_32" if wide else "PCM_24"
     lossless = codec.startswith(("pcm_", "wavpack", "tta"))
     return {"u8": "PCM_U8", "flt": "FLOAT" if lossless else "PCM_16", "dbl": "DOUBLE"}.get(kind, "PCM_16")
