@@ -115,6 +115,7 @@ def test_channels_beyond_those_of_a_frame_of_pyav_are_kept(
         ("x.mkv", "libopus", "y.mov", "aac", ("AAC", "Opus", ".mkv")),
         ("x.mkv", "wavpack", "y.mkv", "flac", ("FLAC", "WavPack", "without loss")),
         ("x.mov", "pcm_s16le", "y.mp4", "flac", ("FLAC", "PCM", "without loss")),
+        ("x.mov", "pcm_f32le", "y.mp4", "flac", ("FLAC", "PCM", "24 bits")),
         ("x.mov", "pcm_alaw", "y.mov", "aac", ("AAC", "A-law", ".flac")),
         ("x.mkv", "mp2", "y.mp4", "aac", ("AAC", "MP2", ".flac")),
         ("x.wav", "adpcm_yamaha", "y.wav", "pcm", ("PCM", "ADPCM", "without loss")),

@@ -20,6 +20,7 @@ from ..audio.formats import (
     encoding_for,
     is_video,
 )
+from ..audio.samples import UNBOUNDED
 from ..audio.writer import AudioWriter
 from ..errors import DeepnmfError
 
@@ -119,7 +120,7 @@ def codec_notes(path: Path, written: AudioFormat, like: AudioFormat, source: Pat
     codec, was = codec_of(written), codec_of(like)
     if codec == was or not _keeps_format(path, like, source):
         return []
-    return [f"{path}: stored as {codec_title(codec)} instead of {codec_title(was)}, {_advice(path, codec, was, like)}"]
+    return [f"{path}: stored as {codec_title(codec)} instead of {codec_title(was)}, {_advice(path, written, like)}"]
 
 
 def _keeps_format(path: Path, like: AudioFormat, source: Path) -> bool:
@@ -129,10 +130,12 @@ def _keeps_format(path: Path, like: AudioFormat, source: Path) -> bool:
     return same or is_video(path) or suffix == source.suffix.lower()
 
 
-def _advice(path: Path, codec: str, was: str, like: AudioFormat) -> str:
+def _advice(path: Path, written: AudioFormat, like: AudioFormat) -> str:
     """Return what follows from another codec, and what to do about it."""
-    if is_lossless(codec):
-        return "without loss"
+    was = codec_of(like)
+    if is_lossless(codec_of(written)):
+        narrower = written.subtype == "PCM_24" and like.subtype in ("PCM_32", *UNBOUNDED)
+        return "at 24 bits" if narrower else "without loss"
     if is_video(path) and written_codec(".mkv", like) == was:
         return f"with some loss; .mkv can hold {codec_title(was)}"
     return f"with some loss; choose .flac{' for the sound alone' if is_video(path) else ''} to avoid it"
