@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.kinds import KINDS, configuration
-from deepnmf.networks.unfolded.dr_nmf import DRNMF
+from deepnmf.networks.unfolded.dr_nmf import DRNMF, LARGEST_ACTIVATION
 from deepnmf.networks.unfolded.ista import update
 from deepnmf.nmf.updates import wiener_mask
 from deepnmf.training.batches import MixedExample
@@ -28,13 +28,13 @@ R_S, R_N, SPARSITY = 3, 2, 0.05
 
 
 def network(layers: int = 3, seed: int = 0, dtype: type = np.float64) -> DRNMF:
-    """Return a network whose layers differ; the steps are short enough for descent."""
+    """Return a canonical network whose layers differ; the steps are short enough for descent."""
     rng, R = np.random.default_rng(seed), R_S + R_N
     W = rng.random((layers, F, R))
     W /= np.linalg.norm(W, axis=1, keepdims=True)
     steps = 0.9 / np.linalg.norm(W, 2, axis=(1, 2)) ** 2
     arrays = W, steps, SPARSITY * np.tile(steps[:, None], R), 0.2 * rng.random((R, R)), rng.random((F, R))
-    return DRNMF(*(array.astype(dtype) for array in arrays), R_S)
+    return DRNMF(*(array.astype(dtype) for array in arrays), R_S).canonical()
 
 
 def magnitudes(frames: int, dtype: type = np.float64, seed: int = 0) -> np.ndarray:
@@ -107,24 +107,102 @@ def test_the_gradient_through_layers_and_frames_is_that_of_finite_differences() 
     assert all(float(W.grad.abs().max()) > 0 for W in weights)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "multiplicative"])
-def test_training_lowers_the_error_and_keeps_weights_non_negative_and_atoms_at_unit_norm(optimiser: str) -> None:
+def toy_training(layers: int, **train: Any) -> tuple[TrainingStep, MixedExample]:
+    """Return a training, and a batch whose speech and noise have every second bin for themselves."""
     features = {"stft": {"rate_hz": 1000, "window_ms": 10.0, "hop_ms": 4.0, "fft_size": 32}}
-    train: dict[str, Any] = {"optimiser": optimiser}
-    config = configuration({"features": features, "network": {"kind": "dr-nmf", "layers": 2}, "train": train})
+    config = configuration({"features": features, "network": {"kind": "dr-nmf", "layers": layers}, "train": train})
     rng = np.random.default_rng(0)
     turns = np.exp(2j * np.pi * rng.random((2, 3, F, 40)))
     speech, noise = (rng.exponential(1, (2, 3, F, 40)) * turns).astype(np.complex64)
     speech[:, ::2], noise[:, 1::2] = 0, 0
-    step = TrainingStep(untrained("dr-nmf", layers=2), config, updates=200)
-    errors = [step.step([MixedExample(speech + noise, speech)])[0] for _ in range(100)]
+    return TrainingStep(untrained("dr-nmf", layers=layers), config, updates=10**5), MixedExample(speech + noise, speech)
+
+
+def trained_by(step: TrainingStep) -> DRNMF:
+    net = step.to_numpy()
+    assert isinstance(net, DRNMF)
+    return net
+
+
+def assert_canonical(net: DRNMF) -> None:
+    assert all((W >= 0).all() and np.isfinite(W).all() for W in net.arrays().values())
+    np.testing.assert_allclose(np.linalg.norm(net.atoms, axis=1), 1, rtol=1e-5)
+    assert np.linalg.norm(net.output, axis=0).max() == pytest.approx(1, rel=1e-5)
+    assert (net.steps * np.linalg.norm(net.atoms, 2, axis=(1, 2)) ** 2 < 2 + 1e-4).all()
+    assert net.transition.sum(axis=1).max() < LARGEST_ACTIVATION * (1 + 1e-5)
+    assert net.gain < 1 + 1e-5
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "multiplicative"])
+def test_training_lowers_the_error_and_estimates_as_its_network_does(optimiser: str) -> None:
+    step, batch = toy_training(2, optimiser=optimiser)
+    errors = [step.step([batch])[0] for _ in range(100)]
     assert errors[-1] < 0.8 * errors[0]
-    trained = step.to_numpy()
-    assert isinstance(trained, DRNMF)
-    assert all((W >= 0).all() for W in trained.arrays().values())
-    np.testing.assert_allclose(np.linalg.norm(trained.atoms, axis=1), 1, rtol=1e-5)
-    mixture = speech[0] + noise[0]
-    np.testing.assert_allclose(step.estimate(mixture), trained.mask(np.abs(mixture)) * mixture, atol=1e-3)
+    net, mixture = trained_by(step), batch.mixture[0]
+    assert_canonical(net)
+    np.testing.assert_allclose(step.estimate(mixture), net.mask(np.abs(mixture)) * mixture, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "train"),
+    [
+        (2, {"optimiser": "multiplicative", "eta": 0.2}),  # without the canonical form, not finite after 197 updates
+        (2, {"optimiser": "multiplicative", "eta": 0.2, "gradient_decay": 0.0}),
+        (4, {"optimiser": "multiplicative", "eta": 1.0}),
+        (2, {"optimiser": "adam", "dictionary_learning_rate": 1.0}),
+    ],
+)
+def test_weights_stay_canonical_over_a_long_training_whatever_its_rate(layers: int, train: dict[str, Any]) -> None:
+    step, batch = toy_training(layers, **train)
+    for _ in range(250):
+        step.step([batch])
+    assert_canonical(trained_by(step))
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "multiplicative"])
+def test_a_restored_training_goes_on_to_the_same_weights(optimiser: str) -> None:
+    whole, batch = toy_training(2, optimiser=optimiser)
+    for _ in range(20):
+        whole.step([batch])
+    restored, _ = toy_training(2, optimiser=optimiser)
+    restored.load_state_dict(whole.state_dict())
+    for step in (whole, restored):
+        for _ in range(20):
+            step.step([batch])
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(restored.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "multiplicative"])
+def test_activations_of_a_recording_much_longer_than_the_segments_stay_bounded(optimiser: str) -> None:
+    step, batch = toy_training(2, optimiser=optimiser)
+    for _ in range(150):
+        step.step([batch])
+    m = np.tile(np.abs(batch.mixture[0]), (1, 100))
+    *_, h = trained_by(step).layer_activations(m)
+    segment, rest = h[:, :40], h[:, 40:]
+    assert rest.max() < 2 * segment.max()
+    assert h.max() <= LARGEST_ACTIVATION * np.linalg.norm(m, axis=0).max()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.sampled_from([1e-3, 0.1, 0.3, 1e6]))
+@at_rate(50)
+def test_no_activation_of_any_canonical_network_grows_with_the_frames(seed: int, layers: int, step: float) -> None:
+    rng, R = np.random.default_rng(seed), R_S + R_N
+    W, A = rng.random((layers, F, R)) ** rng.uniform(0, 20), 100 * rng.random((R, R)) ** rng.uniform(0, 20)
+    net = DRNMF(W, np.full(layers, step), 1e-3 * rng.random((layers, R)), A, rng.random((F, R)), R_S).canonical()
+    assert_canonical(net)
+    m = magnitudes(1000, seed=seed)
+    *_, h = net.layer_activations(m)
+    assert h.max() <= LARGEST_ACTIVATION * np.linalg.norm(m, axis=0).max()
+
+
+def test_the_canonical_form_changes_the_mask_of_no_network_within_its_bounds() -> None:
+    net, m = network(), magnitudes(30)
+    scaled = dataclasses.replace(net, output=1e3 * net.output)
+    np.testing.assert_allclose(scaled.canonical().mask(m), scaled.mask(m), atol=1e-6)
+    for name, W in net.canonical().arrays().items():
+        np.testing.assert_allclose(W, getattr(net, name), rtol=1e-12)
 
 
 @given(st.lists(st.integers(0, 17), max_size=12))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..networks.baselines.mask_rnn import MaskNetwork
 from ..networks.cells import LSTM
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
-from ..networks.unfolded.dr_nmf import DRNMF
+from ..networks.unfolded.dr_nmf import DRNMF, atom_norms, canonical_factors
 from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
@@ -42,6 +42,9 @@ class MaskModule(torch.nn.Module):
     def estimate(self, spectra: Tensor, spec: StftSpec) -> Tensor:  # noqa: ARG002
         """Return the speech in complex mixtures ``(S, F, N)`` at unit level, of complete recordings or segments."""
         return masked(self(spectra.abs()), spectra)
+
+    def canonicalise(self) -> None:
+        """Bring the weights into canonical form, after an update."""
 
     def to_numpy(self) -> Network:
         """Return the network with the present weights, in NumPy."""
@@ -81,6 +84,13 @@ class Weights(torch.nn.Module):
         kept = (W.exp() if self.logarithmic else W for W in self.nonnegative)
         free = zip(self.names["free"], self.free, strict=True)
         return {**self._fixed, **dict(zip(self.names["nonnegative"], kept, strict=True)), **dict(free)}
+
+    @torch.no_grad()
+    def scale(self, factors: Mapping[str, Tensor]) -> None:
+        """Multiply non-negative arrays that are trained by factors > 0, in place."""
+        for name, W in zip(self.names["nonnegative"], self.nonnegative, strict=True):
+            if name in factors:
+                W.add_(factors[name].log()) if self.logarithmic else W.mul_(factors[name])
 
     def name_of(self, parameter: Tensor) -> str | None:
         """Return the array name of a parameter."""
@@ -289,14 +299,15 @@ class DRNMFModule(MaskModule):
 
     def __init__(self, network: DRNMF, logarithmic: bool = True) -> None:
         super().__init__()
-        self._network = network
-        arrays = network.arrays()
+        self._network = network.canonical()
+        arrays = self._network.arrays()
         self.weights = Weights(arrays, list(arrays), network.NONNEGATIVE, logarithmic)
 
     def forward(self, m: Tensor) -> Tensor:
         """Return the masks ``(S, F, N)`` of magnitudes of that shape; activations start at zero."""
         present = self.weights.arrays()
-        atoms, steps = unit_norm(present["atoms"]), present["steps"][:, None, None]  # (K, F, R), (K, 1, 1)
+        W, steps = present["atoms"], present["steps"][:, None, None]  # (K, F, R), (K, 1, 1)
+        atoms = W / atom_norms(W)  # of unit norm already, but so that gradients have no component along an atom
         inhibition = torch.eye(atoms.shape[2]).to(m) - steps * (atoms.mT @ atoms)  # (K, R, R)
         drives = steps[:, None] * (m.permute(2, 0, 1) @ atoms[:, None]) - present["thresholds"][:, None, None]
         h, last = m.new_zeros(len(m), atoms.shape[2]), []  # (S, R)
@@ -309,16 +320,14 @@ class DRNMFModule(MaskModule):
         mask = wiener_mask(present["output"], columns, self._network.speech_atoms)  # (F, S·N)
         return mask.unflatten(1, (len(m), -1)).transpose(0, 1)
 
+    @torch.no_grad()
+    def canonicalise(self) -> None:
+        """Bring the weights into canonical form, in which activations and gradients do not grow with the frames."""
+        self.weights.scale(canonical_factors(self.weights.arrays()))
+
     def to_numpy(self) -> DRNMF:
         """Return the network with the present weights, in NumPy."""
-        arrays = self.weights.to_numpy()
-        arrays["atoms"] = to_numpy(unit_norm(torch.from_numpy(arrays["atoms"])))
-        return DRNMF(**arrays, speech_atoms=self._network.speech_atoms)
-
-
-def unit_norm(atoms: Tensor) -> Tensor:
-    """Return the atoms of dictionaries ``(K, F, R)``, each divided by its norm."""
-    return atoms / (atoms.square().sum(1, keepdim=True) + epsilon(atoms) ** 4).sqrt()
+        return DRNMF(**self.weights.to_numpy(), speech_atoms=self._network.speech_atoms)
 
 
 class MaskRNNModule(MaskModule):

@@ -119,6 +119,7 @@ class TrainingStep:
             self._gradients.clear()
         self._done += 1
         self._check(error)
+        self.module.canonicalise()
         return error, frames
 
     def _placed(self, example: Example | MixedExample) -> Placed:

@@ -4,20 +4,24 @@ Each frame's inference starts from the activations of the frame before, through 
 steps of iterative soft thresholding with dictionaries of their own (docs/model.md §6). It has no other memory: the
 LSTM of :mod:`.recurrent_nmf` is not in it. This is the NumPy inference; :mod:`deepnmf.training.modules` has the torch
 counterpart.
+
+Its weights have a canonical form (:func:`canonical_factors`), in which activations and gradients cannot grow from frame
+to frame. Training brings them into it after each update.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from ...artifacts.schema import ATOMS, LAYERS, ArraySpec, NumberSpec, Shapes, check_speech_atoms
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
-from ...dsp.arrays import epsilon
+from ...dsp.arrays import AnyArray, array_namespace, epsilon
 from ...nmf.updates import wiener_mask
 from ..base import Network
 from ..settings import DRNMFConfig, DRNMFTraining
@@ -28,6 +32,12 @@ if TYPE_CHECKING:
 
 TRANSITION_SPREAD = 0.05
 """Share of an atom's activation that the untrained transition spreads over all atoms; zeros could not be trained."""
+LONGEST_STEP = 2.0
+"""Relative to 1/‖W‖²: with longer ones, the layer ``I − s WᵀW`` would expand some directions."""
+LARGEST_THRESHOLD = 1e3
+"""At which an atom is active in no frame at unit level."""
+LARGEST_ACTIVATION = 10.0
+"""Relative to the largest norm of a frame; nor does the transition amplify more."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +81,11 @@ class DRNMF(Network):
         """Return warm-started sparse coding with the pretrained dictionary; a step of 1/‖W‖² guarantees descent."""
         assert dictionary is not None
         W = dictionary.atoms + np.float32(epsilon(dictionary.atoms))  # zeros could not be trained
+        W = W / np.linalg.norm(W, axis=0)
         K, atoms, step = settings.layers, W.shape[1], 1 / np.linalg.norm(W, 2) ** 2
         spread = np.full((atoms, atoms), TRANSITION_SPREAD / atoms, np.float32)
         return cls(
-            atoms=np.stack([W / np.linalg.norm(W, axis=0)] * K),
+            atoms=np.stack([W] * K),
             steps=np.full(K, step, np.float32),
             thresholds=np.full((K, atoms), step * STARTING_SPARSITY, np.float32),
             transition=np.float32(1 - TRANSITION_SPREAD) * np.eye(atoms, dtype=np.float32) + spread,
@@ -106,6 +117,16 @@ class DRNMF(Network):
         return list(range(len(self.atoms)))
 
     @property
+    def gain(self) -> float:
+        """Share of the largest activation that a frame can have of the frame before, by transition and layers."""
+        return float(kept_by_layers(self.steps) * self.transition.sum(axis=1).max())
+
+    def canonical(self) -> DRNMF:
+        """Return the network in the form of :func:`canonical_factors`, which training stores."""
+        arrays, factors = self.arrays(), canonical_factors(self.arrays())
+        return dataclasses.replace(self, **{name: arrays[name] * factor for name, factor in factors.items()})
+
+    @property
     def multiplications_per_frame(self) -> int:
         """Multiply–accumulate operations of the matrix products of one frame (MACs)."""
         return self.atoms.size + (len(self.atoms) + 1) * self.transition.size + math.prod(self.output.shape)
@@ -119,7 +140,7 @@ class DRNMF(Network):
         steps = ", ".join(f"{step:.3g}" for step in self.steps)
         return [
             ("inference", f"{len(self.atoms)} steps of soft thresholding, of lengths {steps}"),
-            ("memory", "activations of the last frame, by a non-negative transition"),
+            ("memory", f"activations of the last frame, of which up to {100 * self.gain:.0f} % remain"),
         ]
 
     def layer_activations(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
@@ -151,6 +172,60 @@ class DRNMF(Network):
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> DRNMF:
         """Restore a network from its :meth:`arrays` and :meth:`hyperparameters`."""
         return cls(**arrays, speech_atoms=hyperparameters["speech_atoms"])
+
+
+def canonical_factors(arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Return the factors that bring weights into canonical form, by name; of NumPy's arrays or torch's.
+
+    Atoms have unit norm, as has the largest of the output's: masks do not depend on these scales. Steps are at most
+    2/‖W‖², and thresholds at most `LARGEST_THRESHOLD`. Rows of the transition have a largest sum, so that activations
+    that the last frame left fade at least a tenth as fast as in the layers alone (:func:`largest_gain`): no activation
+    then exceeds ten times the largest norm of a frame so far, however many frames there are (docs/model.md §6).
+
+    Parameters
+    ----------
+    arrays : dict of str to array
+        Those of :meth:`DRNMF.arrays`.
+
+    Returns
+    -------
+    dict of str to array
+        Of shapes that broadcast to the arrays'.
+    """
+    names = "atoms", "steps", "thresholds", "transition", "output"
+    W, steps, thresholds, A, output = (arrays[name] for name in names)
+    xp: Any = array_namespace(W)
+    norms = atom_norms(W)
+    longest = LONGEST_STEP / xp.linalg.norm(W / norms, 2, (1, 2)) ** 2  # (K,)
+    shortened = xp.minimum(longest, steps)
+    return {
+        "atoms": 1 / norms,
+        "steps": longest / xp.maximum(longest, steps),
+        "thresholds": LARGEST_THRESHOLD / thresholds.clip(LARGEST_THRESHOLD, None),
+        "transition": 1 / (A.sum(1) / largest_gain(shortened)).clip(1, None)[:, None],
+        "output": 1 / xp.max(atom_norms(output[None])),
+    }
+
+
+def largest_gain(steps: AnyArray) -> AnyArray:
+    """Return the largest sum of a row of the transition, with which activations stay bounded.
+
+    With c of :func:`kept_by_layers`, G the gain, and M the largest norm of a frame, activations approach at most
+    ``(1 − c) M / (1 − c G)``, which is `LARGEST_ACTIVATION` M for the G returned. It is ≥ 1.
+    """
+    kept = kept_by_layers(steps).clip(1 / (1 + LARGEST_ACTIVATION), None)  # G is at most LARGEST_ACTIVATION
+    return (1 - (1 - kept) / LARGEST_ACTIVATION) / kept
+
+
+def kept_by_layers(steps: AnyArray) -> AnyArray:
+    """Return the largest share of an activation that remains after steps ``(K,)`` of unit atoms: Π max(0, 1 − s)."""
+    return cast("AnyArray", array_namespace(steps).prod((1 - steps).clip(0, None)))
+
+
+def atom_norms(atoms: AnyArray) -> AnyArray:
+    """Return the norms ``(K, 1, R)`` of the atoms of dictionaries ``(K, F, R)``, guarded against zeros."""
+    squares = (atoms * atoms).sum(1)[:, None] + epsilon(atoms) ** 4  # (K, 1, R)
+    return array_namespace(atoms).sqrt(squares)
 
 
 class DRNMFEstimator:
