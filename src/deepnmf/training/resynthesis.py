@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -30,20 +32,75 @@ def resynthesised(spectra: Tensor, spec: StftSpec) -> Tensor:
     Tensor
         Complex ``(S, F, N)``.
     """
-    analysis, synthesis = (w.to(spectra.real) for w in _windows(spec))
-    waves = torch.fft.irfft(spectra.mT, spec.fft_size)[..., : spec.window] * synthesis  # (S, N, window)
-    samples = (spectra.shape[2] - 1) * spec.hop + spec.window
-    wave = functional.fold(waves.mT, (1, samples), (1, spec.window), stride=(1, spec.hop))[:, 0, 0]  # (S, samples)
-    return torch.fft.rfft(wave.unfold(1, spec.window, spec.hop) * analysis, spec.fft_size).mT
+    resynthesis: Tensor = _Resynthesis.apply(spectra, spec)  # type: ignore[no-untyped-call]
+    return resynthesis
+
+
+class _Resynthesis(torch.autograd.Function):
+    """The adjoint of the transform is its inverse, of the unpaired bins once instead of twice; windows change places.
+
+    By autograd, it would take complex transforms of twice the length and two copies of all frames for each pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, spectra: Tensor, spec: StftSpec) -> Tensor:
+        ctx.spec = spec
+        analysis, synthesis = (w.to(spectra.real) for w in _windows(spec))
+        return _transformed(spectra.mT, spec, synthesis, analysis).mT
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,), spec = gradients, ctx.spec
+        analysis, synthesis = (w.to(gradient.real) for w in _windows(spec))
+        return _transformed(gradient.mT, spec, analysis, synthesis, adjoint=True).mT, None
+
+
+def _transformed(spectra: Tensor, spec: StftSpec, before: Tensor, after: Tensor, adjoint: bool = False) -> Tensor:
+    """Return the spectra ``(S, N, F)`` of frames that are overlapped, with a window before and one after that."""
+    transformed = torch.empty_like(spectra, memory_format=torch.contiguous_format)
+    unpaired = [0, spec.fft_size // 2][: 2 - spec.fft_size % 2] if adjoint else []
+    together = 1 if spectra.device.type == "cpu" else len(spectra)  # a segment stays in the cache
+    for block, out in zip(spectra.split(together), transformed.split(together), strict=True):
+        out.copy_(block)
+        for k in unpaired:
+            out[..., k] *= 2
+        waves = torch.fft.irfft(out, spec.fft_size)
+        if longer := len(before) - spec.fft_size:
+            waves = functional.pad(waves, (0, longer))
+        waves *= before
+        _overlap(waves, after, spec)
+        torch.fft.rfft(waves[..., : spec.fft_size], spec.fft_size, out=out)
+        for k in unpaired:
+            out[..., k] /= 2
+    return transformed
+
+
+def _overlap(waves: Tensor, after: Tensor, spec: StftSpec) -> None:
+    """Replace frames ``(S, N, samples)`` by those of their sum, with a window."""
+    frames, count = waves.shape[1], _hops(spec)
+    hops, window_hops = (x[..., : count * spec.hop].unflatten(-1, (count, spec.hop)) for x in (waves, after))
+    wave = waves.new_zeros(len(waves), frames + count - 1, spec.hop)
+    for late in range(count):
+        wave[:, late : late + frames] += hops[:, :, late]
+    for late in range(count):
+        torch.mul(wave[:, late : late + frames], window_hops[late], out=hops[:, :, late])
 
 
 def complete_frames(spec: StftSpec, frames: int) -> slice:
     """Return the frames of a segment that overlap with none beyond it; all, if there are none."""
-    edge = -(-spec.window // spec.hop) - 1
+    edge = _hops(spec) - 1
     return slice(edge, frames - edge) if frames > 2 * edge else slice(None)
+
+
+def _hops(spec: StftSpec) -> int:
+    """Return the number of hops that a window touches."""
+    return -(-spec.window // spec.hop)
 
 
 @functools.cache
 def _windows(spec: StftSpec) -> tuple[Tensor, Tensor]:
+    """Return the windows of analysis and synthesis, with zeros up to the transform's length or to whole hops."""
+    zeros = max(spec.fft_size, _hops(spec) * spec.hop) - spec.window
     with torch.inference_mode(False):
-        return torch.from_numpy(window(spec)), torch.from_numpy(synthesis_window(spec))
+        of_analysis, of_synthesis = (torch.from_numpy(np.pad(w(spec), (0, zeros))) for w in (window, synthesis_window))
+        return of_analysis, of_synthesis
