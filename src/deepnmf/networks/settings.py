@@ -95,6 +95,22 @@ class DRNMFConfig(NetworkConfig):
     """K, the steps of soft thresholding of a frame, each with its own dictionary."""
 
 
+RATES = ("weight_learning_rate", "dictionary_learning_rate", "eta")
+"""Step sizes, of which each kind has some."""
+
+
+@dataclass(frozen=True)
+class NonnegativeTraining(TrainConfig):
+    """Training of non-negative weights, by Adam on their logarithm or by multiplicative updates."""
+
+    optimiser: Literal["multiplicative", "adam"] = "adam"
+    """How non-negative weights are updated; others by Adam."""
+    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
+    """η, the exponent of multiplicative updates."""
+    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
+    """Share of the gradient's parts kept from one batch to the next."""
+
+
 @dataclass(frozen=True)
 class FramewiseTraining(TrainConfig):
     """Training on stored features, of a network whose frames are independent."""
@@ -116,15 +132,9 @@ class SignedTraining(FramewiseTraining):
 
 
 @dataclass(frozen=True)
-class SparseCodingTraining(FramewiseTraining):
-    """Training of non-negative weights, by Adam on their logarithm or by multiplicative updates."""
+class SparseCodingTraining(NonnegativeTraining, FramewiseTraining):
+    """Training of sparse coding, whose weights are all non-negative."""
 
-    optimiser: Literal["multiplicative", "adam"] = "adam"
-    """How the weights are updated."""
-    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
-    """η, the exponent of multiplicative updates."""
-    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
-    """Share of the gradient's parts kept from one batch to the next."""
     dictionary_learning_rate: float = setting(0.2, 0, 10, optimiser="adam")
     """Initial step size of Adam in log W; step sizes have a cosine decay to zero."""
 
@@ -182,28 +192,16 @@ class SequenceTraining(SegmentTraining):
 
 
 @dataclass(frozen=True)
-class DRNMFTraining(SegmentTraining):
-    """Training of DR-NMF through time: all weights are non-negative, by Adam on their logarithm or multiplicatively."""
+class DRNMFTraining(NonnegativeTraining, SegmentTraining):
+    """Training of DR-NMF through time; all its weights are non-negative."""
 
-    optimiser: Literal["multiplicative", "adam"] = "adam"
-    """How the weights are updated."""
-    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
-    """η, the exponent of multiplicative updates."""
-    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
-    """Share of the gradient's parts kept from one batch to the next."""
     dictionary_learning_rate: float = setting(2e-2, 0, 10, optimiser="adam")
     """Peak step size of Adam in the logarithm of all weights."""
 
 
 @dataclass(frozen=True)
-class RecurrentDeepNMFTraining(SequenceTraining):
+class RecurrentDeepNMFTraining(NonnegativeTraining, SequenceTraining):
     """Training of recurrent deep NMF: Adam for the prior, for the dictionaries Adam or multiplicative updates."""
 
-    optimiser: Literal["multiplicative", "adam"] = "adam"
-    """Of the dictionaries."""
-    eta: float = setting(0.05, 0, 1, optimiser="multiplicative")
-    """η, the exponent of multiplicative updates."""
-    gradient_decay: float = setting(0.9, 0, 0.999, optimiser="multiplicative")
-    """Share of the gradient's parts kept from one batch to the next."""
     dictionary_learning_rate: float = setting(1e-2, 0, 10, optimiser="adam")
     """Peak step size of Adam in log W."""

@@ -11,11 +11,11 @@ from ..config import overlaid, to_dict
 from ..errors import ConfigError, InputError
 from ..model import Model, load_model
 from ..networks.kinds import Config, changed_settings, configuration, kind_of
+from ..networks.settings import RATES
 
 RATE_SHARE = 0.25
 """Step sizes, relative to those of training from scratch."""
 EPOCHS = 20
-RATES = ("weight_learning_rate", "dictionary_learning_rate", "eta")
 OWN_LENGTH = frozenset({"epochs", "epoch_frames", "batch_segments", "batch_frames", "patience", "seed", *RATES})
 """Training settings that are not those of the model's own training."""
 OF_OPTIMISER = frozenset({"optimiser", "split_at", "gradient_decay"})

@@ -24,6 +24,7 @@ from ..errors import DeepnmfError, InputError
 from ..evaluation.metrics import si_sdr
 from ..model import BEST, Model, save_model
 from ..networks.kinds import Config, with_defaults
+from ..networks.settings import RATES
 from ..progress import Progress
 from .ahead import killed_workers_named
 from .batches import Batches, DynamicBatches, StoredBatches
@@ -254,9 +255,6 @@ def _diverged(output: Path, where: str, what: object, config: Config) -> Deepnmf
         f"{output}: training diverged in {where}: {what}; the epochs before are kept. Train again with a lower "
         f"{' or '.join(rates)}, in another folder or after emptying this one"
     )
-
-
-RATES = ("eta", "dictionary_learning_rate", "weight_learning_rate")
 
 
 def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path, config: Config) -> float:
