@@ -270,6 +270,16 @@ class FramewiseNetwork(Network):
         return dataclasses.replace(self, **arrays)  # type: ignore[type-var]
 
 
+class SequenceNetwork(Network):
+    """A network with a memory, of NumPy's arrays, which is trained on segments mixed on the fly."""
+
+    DYNAMIC_MIXING: ClassVar[bool] = True
+
+    def mask(self, m: np.ndarray) -> np.ndarray:
+        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a complete recording, shape ``(F, N)``."""
+        return self.estimator().push(m)
+
+
 class MaskEstimator:
     """Speech mask of level-normalised magnitudes, frame blocks of any size in, the same frames out.
 

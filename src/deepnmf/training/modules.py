@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..config import StftSpec
-from ..dsp.arrays import epsilon
 from ..networks.base import FramewiseNetwork, Network
 from ..networks.baselines.mask_rnn import MaskNetwork
 from ..networks.cells import LSTM
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
-from ..networks.unfolded.dr_nmf import DRNMF, atom_norms, canonical_factors
+from ..networks.unfolded.dr_nmf import DRNMF, canonical_factors, guarded_norms
 from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
 from .layers import LSTMState, cells_to_numpy, cells_to_torch, layers_in, linear, to_numpy
 from .multi_frame import MultiFrameModule, past_of
 from .unfolded_updates import Layers, unfolded_updates
+from .weights import Weights
 
 
 class MaskModule(torch.nn.Module):
@@ -49,68 +48,6 @@ class MaskModule(torch.nn.Module):
     def to_numpy(self) -> Network:
         """Return the network with the present weights, in NumPy."""
         raise NotImplementedError
-
-
-class Weights(torch.nn.Module):
-    """Arrays of a network by name, of which some are trained: as they are, or as their logarithm.
-
-    Parameters
-    ----------
-    arrays : dict of str to ndarray
-        All arrays.
-    trained : collection of str
-        Names of those that training changes.
-    nonnegative : collection of str
-        Names of those that stay ≥ 0, without the layer.
-    logarithmic : bool
-        Whether the non-negative ones are trained as log W, which any optimiser keeps positive.
-    """
-
-    def __init__(
-        self, arrays: dict[str, Any], trained: Collection[str], nonnegative: Collection[str], logarithmic: bool
-    ) -> None:
-        super().__init__()
-        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
-        kept = [name for name in arrays if name in trained and name.partition(".")[0] in nonnegative]
-        free = [name for name in arrays if name in trained and name not in kept]
-        self.logarithmic = logarithmic
-        self.names = {"nonnegative": kept, "free": free}
-        self.nonnegative = torch.nn.ParameterList([_log(tensors[n]) if logarithmic else tensors[n] for n in kept])
-        self.free = torch.nn.ParameterList([tensors[name] for name in free])
-        self._fixed = {name: tensor for name, tensor in tensors.items() if name not in {*kept, *free}}
-
-    def arrays(self) -> dict[str, Tensor]:
-        """Return all arrays by name, differentiable where they are trained."""
-        kept = (W.exp() if self.logarithmic else W for W in self.nonnegative)
-        free = zip(self.names["free"], self.free, strict=True)
-        return {**self._fixed, **dict(zip(self.names["nonnegative"], kept, strict=True)), **dict(free)}
-
-    @torch.no_grad()
-    def scale(self, factors: Mapping[str, Tensor]) -> None:
-        """Multiply non-negative arrays that are trained by factors > 0, in place."""
-        for name, W in zip(self.names["nonnegative"], self.nonnegative, strict=True):
-            if name in factors:
-                W.add_(factors[name].log()) if self.logarithmic else W.mul_(factors[name])
-
-    def name_of(self, parameter: Tensor) -> str | None:
-        """Return the array name of a parameter."""
-        for group in ("nonnegative", "free"):
-            for name, own in zip(self.names[group], getattr(self, group), strict=True):
-                if own is parameter:
-                    return name
-        return None
-
-    def to_numpy(self) -> dict[str, np.ndarray]:
-        """Return all arrays by name, in NumPy."""
-        return {name: to_numpy(W) for name, W in self.arrays().items()}
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Weights:
-        self._fixed = {name: fn(tensor) for name, tensor in self._fixed.items()}
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-
-
-def _log(W: Tensor) -> Tensor:
-    return W.where(W > 0, epsilon(W)).log()  # a zero could not be trained; other weights are kept, for fine-tuning
 
 
 class FramewiseModule(MaskModule):
@@ -307,7 +244,7 @@ class DRNMFModule(MaskModule):
         """Return the masks ``(S, F, N)`` of magnitudes of that shape; activations start at zero."""
         present = self.weights.arrays()
         W, steps = present["atoms"], present["steps"][:, None, None]  # (K, F, R), (K, 1, 1)
-        atoms = W / atom_norms(W)  # of unit norm already, but so that gradients have no component along an atom
+        atoms = W / guarded_norms(W)  # of unit norm already, but so that gradients have no component along an atom
         inhibition = torch.eye(atoms.shape[2]).to(m) - steps * (atoms.mT @ atoms)  # (K, R, R)
         drives = steps[:, None] * (m.permute(2, 0, 1) @ atoms[:, None]) - present["thresholds"][:, None, None]
         h, last = m.new_zeros(len(m), atoms.shape[2]), []  # (S, R)

@@ -24,6 +24,7 @@ BLOCK_FRAMES = {"cpu": 1024, "cuda": 16_384}
 """Frames of a block on each type of device. On a processor, larger ones leave its cache; with smaller ones the overhead
 of the calls shows."""
 ROW_BYTES = 64
+"""Alignment of the rows of a product (:func:`product`): a line of the cache."""
 
 
 def block_frames(m: Tensor) -> int:

@@ -15,7 +15,7 @@ from ...artifacts.schema import RECURRENT_LAYERS, ArraySpec, NumberSpec, Shapes
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import sigmoid
 from ...dsp.bands import band_pooling
-from ..base import Network
+from ..base import SequenceNetwork
 from ..cells import GRU, LSTM, Cell, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import FEATURE_FLOOR, uniform_layer
 from ..recurrence import CellStack
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MaskNetwork(Network):
+class MaskNetwork(SequenceNetwork):
     """Recurrent layers and a sigmoid layer, ``σ(W z + b)``.
 
     Attributes
@@ -45,7 +45,6 @@ class MaskNetwork(Network):
 
     SETTINGS: ClassVar[type[NetworkConfig]] = RecurrentConfig
     TRAINING: ClassVar[type[TrainConfig]] = SequenceTraining
-    DYNAMIC_MIXING: ClassVar[bool] = True
     CELL: ClassVar[type[Cell]]
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"recurrent_layers": RECURRENT_LAYERS}
 
@@ -81,10 +80,6 @@ class MaskNetwork(Network):
     def estimator(self) -> MaskNetworkEstimator:
         """Return a fresh streaming mask estimator."""
         return MaskNetworkEstimator(self)
-
-    def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a complete recording, shape ``(F, N)``."""
-        return self.estimator().push(m)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""

@@ -23,7 +23,7 @@ from ...artifacts.schema import ATOMS, LAYERS, ArraySpec, NumberSpec, Shapes, ch
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import AnyArray, array_namespace, epsilon
 from ...nmf.updates import wiener_mask
-from ..base import Network
+from ..base import SequenceNetwork
 from ..settings import DRNMFConfig, DRNMFTraining
 from .ista import STARTING_SPARSITY
 
@@ -41,7 +41,7 @@ LARGEST_ACTIVATION = 10.0
 
 
 @dataclass(frozen=True)
-class DRNMF(Network):
+class DRNMF(SequenceNetwork):
     """K steps of ISTA per frame, from the transition of the previous frame's activations, and the Wiener mask.
 
     Attributes
@@ -63,7 +63,6 @@ class DRNMF(Network):
     SETTINGS: ClassVar[type[NetworkConfig]] = DRNMFConfig
     TRAINING: ClassVar[type[TrainConfig]] = DRNMFTraining
     FROM_DICTIONARY: ClassVar[bool] = True
-    DYNAMIC_MIXING: ClassVar[bool] = True
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"atoms", "steps", "thresholds", "transition", "output"})
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {"layers": LAYERS, "speech_atoms": ATOMS}
 
@@ -156,10 +155,6 @@ class DRNMF(Network):
         """Return a fresh streaming mask estimator."""
         return DRNMFEstimator(self)
 
-    def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a complete recording, shape ``(F, N)``."""
-        return self.estimator().push(m)
-
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
         return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
@@ -195,7 +190,7 @@ def canonical_factors(arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     names = "atoms", "steps", "thresholds", "transition", "output"
     W, steps, thresholds, A, output = (arrays[name] for name in names)
     xp: Any = array_namespace(W)
-    norms = atom_norms(W)
+    norms = guarded_norms(W)
     longest = LONGEST_STEP / xp.linalg.norm(W / norms, 2, (1, 2)) ** 2  # (K,)
     shortened = xp.minimum(longest, steps)
     return {
@@ -203,7 +198,7 @@ def canonical_factors(arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         "steps": longest / xp.maximum(longest, steps),
         "thresholds": LARGEST_THRESHOLD / thresholds.clip(LARGEST_THRESHOLD, None),
         "transition": 1 / (A.sum(1) / largest_gain(shortened)).clip(1, None)[:, None],
-        "output": 1 / xp.max(atom_norms(output[None])),
+        "output": 1 / xp.max(guarded_norms(output[None])),
     }
 
 
@@ -222,7 +217,7 @@ def kept_by_layers(steps: AnyArray) -> AnyArray:
     return cast("AnyArray", array_namespace(steps).prod((1 - steps).clip(0, None)))
 
 
-def atom_norms(atoms: AnyArray) -> AnyArray:
+def guarded_norms(atoms: AnyArray) -> AnyArray:
     """Return the norms ``(K, 1, R)`` of the atoms of dictionaries ``(K, F, R)``, guarded against zeros."""
     squares = (atoms * atoms).sum(1)[:, None] + epsilon(atoms) ** 4  # (K, 1, R)
     return array_namespace(atoms).sqrt(squares)

@@ -33,7 +33,7 @@ from ...artifacts.schema import (
 from ...dsp.arrays import epsilon
 from ...nmf.updates import update_activations
 from .. import aligned
-from ..base import Network, in_settings
+from ..base import SequenceNetwork, in_settings
 from .multi_frame import MultiFrameFilter, MultiFrameStream
 from .prior import RecurrentPrior
 from .prior_stream import PriorStream
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class RecurrentDeepNMF(Network):
+class RecurrentDeepNMF(SequenceNetwork):
     """A deep NMF network whose initial activations are predicted by a recurrent prior.
 
     Attributes
@@ -67,7 +67,6 @@ class RecurrentDeepNMF(Network):
     SETTINGS = in_settings("RecurrentDeepNMFConfig")
     TRAINING = in_settings("RecurrentDeepNMFTraining")
     FROM_DICTIONARY: ClassVar[bool] = True
-    DYNAMIC_MIXING: ClassVar[bool] = True
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {
         "recurrent_layers": RECURRENT_LAYERS,
@@ -182,10 +181,6 @@ class RecurrentDeepNMF(Network):
     def estimator(self) -> RecurrentEstimator:
         """Return a fresh streaming mask estimator."""
         return RecurrentEstimator(self)
-
-    def mask(self, m: np.ndarray) -> np.ndarray:
-        """Return the speech mask in [0, 1] of the magnitudes ``(F, N)`` of a complete recording, shape ``(F, N)``."""
-        return self.estimator().push(m)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name, as the model file holds them."""
