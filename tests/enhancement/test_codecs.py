@@ -91,6 +91,17 @@ def test_lossy_codecs_are_kept_in_time(name: str, encoder: str, kept: str, tmp_p
     assert abs(int(np.correlate(found, expected, "full").argmax()) - 19199) <= 48  # Matroska rounds times to 1 ms
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mov"])
+def test_every_packet_of_pcm_has_the_time_of_its_samples(suffix: str, tmp_path: Path) -> None:
+    source, target = record(tmp_path / f"x{suffix}", "pcm_s16le", pictures=True), tmp_path / f"y{suffix}"
+    enhance_file(source, target, small_model(), UNCHANGED)
+    with av.open(str(target)) as written:
+        frames = list(written.decode(audio=0))
+    starts = np.cumsum([0, *(frame.samples for frame in frames)])[:-1]
+    assert [round(frame.pts * frame.time_base * RATE_HZ) for frame in frames] == starts.tolist()
+    assert len(frames) >= 25
+
+
 @pytest.mark.parametrize(
     ("name", "encoder", "layout", "channels"),
     [

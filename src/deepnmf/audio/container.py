@@ -6,6 +6,7 @@ PyAV's objects are `Any`: light installs lack it.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -25,8 +26,8 @@ BITS_PER_CHANNEL = 128_000
 """Bit rate of the sound per channel, at which lossy codecs are transparent; up to twice that if the source has more."""
 MOST_BITS = {"mp3": 320_000, "ac3": 640_000}
 """Highest bit rates of codecs that have one."""
-PCM_FRAME = 1024
-"""Samples in a packet of PCM, which has no frames of its own: players seek to packets."""
+PACKET_MS = 20
+"""Length of a packet of PCM, about; other codecs have frames of their own."""
 _SOURCE_TAGS = {
     *("bps", "duration", "number_of_frames", "number_of_bytes", "encoder"),
     *("major_brand", "minor_version", "compatible_brands"),
@@ -72,6 +73,7 @@ class ContainerWriter:
         self.clipped, self.peak, self.notes = 0, 0.0, list[str]()
         self._layout, self._shown = layout, shown
         self._start_seconds, self._written = start_seconds, 0
+        self._waiting: np.ndarray | None = None
         subtype = written_subtype(codec, like)
         self._encoder = PCM_ENCODERS[subtype] if codec == "pcm" else ENCODERS[codec]
         self.encoding = replace(like, container=container_of(shown), codec=codec, subtype=subtype)
@@ -128,15 +130,26 @@ class ContainerWriter:
         self.peak = max(self.peak, finite_peak(block, self._shown))
         if self.encoding.subtype not in UNBOUNDED:
             self.clipped += int((np.abs(block) > 1).sum())
-        step = PCM_FRAME if self.encoding.codec == "pcm" else block.shape[1]
         samples = self._samples(block)
         with self._faults_named():
-            for at in range(0, block.shape[1], step):
-                part = samples[:, at : at + step]
-                self._output.mux(self._sound.encode(self._frame(part)))
-                self._written += part.shape[1]
+            for part in [samples] if self.encoding.codec != "pcm" else self._packets(samples):
+                self._encode(part)
             for packet in self._copied(self._seconds()):
                 self._output.mux(packet)
+
+    def _packets(self, samples: np.ndarray) -> list[np.ndarray]:
+        """Return whole packets of PCM; samples that are left wait for the next block."""
+        rate_hz = self.encoding.rate_hz
+        least = rate_hz // math.gcd(rate_hz, 1000)  # of whole milliseconds, to which Matroska rounds time stamps
+        length = least * max(1, PACKET_MS * rate_hz // 1000 // least)
+        waiting = samples if self._waiting is None else np.concatenate([self._waiting, samples], axis=1)
+        whole = waiting.shape[1] - waiting.shape[1] % length
+        self._waiting = waiting[:, whole:]
+        return [waiting[:, at : at + length] for at in range(0, whole, length)]
+
+    def _encode(self, samples: np.ndarray) -> None:
+        self._output.mux(self._sound.encode(self._frame(samples)))
+        self._written += samples.shape[1]
 
     def _seconds(self) -> float:
         return self._start_seconds + self._written / self.encoding.rate_hz
@@ -169,6 +182,8 @@ class ContainerWriter:
                 self._output.close()
             return
         with self._faults_named():
+            if self._waiting is not None and self._waiting.shape[1]:
+                self._encode(self._waiting)
             self._output.mux(self._sound.encode(None))
             for packet in self._copied(float("inf")):
                 self._output.mux(packet)
