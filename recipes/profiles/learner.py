@@ -18,6 +18,7 @@ from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.losses import BatchSize, sequence_loss
 from deepnmf.training.optimisers import load_optimiser_state, optimiser_state
 from deepnmf.training.precision import usable_precision
+from deepnmf.training.resynthesis import complete_frames, resynthesised
 from deepnmf.training.spectral_error import Parts
 
 WARM_UP, LARGEST_GRADIENT = 60, 10.0
@@ -103,18 +104,20 @@ class Learner:
         self._optimiser.zero_grad()
         with torch.no_grad():
             torch._foreach_lerp_(list(self._mean.parameters()), list(self._module.parameters()), 1 - self._kept)
-        self._count(estimate.detach(), mixture, speech, kinds)
+        self._count(estimate, mixture, speech, kinds)
         self.done += 1
 
     @torch.no_grad()
     def _count(self, estimate: torch.Tensor, mixture: torch.Tensor, speech: torch.Tensor, kinds: torch.Tensor) -> None:
-        before, after = (si_sdr(Parts.of(spectra), Parts.of(speech)) for spectra in (mixture, estimate))
+        complete = complete_frames(self._spec, mixture.shape[2])
+        output, mixture, speech = (x[..., complete] for x in (resynthesised(estimate, self._spec), mixture, speech))
+        before, after = (si_sdr(Parts.of(spectra), Parts.of(speech)) for spectra in (mixture, output))
         counted = (speech.abs().amax((1, 2)) > 0).float()
         values = torch.stack([before * counted, after * counted, counted])
         self._sums.index_add_(1, kinds, values)
 
     def line(self) -> str:
-        """Return a line for the log: mean SI-SDR of spectra before and after, by kind, since the last line."""
+        """Return a line for the log: mean SI-SDR before and after, by kind, since the last line."""
         before, after, counts = self._sums.cpu().numpy().copy()
         self._sums.zero_()
         cells = [
