@@ -6,7 +6,8 @@ One thread, processor time. A share of the peak counts what a whole update (forw
 a large float32 product timed before and after each: 12 operations for each entry of a layer's dictionary and frame, 6
 for the output's; 20 and 10 by the paper's rule, which carries two parts back. "By autograd" is the same update without
 the layers' own derivative, which the paper's rule never uses. Memory is the growth of the process during the first
-update of a batch of N and of 4 N frames. Batches are made up, and so are the recordings of the second table.
+update of a batch of N and of 4 N frames. Batches are made up, and so are the recordings of the second table. The third
+has recurrent deep NMF in a process that returns freed memory to the system, and in one that keeps it, as training does.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from deepnmf.data.features import features
 from deepnmf.data.prepare import prepare
 from deepnmf.networks.kinds import Config, configuration
 from deepnmf.nmf.dictionary import Dictionary
-from deepnmf.training.batches import Example, MixedExample
+from deepnmf.training.batches import DynamicBatches, Example, MixedExample
 from nmf import peak, processor_seconds
 
 RULES: dict[str, dict[str, Any]] = {
@@ -41,6 +42,7 @@ RULES: dict[str, dict[str, Any]] = {
 }
 ATOMS = 200
 KINDS = ("deep-nmf", "recurrent-deep-nmf")
+SEGMENT_FRAMES = DynamicBatches.SEGMENT_FRAMES
 
 
 def config_of(kind: str, train: dict[str, Any], **network: int) -> Config:
@@ -153,6 +155,29 @@ def data_row(kind: str, experiment: Path, updates: int) -> str:
     return f"| {kind} | {epochs.batch_frames} | {data:.0f} | {update:.0f} | {100 * data / (data + update):.0f} % |"
 
 
+def kept_row(kind: str, segments: int, updates: int) -> str:
+    """Return the row of an update while the process returns freed memory to the system, and while it keeps it."""
+    cells = (
+        f"{1e3 * seconds:.0f} | {mb:.0f}" for seconds, mb in (alone(kept, kind, segments, updates, x) for x in (0, 1))
+    )
+    return f"| {kind} | {segments * SEGMENT_FRAMES} | {' | '.join(cells)} |"
+
+
+def kept(kind: str, segments: int, updates: int, keep: bool) -> tuple[float, float]:
+    """Return the median processor time of an update, and the most memory of the process in MB (Linux)."""
+    from deepnmf.training.memory import keep_freed_memory
+
+    config = config_of(kind, {})
+    step, rng = step_of(config), np.random.default_rng(0)
+    parts = rng.standard_normal((2, 2, segments, config.features.stft.bins, SEGMENT_FRAMES), np.float32)
+    batch = [MixedExample(*(parts[0] + 1j * parts[1]))]
+    if keep:
+        keep_freed_memory()
+    step.step(batch)
+    seconds = [processor_seconds(lambda: step.step(batch)) for _ in range(updates)]
+    return float(np.median(seconds)), _memory_mb("VmHWM")
+
+
 def endless(batches: Any) -> Iterator[list[Example] | list[MixedExample]]:
     """Yield the batches of one epoch after the other, read or mixed."""
     number = 0
@@ -189,6 +214,10 @@ def main() -> None:
         for kind in KINDS:
             lines.append(data_row(kind, experiment, options.updates))
             print(lines[-1], flush=True)
+    lines += ["", "| kind | frames | update, ms | memory, MB | memory kept: ms | MB |", "|---" * 6 + "|"]
+    for segments in (8, 16):
+        lines.append(kept_row("recurrent-deep-nmf", segments, options.updates))
+        print(lines[-1], flush=True)
     lines.append(f"\nPeak {peak() / 1e9:.0f} GFLOP/s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.")
     text = "\n".join(lines) + "\n"
     print(text)

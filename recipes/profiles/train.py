@@ -24,6 +24,7 @@ from deepnmf.artifacts import load_tensors, save_tensors
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.training.ahead import ahead
 from deepnmf.training.losses import active_windows
+from deepnmf.training.memory import keep_freed_memory
 
 MODEL, CHECKPOINT = "profile.safetensors", "checkpoint.safetensors"
 CHECKPOINT_SECONDS, LINE_UPDATES = 60, 50
@@ -59,6 +60,7 @@ def main() -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train until the number of updates or the time is reached."""
+    keep_freed_memory()
     run = Run(options)
     for line in run.lines():
         print(line, flush=True)

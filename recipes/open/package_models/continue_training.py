@@ -34,6 +34,7 @@ from deepnmf.networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from deepnmf.training.batches import DynamicBatches
 from deepnmf.training.loop import dev_score
 from deepnmf.training.losses import BatchSize, Loss, Taught, loss_of, sequence_loss
+from deepnmf.training.memory import keep_freed_memory
 from deepnmf.training.modules import module_of
 from deepnmf.training.processes import Processes
 from deepnmf.training.step import TrainingStep
@@ -46,6 +47,7 @@ BEST, CHECKPOINT = "best.safetensors", "checkpoint.safetensors"
 def main() -> None:
     """Train, epoch by epoch."""
     options = parsed()
+    keep_freed_memory()
     model = load_model(options.start)
     network: Any = model.network
     if options.fusion_units:

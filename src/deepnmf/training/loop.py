@@ -32,6 +32,7 @@ from .curves import Curves, EpochCurves
 from .duration import TimeLeft, has_stalled
 from .initial import Initial
 from .inputs import Run, check_inputs, without_length
+from .memory import keep_freed_memory
 from .processes import ALONE, Processes, joined
 from .step import Diverged, State, TrainingStep
 
@@ -62,7 +63,7 @@ def train_network(
 
     ``curves.csv`` grows by a line with each epoch (:class:`deepnmf.training.curves.EpochCurves`). The best epoch is the
     one with the highest dev score (:func:`dev_score`); epoch 0 is the untrained network. A run that was stopped
-    resumes from its last complete epoch and gives the same bytes.
+    resumes from its last complete epoch and gives the same bytes. The process keeps the memory that training frees.
 
     Parameters
     ----------
@@ -102,6 +103,7 @@ def train_network(
         the error or a weight is no longer finite: the models of the epochs before are kept.
     """
     output = Path(output)
+    keep_freed_memory()
     with joined(device) as processes:
         report = processes.only_first(report)
         config, source, run = check_inputs(Path(features), config or Config(), dictionary, initial)
