@@ -12,13 +12,12 @@ from ..evaluation.comparison import COMPARISON
 from ..evaluation.folder import SUMMARY
 from ..model import BEST, Model, load_model
 from ..training.curves import read_curves
+from ..training.files import LAST
 from .examples import Example, make_examples
 from .layers import trace_layers
 from .scores import find_rows, load_scores
 
 __all__ = ["report"]
-
-LAST = "last.safetensors"  # as in deepnmf.training.loop, without importing torch
 
 
 def report(experiment: Path, output: Path, *, scores: Path | None = None, manifest: Path | None = None) -> list[str]:

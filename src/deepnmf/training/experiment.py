@@ -27,12 +27,12 @@ from ..shards import Shard
 from .corpus_settings import settings_from_corpus
 from .curves import check_tensorboard
 from .dev_table import compare_on_dev
+from .files import DICTIONARY
 from .initial import Initial
 from .inputs import check_inputs, without_length
 from .pretrain import pretrain
 from .processes import Processes, joined
 
-DICTIONARY = "dictionary.safetensors"
 EXPERIMENT = "experiment.json"
 COMPARISON = "dev"
 """Folder of an experiment with the scores on dev of its model and of models of the package."""

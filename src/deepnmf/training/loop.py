@@ -30,6 +30,7 @@ from .ahead import killed_workers_named
 from .batches import Batches, DynamicBatches, StoredBatches
 from .curves import Curves, EpochCurves
 from .duration import TimeLeft, has_stalled
+from .files import CHECKPOINT, LAST
 from .initial import Initial
 from .inputs import Run, check_inputs, without_length
 from .memory import keep_freed_memory
@@ -38,8 +39,6 @@ from .step import Diverged, State, TrainingStep
 
 History: TypeAlias = list[dict[str, Any]]
 """Error and dev score of each epoch."""
-
-LAST, CHECKPOINT = "last.safetensors", "checkpoint.safetensors"
 
 
 def on_stderr(line: str) -> None:

@@ -23,7 +23,7 @@ from ..networks.cells import LSTM
 from ..networks.layers import FEATURE_FLOOR
 from ..networks.unfolded.deep_nmf import DeepNMF, starting_activations
 from ..networks.unfolded.dr_nmf import DRNMF, canonical_factors, guarded_norms
-from ..networks.unfolded.prior import SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
+from ..networks.unfolded.prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
 from .layers import LSTMState, cells_to_numpy, cells_to_torch, layers_in, linear, to_numpy
@@ -146,8 +146,7 @@ class PriorModule(torch.nn.Module):
 
     def neighbourhoods(self, bands: Tensor) -> Tensor:
         """Return the input bands of each sub-band, ``(N, S, B, SUBBAND_WIDTH)``, of bands ``(N, S, bands)``."""
-        margin = (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2
-        return functional.pad(bands, (margin, margin)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
+        return functional.pad(bands, (MARGIN, MARGIN)).unfold(2, SUBBAND_WIDTH, SUBBAND_STRIDE)
 
     def to_numpy(self) -> RecurrentPrior:
         """Return the prior with the present weights, in NumPy."""

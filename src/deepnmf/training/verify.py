@@ -34,12 +34,13 @@ from ..evaluation.partial_scores import is_partial, read_partial_scores
 from ..model import BEST, load_model
 from ..nmf.dictionary import load_dictionary
 from .experiment import EXPERIMENT, read_experiment
+from .files import CHECKPOINT, DICTIONARY, LAST
 
 NAMED_KINDS = {
     BEST: "model",
-    "last.safetensors": "model",
-    "dictionary.safetensors": "dictionary",
-    "checkpoint.safetensors": "checkpoint",
+    LAST: "model",
+    DICTIONARY: "dictionary",
+    CHECKPOINT: "checkpoint",
 }
 """Expected kind of the tensor files of these names."""
 SHARD = re.compile(r"(train|dev)-\d{6,}-\d{4,}\.safetensors")

@@ -252,5 +252,5 @@ def _multiplications(cells: tuple[LSTM, ...]) -> int:
 def bands_read(bands: int) -> np.ndarray:
     """Return the indices ``(SUBBAND_WIDTH, B)`` of the input bands of the sub-bands; the one after the last is zero."""
     own = np.arange(0, bands - SUBBAND_STRIDE + 1, SUBBAND_STRIDE)
-    read = np.arange(SUBBAND_WIDTH)[:, None] - (SUBBAND_WIDTH - SUBBAND_STRIDE) // 2 + own
+    read = np.arange(SUBBAND_WIDTH)[:, None] - MARGIN + own
     return np.where((read >= 0) & (read < bands), read, bands)
