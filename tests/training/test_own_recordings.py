@@ -51,6 +51,14 @@ def test_more_speech_gives_a_larger_network_and_a_longer_training(tmp_path: Path
     assert all(config.network.kind == "recurrent-deep-nmf" and config.train.patience for config in configs)
 
 
+def test_an_epoch_is_as_long_as_the_speech_whatever_the_transform(tmp_path: Path) -> None:
+    trains = [
+        settings_from_corpus({"features": {"stft": {"hop_ms": hop_ms}}}, manifest(tmp_path, 10)).train
+        for hop_ms in (5, 10)
+    ]
+    assert [train.epoch_frames for train in trains] == [120_000, 60_000]
+
+
 def test_a_given_setting_counts_more_than_the_corpus(tmp_path: Path) -> None:
     config = settings_from_corpus({"network": {"units": 7}, "train": {"epochs": 3}}, manifest(tmp_path, 10))
     assert (size(config), config.train.epochs) == (7, 3)

@@ -157,12 +157,16 @@ class DeepNMFTraining(FramewiseTraining):
     """Initial step size of Adam in log W; step sizes have a cosine decay to zero."""
 
 
+SEGMENT_FRAMES = 300
+"""Frames of a segment: 3 s with the default transform."""
+
+
 @dataclass(frozen=True)
 class SegmentTraining(TrainConfig):
     """Training on segments of consecutive frames, with dynamic mixing."""
 
     batch_segments: int = setting(8, 1, 4096)
-    """Segments of 3 s in a mini-batch."""
+    """Segments of 300 frames (3 s with the default transform) in a mini-batch."""
     cache_gb: float = setting(16.0, 0, 1e6, recorded=False)
     """Gigabytes of decoded recordings on disk, 8.7 hours each at 16 kHz. The rest of a larger corpus is decoded when it
     is drawn. Changes the speed and no result: a run may be resumed with another value."""

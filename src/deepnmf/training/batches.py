@@ -13,6 +13,7 @@ from ..data.dynamic_mixing import DynamicMixtures
 from ..data.features import FeatureSet, Segment
 from ..data.manifest import read_manifest
 from ..networks.kinds import Config
+from ..networks.settings import SEGMENT_FRAMES
 from ..nmf.partition import Partition
 from .processes import ALONE, Processes
 
@@ -97,8 +98,6 @@ class DynamicBatches:
     of `workers` that mix ahead of the updates.
     """
 
-    SEGMENT_FRAMES = 300
-
     def __init__(
         self,
         manifest: Path,
@@ -109,13 +108,13 @@ class DynamicBatches:
         workers: int = 0,
     ) -> None:
         train: Any = config.train  # of a kind with dynamic mixing
-        how = config.features, config.prepare, self.SEGMENT_FRAMES, int(train.cache_gb * 1e9)
+        how = config.features, config.prepare, SEGMENT_FRAMES, int(train.cache_gb * 1e9)
         self._mixtures = DynamicMixtures(manifest, *how)
         stft, wanted = config.features.stft, config.train.epoch_frames
         seconds = sum(entry.seconds for entry in read_manifest(manifest, "train"))
         corpus = round(seconds * stft.rate_hz / stft.hop)
         self.epoch_frames = min(wanted or corpus, corpus) or wanted
-        self.batch_frames = segments * self.SEGMENT_FRAMES
+        self.batch_frames = segments * SEGMENT_FRAMES
         own = processes.share(range(segments))
         self._parts = [part for i in range(accumulate) if (part := Partition(i, accumulate).share(own))]
         self._seed, self._workers = config.train.seed, workers
@@ -139,7 +138,7 @@ class DynamicBatches:
 
     def example(self, epoch: int, batch: int, segments: Iterable[int]) -> MixedExample:
         """Return some segments of a batch, by their places in it."""
-        first = (max(0, epoch - 1) * self.epoch_batches + batch) * self.batch_frames // self.SEGMENT_FRAMES
+        first = (max(0, epoch - 1) * self.epoch_batches + batch) * self.batch_frames // SEGMENT_FRAMES
         drawn = [
             self._mixtures.draw(np.random.default_rng([self._seed, epoch, batch, segment]), first + segment)
             for segment in segments

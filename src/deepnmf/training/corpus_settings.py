@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import overlaid
+from ..config import StftSpec, overlaid
 from ..data.manifest import read_manifest
 from ..networks.kinds import Config, configuration
+from ..networks.settings import SEGMENT_FRAMES
 
 PASSES = 40
 """Epochs, each as long as the speech of the corpus: dynamic mixing makes other mixtures of it each time."""
-FRAMES_A_SECOND = 100
 LONGEST_EPOCH = 625_000
 """Frames; with more than 1.7 hours of speech an epoch is a part of it, and 25 million frames are seen in all."""
 LEAST_UPDATES = 3000
 """Wanted number of updates: smaller corpora are trained in smaller batches."""
-SMALLEST_BATCH, SEGMENT_FRAMES = 4, 300
+SMALLEST_BATCH, LARGEST_BATCH = 4, 8
+"""Segments."""
 PATIENCE = 10
 UNITS, SUBBAND_UNITS, ATOMS = (48, 176), (24, 64), (30, 100)
 """Least number, for a few minutes of speech, and the most, from two hours on."""
@@ -49,7 +50,7 @@ def settings_from_corpus(given: Config | Mapping[str, Any] | None, manifest: Pat
     config = configuration(values)
     if manifest is None or not config.kind.DYNAMIC_MIXING:
         return config
-    suited = _suited(speech_seconds(manifest))
+    suited = _suited(speech_seconds(manifest), config.features.stft)
     known = {name: vars(getattr(config, name)) for name in suited}
     suited = {name: {k: v for k, v in part.items() if k in known[name]} for name, part in suited.items()}
     if not config.kind.FROM_DICTIONARY:
@@ -57,10 +58,10 @@ def settings_from_corpus(given: Config | Mapping[str, Any] | None, manifest: Pat
     return configuration(overlaid(suited, values))
 
 
-def _suited(seconds: float) -> dict[str, dict[str, Any]]:
+def _suited(seconds: float, stft: StftSpec) -> dict[str, dict[str, Any]]:
     """Return the settings for so many seconds of training speech."""
-    root, frames = math.sqrt(seconds / 60), round(seconds * FRAMES_A_SECOND)
-    batch = min(8, max(SMALLEST_BATCH, PASSES * frames // (SEGMENT_FRAMES * LEAST_UPDATES)))
+    root, frames = math.sqrt(seconds / 60), round(seconds * stft.rate_hz / stft.hop)
+    batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, PASSES * frames // (SEGMENT_FRAMES * LEAST_UPDATES)))
     atoms = _within(ATOMS, ATOMS_A_ROOT_MINUTE * root)
     return {
         "snmf": {"speech_atoms": atoms, "noise_atoms": atoms},

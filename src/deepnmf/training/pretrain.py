@@ -103,12 +103,12 @@ def _sample(features: Path, dev: FeatureSet, config: Config, signal: int, proces
     from .batches import DynamicBatches
 
     batches = processes.first_alone(lambda: DynamicBatches(dev.recordings, config, segments=1))
-    count = min(batches.epoch_batches, -(-limit // batches.SEGMENT_FRAMES))
+    count = min(batches.epoch_batches, -(-limit // batches.batch_frames))
     own = []
     for i in processes.share(range(count)):
         (mixture,), (speech,) = batches.example(0, i, [0])
         spectrum = mixture - speech if signal else speech
-        own.append(np.abs(spectrum[:, : limit - i * batches.SEGMENT_FRAMES]))
+        own.append(np.abs(spectrum[:, : limit - i * batches.batch_frames]))
     return np.concatenate([np.zeros((dev.config.stft.bins, 0), np.float32), *own], axis=1)
 
 
