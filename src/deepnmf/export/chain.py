@@ -38,18 +38,19 @@ def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
             above, memory = (memory[:1], memory[1:]) if upper else ([], memory)
             frame = torch.cat([past, samples])
             spectrum = transform.analyse(frame)
-            inside = _model_band(spectrum.square().sum(0).sqrt()[:, None], features.stft, spec)
-            level = _next_level(level, inside.square().mean(), least_weight)
-            magnitude = level[0].sqrt().clamp(min=LEVEL_FLOOR)
-            inside = inside / magnitude
+            inside = _model_band(spectrum.norm(dim=0), features.stft, spec)
+            power, counted = _next_level(level, inside.square().mean(0, keepdim=True), least_weight)
+            magnitude = power.sqrt().clamp(min=LEVEL_FLOOR)
+            inside, level = inside / magnitude, torch.cat([power, counted])
             mask, filtered, *remembered = estimate(spectrum, inside, magnitude, *memory)
             if upper:
-                power = spectrum.square().sum(0)[upper.stop :, None]
-                gains, above[0] = upper(mask, inside, power, above[0])
+                above_power = spectrum[:, upper.stop :].square().sum(0)[:, None]
+                gains, above[0] = upper(mask[:, None], inside[:, None], above_power, above[0])
+                gains = gains[:, 0]
             else:
-                gains = mask[: spec.bins]
+                gains = mask[: spec.bins] if spec.bins < len(mask) else mask
             least_gain = 10 ** (-limit_db / 20)
-            enhanced = spectrum * torch.maximum(gains, least_gain)[:, 0]
+            enhanced = spectrum * torch.maximum(gains, least_gain)
             if filtered is not None:
                 enhanced = enhanced + pad((1 - least_gain) * filtered, (0, spec.bins - filtered.shape[1]))
             added = _overlapped(transform.synthesise(enhanced), tail, spec)
@@ -67,22 +68,25 @@ class Estimate:
         self._frames = Frames(multi_frame, model.features.stft, spec) if multi_frame is not None else None
 
     def __call__(self, spectrum: Tensor, inside: Tensor, level: Tensor, *memory: Tensor) -> tuple[Any, ...]:
-        """Return the mask ``(F, 1)``, what is added to the lowest bins ``(2, L′)`` or None, and the next states."""
+        """Return the mask ``(F,)``, what is added to the lowest bins ``(2, L′)`` or None, and the next states."""
         frames = self._frames
         if frames is None:
             mask, *following = self._step(inside, *memory)
             return (mask, None, *following)
         past, *states = memory
-        present, turned = frames.present(spectrum, level), frames.turned(past)
+        together = frames.together(spectrum, level, past)
+        times_i = frames.times_i(together)
         step = cast("FilterStep", self._step)
-        mask, weights, *following = step.with_filter(inside, frames.advances(present, turned), *states)
-        filtered = mask[: frames.bins, 0] * frames.filtered(present, turned, weights, level)
-        return (mask, filtered, frames.following(present, past), *following)
+        mask, weights, *following = step.with_filter(inside, frames.advances(together, times_i), *states)
+        filtered = mask[: frames.bins] * frames.filtered(together, times_i, weights, level)
+        return (mask, filtered, frames.following(together, past), *following)
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:
     """Return the model's bins of magnitudes at another rate: :class:`deepnmf.enhancement.enhancer.ModelBand`."""
-    inside = magnitudes[: model_spec.bins] * (model_spec.window / spec.window)
+    inside = magnitudes if spec.bins <= model_spec.bins else magnitudes[: model_spec.bins]
+    if spec.window != model_spec.window:
+        inside = inside * (model_spec.window / spec.window)
     missing = model_spec.bins - len(inside)
     if missing <= 0:
         return inside
@@ -125,13 +129,14 @@ class Upper:
 def _overlapped(wave: Tensor, tail: Tensor, spec: StftSpec) -> Tensor:
     """Return hops of the frame added to the tail; the first is complete."""
     segments = len(tail) + 1
-    added = torch.cat([wave, torch.zeros(segments * spec.hop - spec.window)]).reshape(segments, spec.hop)
-    return added + torch.cat([tail, torch.zeros(1, spec.hop)])
+    added = pad(wave, (0, segments * spec.hop - spec.window)).reshape(segments, spec.hop)
+    return added + pad(tail, (0, 0, 0, 1))
 
 
-def _next_level(level: Tensor, power: Tensor, least_weight: float) -> Tensor:
-    """Return ``(power, frames counted)`` after a frame: :class:`deepnmf.dsp.level.LevelTracker` on tensors."""
+def _next_level(level: Tensor, power: Tensor, least_weight: float) -> tuple[Tensor, Tensor]:
+    """Return power and frames counted after a frame, ``(1,)`` each: :class:`deepnmf.dsp.level.LevelTracker`."""
+    before, counted = level.split(1)
     active = (power > LEVEL_FLOOR**2).to(level.dtype)
-    counted = (level[1] + active).clamp(max=1 / least_weight + 1)  # beyond this the weight is constant
+    counted = (counted + active).clamp(max=1 / least_weight + 1)  # beyond this the weight is constant
     weight = torch.clamp(1 / counted.clamp(min=1), min=least_weight) * active
-    return torch.stack([level[0] + weight * (power - level[0]), counted])
+    return before + weight * (power - before), counted

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from ..dsp.arrays import softplus
+from ..dsp.arrays import epsilon, softplus
 from ..errors import DeepnmfError
 from ..networks.base import FramewiseNetwork, Network
 from ..networks.kinds import kind_of
 from ..networks.layers import FEATURE_FLOOR
-from ..networks.unfolded.deep_nmf import infer
 from ..networks.unfolded.dr_nmf import DRNMF
 from ..networks.unfolded.ista import update
 from ..networks.unfolded.prior import bands_read
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
-from ..nmf.updates import wiener_mask
+from ..nmf.updates import update_activations, wiener_mask
 from .layers import constant, lstm_step
 from .multi_frame import FilterWeights
 
@@ -33,7 +33,7 @@ class MaskStep(Protocol):
     """Name and shape of the states passed on to the next frame; initially zero."""
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Return the mask ``(F, 1)`` of magnitudes ``(F, 1)`` at unit level, and the states after it."""
+        """Return the mask ``(F,)`` of magnitudes ``(F,)`` at unit level, and the states after it."""
 
 
 class FilterStep(MaskStep, Protocol):
@@ -82,8 +82,8 @@ class FramewiseStep:
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return mask and states (:class:`MaskStep`)."""
-        stacked = torch.cat([*states, m])
-        mask = cast("Tensor", self._network.mask(stacked))
+        stacked = torch.cat([*states, m[:, None]])
+        mask = cast("Tensor", self._network.mask(stacked))[:, 0]
         return (mask, stacked[self._bins :]) if states else (mask,)
 
 
@@ -100,60 +100,80 @@ class DRNMFStep:
         weights = self._weights
         h = weights["transition"] @ states[0]
         for W, step, threshold in zip(weights["atoms"], weights["steps"], weights["thresholds"], strict=True):
-            h = cast("Tensor", update(h, m, W, step, threshold[:, None]))
-        return wiener_mask(weights["output"], h, self._speech_atoms), h
+            h = cast("Tensor", update(h, m[:, None], W, step, threshold[:, None]))
+        return wiener_mask(weights["output"], h, self._speech_atoms)[:, 0], h
 
 
 class RecurrentStep:
-    """Recurrent deep NMF; the states are outputs and cell states of full band, sub-bands, fusion and filter, if any."""
+    """Recurrent deep NMF; the states are outputs and cell states of full band, sub-bands, fusion and filter, if any.
+
+    Frames are rows, so that products read constant matrices from the right: the runtime arranges those once.
+    """
 
     def __init__(self, network: RecurrentDeepNMF) -> None:
         self._network, prior = network, network.prior
         self._weights = {name: constant(W) for name, W in network.arrays().items()}
-        self._dictionaries = [constant(W) for W in network.dictionaries]
+        self._updates = [(constant(W), constant(W.T), constant(rates)) for W, rates in network.updates]
+        self._output = [constant(W) for W in network.output_by_source]
         self._read = torch.from_numpy(bands_read(len(prior.pooling)).T)
         full_band = {f"cell.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.cells)}
         fusion = {f"fusion.{index}": (2, 1, cell.units) for index, cell in enumerate(prior.fusion)}
         self.states: Shapes = {**full_band, "subband": (2, prior.subbands, prior.subband[0].units), **fusion}
         self._filter: FilterWeights | None = None
         if (multi_frame := network.multi_frame) is not None:
-            self._filter = FilterWeights(multi_frame, prior.subband_of_bins(multi_frame.bins))
+            bins = prior.pooling.shape[1]
+            self._filter = FilterWeights(multi_frame, bins, prior.subband_of_bins(multi_frame.bins))
             self.states["filter"] = self._filter.state_shape
 
     def __call__(self, m: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return mask and states (:class:`MaskStep`)."""
-        network = self._network
-        h, following = self._prior(m, states)
-        h = infer(m, self._dictionaries, h, network.sparsity, network.beta)
-        return (wiener_mask(self._weights["output"], h, network.speech_atoms), *following)
+        mask, _, *following = self._masked(m, states)
+        return (mask, *following)
 
     def with_filter(self, m: Tensor, advances: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return mask, weights and states (:class:`FilterStep`)."""
         assert self._filter is not None
         *of_prior, state = states
-        mask, *following = self(m, *of_prior)
-        units = following[len(self._network.prior.cells)][0]  # outputs of the sub-bands
+        mask, units, *following = self._masked(m, of_prior)
         weights, state = self._filter(m, mask, units, advances, state)
         return (mask, weights, *following, state)
 
-    def _prior(self, m: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Return h⁰ ``(R, 1)`` and the next states, as :mod:`deepnmf.networks.unfolded.prior_stream` does in NumPy."""
+    def _masked(self, m: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the mask ``(F,)``, the outputs of the sub-bands ``(B, V)``, and the states after it."""
+        row = m[None]
+        h, units, following = self._prior(row, states)
+        for matrices in self._updates:
+            h = self._updated(row, h, *matrices)
+        by_source = h.split([len(W) for W in self._output], 1)
+        speech, noise = (part @ W for part, W in zip(by_source, self._output, strict=True))
+        return (speech / (speech + noise + epsilon(speech)))[0], units, *following
+
+    def _updated(self, m: Tensor, h: Tensor, W: Tensor, transposed: Tensor, rates: Tensor) -> Tensor:
+        """Return the activations ``(1, R)`` after one layer, :func:`update_activations`."""
+        network = self._network
+        if network.beta != 1:
+            return update_activations(m.T, W, h.T, network.sparsity, network.beta).T
+        return h * rates * ((m / (h @ transposed + epsilon(W))) @ W)
+
+    def _prior(self, m: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return h⁰ ``(1, R)``, the outputs of the sub-bands and the next states, as :class:`PriorStream` in NumPy."""
         prior, subbands = self._network.prior, self._network.prior.subbands
-        bands = (self._weights["pooling"] @ m + FEATURE_FLOOR).log()
-        z, following = bands.T, []
+        bands = (linear(m, self._weights["pooling"]) + FEATURE_FLOOR).log()
+        z, following = bands, []
         layers = len(prior.cells)
         for cell, state in zip(prior.cells, states[:layers], strict=True):
-            following.append(lstm_step(cell, z, state))
-            z = following[-1][0]
+            z, state = lstm_step(cell, z, state)
+            following.append(state)
         from_full_band = self._linear("message", z).tanh().reshape(subbands, -1)
-        local = torch.cat([bands[:, 0], torch.zeros(1)])[self._read]
-        following.append(lstm_step(prior.subband[0], torch.cat([local, from_full_band], 1), states[layers]))
-        embedding = self._linear("summary", following[-1][0]).reshape(1, -1)
-        known = torch.cat([z, embedding], 1)
+        local = torch.cat([bands[0], torch.zeros(1)])[self._read]
+        units, state = lstm_step(prior.subband[0], torch.cat([local, from_full_band], 1), states[layers])
+        following.append(state)
+        known = torch.cat([z, self._linear("summary", units).reshape(1, -1)], 1)
         for cell, state in zip(prior.fusion, states[layers + 1 :], strict=True):
-            following.append(lstm_step(cell, known, state))
-            known = torch.cat([known, following[-1][0]], 1)
-        return softplus(self._linear("prior", known)).T, following
+            output, state = lstm_step(cell, known, state)
+            following.append(state)
+            known = torch.cat([known, output], 1)
+        return softplus(self._linear("prior", known)), units, following
 
     def _linear(self, name: str, x: Tensor) -> Tensor:
         return linear(x, self._weights[name], self._weights[f"{name}_bias"])

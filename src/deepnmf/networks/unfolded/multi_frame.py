@@ -157,7 +157,7 @@ class MultiFrameStream:
 
     def __init__(self, multi_frame: MultiFrameFilter, bins: int, subbands: np.ndarray) -> None:
         self._bins, self._frames, self._subbands = multi_frame.bins, 1 + multi_frame.past_frames, subbands
-        self._bank = LSTMBank(_at_work(multi_frame), multi_frame.bins)
+        self._bank = LSTMBank(layer_at_work(multi_frame), multi_frame.bins)
         self._places = [slice(*ends) for ends in itertools.pairwise([0, *_ends(multi_frame), None])]
         order = [2 * k + part for part in (0, 1) for k in reversed(range(self._frames))]
         self._output = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)[order]
@@ -227,15 +227,15 @@ class _Around:
         np.log(self._arguments, self._values)
 
 
-def _at_work(multi_frame: MultiFrameFilter) -> LSTM:
+def layer_at_work(multi_frame: MultiFrameFilter, oldest_first: bool = True) -> LSTM:
     """Return the layer with scales and constants of its inputs in its weights.
 
-    The phase advances are read as all real and then all imaginary parts, the oldest first.
+    The phase advances are read as all real and then all imaginary parts.
     """
     cell, past = multi_frame.cell, multi_frame.past_frames
     logs, logits, features, phases = np.split(cell.input_weights, _ends(multi_frame), axis=1)
     bias = cell.input_bias + features @ multi_frame.features_bias
-    by_part = phases.reshape(-1, past, 2)[:, ::-1].swapaxes(1, 2).reshape(phases.shape)
+    by_part = phases.reshape(-1, past, 2)[:, :: -1 if oldest_first else 1].swapaxes(1, 2).reshape(phases.shape)
     weights = np.concatenate([LOG_SCALE * logs, LOGIT_SCALE * logits, features, by_part], axis=1)
     return LSTM(weights.astype(np.float32), bias, cell.state_weights, cell.state_bias)
 
