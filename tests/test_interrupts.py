@@ -82,3 +82,18 @@ def test_an_interrupted_command_ends_the_loop_of_a_shell(tmp_path: Path) -> None
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate()[0].split() == ["1"]
     assert process.returncode == -signal.SIGINT
+
+
+def test_a_worker_that_gets_two_signals_at_once_ends_silently() -> None:
+    code = (
+        "import os, signal\n"
+        "from deepnmf.evaluation import workers\n"
+        "workers._on_signals(workers._end)\n"
+        "both = {signal.SIGINT, signal.SIGTERM}\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, both)\n"
+        "for number in both: os.kill(os.getpid(), number)\n"
+        "try: signal.pthread_sigmask(signal.SIG_UNBLOCK, both)\n"
+        "except SystemExit: print('ends', flush=True)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ends\n", "")

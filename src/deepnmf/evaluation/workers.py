@@ -114,7 +114,8 @@ def _on_signals(handler: Any) -> None:
 
 def _end(*_: object) -> None:
     """Unwind the current task, and start no other."""
-    _on_signals(signal.SIG_IGN)  # a second one must not interrupt the removal of files
+    # A second one must not interrupt the removal of files. Python would complain of SIG_IGN for one that is pending.
+    _on_signals(lambda *_: None)
     _ending.set()
     sys.exit()
 
