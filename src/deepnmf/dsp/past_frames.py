@@ -9,6 +9,7 @@ from ..config import StftSpec
 
 LEAST_POWER = 1e-4
 """Added to the magnitude of a cross-spectrum at unit level: phases of silence mean nothing."""
+FLOOR = np.array(LEAST_POWER, np.float32)
 
 
 def turns(spec: StftSpec, bins: int, past_frames: int) -> np.ndarray:
@@ -42,14 +43,12 @@ class PastFrames:
     def __init__(self, turns: np.ndarray, channels: int) -> None:
         count, self.bins = turns.shape
         self._turns, self._channels, self._count = turns, channels, count - 1
-        self._one_hop = turns[-2]
-        self._back = turns[1:].conj()
-        self._floor = np.array(LEAST_POWER, np.float32)
+        self._one_hop, self._back = turns[-2], turns[1:].conj()
         self.clear()
 
     def clear(self) -> None:
         """Forget all frames."""
-        self._last = np.zeros((self._channels, self._count + 1, self.bins), np.complex64)
+        self._of_one = [_Buffers(self._channels, self._count, self.bins) for _ in range(2)]  # by turns
 
     def push(self, spectra: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the frames that a filter weights, and the phase advances from those before to each present one.
@@ -64,38 +63,55 @@ class PastFrames:
         Returns
         -------
         ndarray
-            ``(channels, N, 1 + K, L)``, from the oldest to the present; read-only.
+            ``(channels, N, 1 + K, L)``, from the oldest to the present; read-only, and of one frame valid until the
+            next.
         ndarray
             Real and imaginary parts of the phase advances ``(N, 2, K, L)``, on the unit circle but for silence, from
             the oldest to the last: those of the mean cross-spectrum of the channels.
         """
         lowest = spectra[:, : self.bins]
-        frames = self._next(lowest, scale) if len(scale) == 1 else self._following(lowest, scale)
-        cross = frames[:, :, :-1].conj()
-        cross *= frames[:, :, -1:]
-        mean = cross[0] if self._channels == 1 else cross.mean(axis=0)
-        size = np.abs(mean)
-        size += self._floor
-        advances = np.empty((len(mean), 2, *mean.shape[1:]), np.float32)
-        np.divide(mean.real, size, advances[:, 0])  # twice as fast as a complex number by another
-        np.divide(mean.imag, size, advances[:, 1])
-        return frames, advances
+        if len(scale) > 1:
+            return self._following(lowest, scale)
+        last, present = self._of_one
+        self._of_one = [present, last]
+        np.multiply(last.but_oldest, self._one_hop, present.past)
+        np.multiply(lowest[:, None, None, :, 0], scale, present.present[..., : lowest.shape[1]])
+        present.advance()
+        return present.frames, present.advances
 
-    def _next(self, spectra: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return what :meth:`push` does for one frame, from what it returned for the last."""
-        frames = np.empty_like(self._last)
-        np.multiply(self._last[:, 1:], self._one_hop, frames[:, :-1])
-        np.multiply(spectra[:, :, 0], scale, frames[:, -1, : spectra.shape[1]])
-        frames[:, -1, spectra.shape[1] :] = 0
-        self._last = frames
-        return frames[:, None]
-
-    def _following(self, spectra: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def _following(self, spectra: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what :meth:`push` does for frames ``(channels, bins, N)``."""
         joined = np.zeros((self._channels, self._count + len(scale), self.bins), np.complex64)
-        np.multiply(self._last[:, 1:], self._back, joined[:, : self._count])
+        np.multiply(self._of_one[0].but_oldest[:, 0], self._back, joined[:, : self._count])
         np.multiply(spectra.swapaxes(1, 2), scale[:, None], joined[:, self._count :, : spectra.shape[1]])
         windows = np.moveaxis(sliding_window_view(joined, self._count + 1, axis=1), 3, 2)
-        frames = windows * self._turns
-        self._last = frames[:, -1].copy()
-        return frames
+        found = _Buffers(self._channels, self._count, self.bins, len(scale))
+        np.multiply(windows, self._turns, found.frames)
+        found.advance()
+        self._of_one[0].frames[:] = found.frames[:, -1:]
+        return found.frames, found.advances
+
+
+class _Buffers:
+    """What :meth:`PastFrames.push` returns for some frames, and the parts that it is computed from and in."""
+
+    def __init__(self, channels: int, past: int, bins: int, count: int = 1) -> None:
+        self.frames = np.zeros((channels, count, past + 1, bins), np.complex64)
+        self.past, self.present = self.frames[:, :, :-1], self.frames[:, :, -1:]
+        self.but_oldest = self.frames[:, :, 1:]
+        self.advances = np.empty((count, 2, past, bins), np.float32)
+        self._cross = np.empty_like(self.past)
+        self._mean = self._cross[0] if channels == 1 else np.empty((count, past, bins), np.complex64)
+        self._size = np.empty((count, past, bins), np.float32)
+        parts = self._mean.view(np.float32).reshape(count, past, bins, 2)
+        self._parts, self._size_of_both = np.moveaxis(parts, 3, 1), self._size[:, None]
+
+    def advance(self) -> None:
+        """Compute the phase advances."""
+        np.conjugate(self.past, self._cross)
+        np.multiply(self._cross, self.present, self._cross)
+        if len(self._cross) > 1:
+            np.mean(self._cross, axis=0, out=self._mean)
+        np.abs(self._mean, self._size)
+        np.add(self._size, FLOOR, self._size)
+        np.divide(self._parts, self._size_of_both, self.advances)

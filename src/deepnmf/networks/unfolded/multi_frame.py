@@ -161,10 +161,10 @@ class MultiFrameStream:
         self._places = [slice(*ends) for ends in itertools.pairwise([0, *_ends(multi_frame), None])]
         order = [2 * k + part for part in (0, 1) for k in reversed(range(self._frames))]
         self._output = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)[order]
-        self._around = _Around(multi_frame.bins, bins, 1)
+        self._of_one = _Around(multi_frame.bins, bins, 1), *self._outputs(1)
 
     def push(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, advances: np.ndarray) -> np.ndarray:
-        """Return the weights a_K, …, a₀ of the next frames, ``(N, 1 + K, L)``, complex64.
+        """Return the weights a_K, …, a₀ of the next frames, ``(N, 1 + K, L)``, complex64; of one, until the next.
 
         Parameters
         ----------
@@ -177,15 +177,21 @@ class MultiFrameStream:
             (:class:`deepnmf.dsp.past_frames.PastFrames`).
         """
         frames, count = len(advances), self._frames
-        around = self._around if frames == 1 else _Around(self._bins, len(m), frames)
+        around, outputs, weights = self._of_one if frames == 1 else self._of_many(frames, len(m))
         around.write(m, mask)
-        outputs = np.empty((frames, 2 * count, self._bins), np.float32)
         phases = advances.reshape(frames, -1, self._bins)
         for block in in_blocks(around.logs, around.logits, features, phases, outputs):
             self._run(*block)
-        weights = np.empty((frames, count, self._bins), np.complex64)
         weights.real, weights.imag = outputs[:, :count], outputs[:, count:]
         return weights
+
+    def _of_many(self, frames: int, bins: int) -> tuple[_Around, np.ndarray, np.ndarray]:
+        return _Around(self._bins, bins, frames), *self._outputs(frames)
+
+    def _outputs(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where to write the outputs of some frames by their parts, and as complex numbers."""
+        shape = frames, self._frames, self._bins
+        return np.empty((frames, 2 * self._frames, self._bins), np.float32), np.empty(shape, np.complex64)
 
     def _run(
         self, logs: np.ndarray, logits: np.ndarray, features: np.ndarray, advances: np.ndarray, outputs: np.ndarray
