@@ -92,11 +92,11 @@ def train(
     report : callable
         Called with one line for each stage that starts or is already complete.
     tensorboard : bool
-        Whether to write the training curves for TensorBoard, too.
+        Whether to write the training curves for TensorBoard, too, into ``tensorboard`` in `output`.
     accumulate : int
-        Number of parts of a batch that are processed one after the other (:func:`deepnmf.training.loop.train_network`).
+        Number of parts of each process's share of a batch, one after the other: the same update in less memory.
     workers : int
-        Number of processes that mix training data ahead of the updates, for kinds with dynamic mixing.
+        Number of processes that mix training data ahead, for kinds with dynamic mixing; no result depends on it.
     initial : Initial, optional
         A trained model to start from, whose network, features and dictionaries are taken over.
 

@@ -23,8 +23,10 @@ from ..dsp.stft import istft
 from ..errors import DeepnmfError, InputError
 from ..evaluation.metrics import si_sdr
 from ..model import BEST, Model, save_model
+from ..networks.base import Network
 from ..networks.kinds import Config, with_defaults
 from ..networks.settings import RATES
+from ..nmf.dictionary import Dictionary
 from ..progress import Progress
 from .ahead import killed_workers_named
 from .batches import Batches, DynamicBatches, StoredBatches
@@ -73,22 +75,11 @@ def train_network(
     config : Config, optional
         Settings of the network and of its training.
     dictionary : Path, optional
-        What :func:`deepnmf.training.pretrain.pretrain` wrote, for kinds that start from it. Its settings replace those
-        of `config`.
-    device : str
-        A torch device.
+        What :func:`deepnmf.training.pretrain.pretrain` wrote, for kinds that start from it. So do its settings.
     report : callable
         Called with one line for each epoch and each warning.
-    tensorboard : bool
-        Whether to write the curves for TensorBoard, too, into ``tensorboard`` in `output`.
-    accumulate : int
-        Number of parts of a batch, or of this process's share of it, that are processed one after the other: the same
-        update in less memory.
-    workers : int
-        Number of processes that mix training data ahead of the updates, for kinds with dynamic mixing; results do not
-        depend on it.
-    initial : Initial, optional
-        A trained model to start from, instead of an untrained network.
+    device, tensorboard, accumulate, workers, initial
+        As for :func:`deepnmf.training.experiment.train`.
 
     Returns
     -------
@@ -98,8 +89,8 @@ def train_network(
     Raises
     ------
     DeepnmfError
-        If dictionary, features and settings do not belong together, `output` holds a run of another configuration, or
-        the error or a weight is no longer finite: the models of the epochs before are kept.
+        If the inputs do not belong together, `output` holds another run, or the error or a weight is no longer finite:
+        the models of the epochs before are kept.
     """
     output = Path(output)
     keep_freed_memory()
@@ -108,17 +99,14 @@ def train_network(
         config, source, run = check_inputs(Path(features), config or Config(), dictionary, initial)
         inputs = Path(features), config, processes, accumulate, workers
         batches = processes.first_alone(lambda: batches_of(*inputs))  # it may decode the recordings
-        rng = np.random.default_rng(config.train.seed)
-        start = initial.model.network if initial else config.kind.start(config.network, config.features, source, rng)
+        start = initial.model.network if initial else _untrained(config, source)
         step = TrainingStep(start, config, _updates(config, batches), processes.device, processes)
         run = run | _precision(step, config, report)
         history, state = processes.from_first(lambda: _resume(output, run, step, report))
         step.load_state_dict(state)
         epochs = config.train.epochs if start.trained_arrays(config.network) else 0
         training = _Training(output, run, config, step, FeatureSet(features, "dev", config.context), history, epochs)
-        curves_of_run = contextlib.closing(Curves(output, history, tensorboard and not processes.rank))
-        with killed_workers_named(), curves_of_run as curves:
-            _train_epochs(training, batches, curves, report)
+        _train_epochs(training, batches, Curves(output, history, tensorboard and not processes.rank), report)
     return output / BEST
 
 
@@ -145,13 +133,19 @@ def _train_epochs(training: _Training, batches: Batches, curves: Curves, report:
         done = len(history) - 1
         report(_line(done, epochs, **history[-1]) + (clock.after_epoch(epochs - done) if done else ""))
 
-    for epoch in range(len(history), epochs + 1):
-        if has_stalled(history, config.train.patience):
-            report(f"stopped early: the dev score has not risen for {config.train.patience} epochs")
-            break
-        updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
-        history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
-        step.processes.from_first(functools.partial(keep, updates))
+    with killed_workers_named(), contextlib.closing(curves):
+        for epoch in range(len(history), epochs + 1):
+            if has_stalled(history, config.train.patience):
+                report(f"stopped early: the dev score has not risen for {config.train.patience} epochs")
+                break
+            updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
+            history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
+            step.processes.from_first(functools.partial(keep, updates))
+
+
+def _untrained(config: Config, dictionary: Dictionary | None) -> Network:
+    rng = np.random.default_rng(config.train.seed)
+    return config.kind.start(config.network, config.features, dictionary, rng)
 
 
 def batches_of(
