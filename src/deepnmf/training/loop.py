@@ -69,13 +69,13 @@ def train_network(
     Parameters
     ----------
     features : Path
-        What :func:`deepnmf.data.features.features` wrote. Its settings replace those of `config`.
+        What :func:`deepnmf.data.features.features` wrote.
     output : Path
         Folder of the models and the checkpoint.
     config : Config, optional
-        Settings of the network and of its training.
+        Settings of the network and of its training; those of features and dictionary replace its own.
     dictionary : Path, optional
-        What :func:`deepnmf.training.pretrain.pretrain` wrote, for kinds that start from it. So do its settings.
+        What :func:`deepnmf.training.pretrain.pretrain` wrote, for kinds that start from it.
     report : callable
         Called with one line for each epoch and each warning.
     device, tensorboard, accumulate, workers, initial
