@@ -26,8 +26,9 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import numpy as np
 
 from deepnmf.networks.kinds import configuration
+from deepnmf.networks.settings import SEGMENT_FRAMES
 from deepnmf.nmf.dictionary import Dictionary
-from deepnmf.training.batches import CHUNK_FRAMES, DynamicBatches, Example, MixedExample, StoredBatches
+from deepnmf.training.batches import CHUNK_FRAMES, Example, MixedExample, StoredBatches
 from deepnmf.training.processes import Processes, joined
 
 WARM_UP, LEAST_UPDATES = 3, 5
@@ -56,7 +57,7 @@ def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example] 
     )
     frames, segments, train = StoredBatches.SEGMENT_FRAMES, 1, config.train
     if config.kind.DYNAMIC_MIXING:
-        frames, segments = DynamicBatches.SEGMENT_FRAMES, getattr(train, "batch_segments", 1)
+        frames, segments = SEGMENT_FRAMES, getattr(train, "batch_segments", 1)
     else:
         segments = getattr(train, "batch_frames", CHUNK_FRAMES) // frames
     speech, noise = rng.exponential(1, (2, segments, bins, frames)).astype(np.float32)

@@ -31,8 +31,9 @@ from deepnmf.config import PrepareConfig
 from deepnmf.data.features import features
 from deepnmf.data.prepare import prepare
 from deepnmf.networks.kinds import Config, configuration
+from deepnmf.networks.settings import SEGMENT_FRAMES
 from deepnmf.nmf.dictionary import Dictionary
-from deepnmf.training.batches import DynamicBatches, Example, MixedExample
+from deepnmf.training.batches import Example, MixedExample
 from nmf import peak, processor_seconds
 
 RULES: dict[str, dict[str, Any]] = {
@@ -42,7 +43,6 @@ RULES: dict[str, dict[str, Any]] = {
 }
 ATOMS = 200
 KINDS = ("deep-nmf", "recurrent-deep-nmf")
-SEGMENT_FRAMES = DynamicBatches.SEGMENT_FRAMES
 
 
 def config_of(kind: str, train: dict[str, Any], **network: int) -> Config:
