@@ -46,32 +46,33 @@ class _Resynthesis(torch.autograd.Function):
     def forward(ctx: Any, spectra: Tensor, spec: StftSpec) -> Tensor:
         ctx.spec = spec
         analysis, synthesis = (w.to(spectra.real) for w in _windows(spec))
-        return _transformed(spectra.mT, spec, synthesis, analysis).mT
+        return _transformed(spectra, spec, synthesis, analysis)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,), spec = gradients, ctx.spec
         analysis, synthesis = (w.to(gradient.real) for w in _windows(spec))
-        return _transformed(gradient.mT, spec, analysis, synthesis, adjoint=True).mT, None
+        return _transformed(gradient, spec, analysis, synthesis, adjoint=True), None
 
 
 def _transformed(spectra: Tensor, spec: StftSpec, before: Tensor, after: Tensor, adjoint: bool = False) -> Tensor:
-    """Return the spectra ``(S, N, F)`` of frames that are overlapped, with a window before and one after that."""
-    transformed = torch.empty_like(spectra, memory_format=torch.contiguous_format)
+    """Return the spectra ``(S, F, N)`` of frames that are overlapped, with a window before and one after that."""
+    transformed = torch.empty_like(spectra, memory_format=torch.contiguous_format)  # others are slow beside these
     unpaired = [0, spec.fft_size // 2][: 2 - spec.fft_size % 2] if adjoint else []
     together = 1 if spectra.device.type == "cpu" else len(spectra)  # a segment stays in the cache
     for block, out in zip(spectra.split(together), transformed.split(together), strict=True):
-        out.copy_(block)
+        frames = block.mT.clone(memory_format=torch.contiguous_format)  # (S, N, F)
         for k in unpaired:
-            out[..., k] *= 2
-        waves = torch.fft.irfft(out, spec.fft_size)
+            frames[..., k] *= 2
+        waves = torch.fft.irfft(frames, spec.fft_size)
         if longer := len(before) - spec.fft_size:
             waves = functional.pad(waves, (0, longer))
         waves *= before
         _overlap(waves, after, spec)
-        torch.fft.rfft(waves[..., : spec.fft_size], spec.fft_size, out=out)
+        torch.fft.rfft(waves[..., : spec.fft_size], spec.fft_size, out=frames)
         for k in unpaired:
-            out[..., k] /= 2
+            frames[..., k] /= 2
+        out.copy_(frames.mT)
     return transformed
 
 
