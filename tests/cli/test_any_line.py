@@ -59,7 +59,8 @@ def wrong_files(ended: Ended, before: dict[str, Any], after: dict[str, Any]) -> 
     changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
     found += [f"changed: {name}" for name in changed if ended.code or not is_named(name, ended.line)]
     new = after.keys() - before.keys()
-    found += [f"left: {name}" for name in new if ".part" in name or name.endswith(".deepnmf-lock")]
+    temporary = re.compile(r"\.part(?!ial)|\.deepnmf-lock$")  # partial scores are kept for the next run
+    found += [f"left: {name}" for name in new if temporary.search(name)]
     found += [
         f"empty: {name}" for name in new if after[name] is None and not any(o.startswith(f"{name}/") for o in new)
     ]
