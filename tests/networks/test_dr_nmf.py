@@ -250,6 +250,6 @@ def test_one_step_of_an_exported_graph_is_one_frame() -> None:
     states = [torch.zeros(shape) for shape in step.states.values()]
     masks = []
     for t in range(8):
-        mask, *states = step(torch.tensor(m[:, t : t + 1]), *states)
+        mask, *states = step(torch.tensor(m[:, t]), *states)
         masks.append(mask.numpy())
-    np.testing.assert_allclose(np.concatenate(masks, axis=1), net.mask(m), atol=1e-5)
+    np.testing.assert_allclose(np.stack(masks, axis=1), net.mask(m), atol=1e-5)
