@@ -197,6 +197,16 @@ def test_no_activation_of_any_canonical_network_grows_with_the_frames(seed: int,
     assert h.max() <= LARGEST_ACTIVATION * np.linalg.norm(m, axis=0).max()
 
 
+@pytest.mark.parametrize("layers", [1, 4])
+def test_the_untrained_network_is_canonical_so_that_it_stays_sparse_coding_with_a_warm_start(layers: int) -> None:
+    net = untrained("dr-nmf", layers=layers)
+    assert isinstance(net, DRNMF)
+    for name, W in net.canonical().arrays().items():
+        np.testing.assert_allclose(W, getattr(net, name), rtol=1e-6)
+    np.testing.assert_allclose(net.steps * np.linalg.norm(net.atoms, 2, axis=(1, 2)) ** 2, 1, rtol=1e-5)
+    np.testing.assert_allclose(net.output, net.atoms[0], rtol=1e-5)
+
+
 def test_the_canonical_form_changes_the_mask_of_no_network_within_its_bounds() -> None:
     net, m = network(), magnitudes(30)
     scaled = dataclasses.replace(net, output=1e3 * net.output)
