@@ -33,7 +33,8 @@ State: TypeAlias = dict[str, np.ndarray]
 Placed: TypeAlias = tuple[Tensor, ...]
 """Mixture, speech and, of stored features, noise of :mod:`deepnmf.training.batches`, on the device."""
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-WARM_UP_UPDATES = 100
+WARM_UP_UPDATES, WARM_UP_SHARE = 100, 0.05
+"""Updates of a warm-up, and its largest share of a run (:func:`warm_up_of`)."""
 LARGEST_GRADIENT = 10.0
 """Of recurrent kinds: clipping norm of the gradient of the mean error per frame; about the typical norm."""
 
@@ -79,7 +80,7 @@ class TrainingStep:
         self._loss, self._spec = loss or loss_of(train, config.features), config.features.stft
         self._optimisers = make_optimisers(self.module, train, not getattr(train, "batch_frames", 1))
         dynamic = network.DYNAMIC_MIXING
-        self._schedule = Schedule(self._optimisers, updates, WARM_UP_UPDATES if dynamic else 0)
+        self._schedule = Schedule(self._optimisers, updates, warm_up_of(updates) if dynamic else 0)
         self._largest_gradient = LARGEST_GRADIENT if dynamic else None
         self._paper_rule = PaperRule.of(self.module, self._optimisers, config)
         self._gradients = None if self._paper_rule else Gradients(self.module)
@@ -223,6 +224,20 @@ class TrainingStep:
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         load_optimiser_state(self._optimisers, own)
         self._done = int(state["updates"])
+
+
+def warm_up_of(updates: int) -> int:
+    """Return the number of updates of the warm-up of a kind with dynamic mixing, short in short runs.
+
+    On two minutes of speech, whose run has 440 updates, a warm-up of 100 put off 90 % of the final dev score from the
+    12th to the 20th of 40 epochs.
+
+    Examples
+    --------
+    >>> warm_up_of(440), warm_up_of(10_000)
+    (22, 100)
+    """
+    return min(WARM_UP_UPDATES, round(WARM_UP_SHARE * updates))
 
 
 def _frames(example: Placed) -> int:
