@@ -14,8 +14,8 @@ def keep_freed_memory() -> bool:
     """Let the C library keep freed memory for the next allocations, and return whether it does; only glibc can.
 
     By default, glibc maps large blocks one by one and returns them to the system when they are freed. The tensors of
-    each update then cost page faults, for pages that the kernel has to zero: 40 % of the processor time of training
-    recurrent networks. Kept, freed blocks of other sizes take up to half as much memory again.
+    each update then cost page faults, for pages that the kernel has to zero: a third of the processor time of training
+    recurrent networks. Kept, freed blocks of other sizes take a tenth to a half as much memory again.
     """
     if sys.platform != "linux":
         return False
