@@ -59,7 +59,7 @@ def measure(scales: list[int], recordings: int, segments: int, cache_mb: float) 
                     yield [layout, f"{hours:.2f}", stage.__name__[1:], *found]
 
 
-def write_recordings(folder: Path, count: int, layout: str) -> list[Path]:
+def write_recordings(folder: Path, count: int, layout: str) -> tuple[Path, Path]:
     """Write `count` recordings each of speech and of noise, and return where they are."""
     rng, sources = np.random.default_rng(0), []
     for kind in ("speech", "noise"):
@@ -69,7 +69,8 @@ def write_recordings(folder: Path, count: int, layout: str) -> list[Path]:
             pulses = np.sin(2 * np.pi * rng.uniform(2, 4) * np.arange(SECONDS * RATE_HZ) / RATE_HZ).clip(0.05)
             soundfile.write(path, 0.2 * pulses * rng.standard_normal(SECONDS * RATE_HZ), RATE_HZ, "PCM_16")
         sources.append(folder / kind if layout == "files" else _pack(folder, kind, paths))
-    return sources
+    speech, noise = sources
+    return speech, noise
 
 
 def _pack(folder: Path, kind: str, paths: list[Path]) -> Path:

@@ -14,6 +14,7 @@ and prints the objective, relative to the last one of the plain updates, against
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import os
 import time
@@ -160,7 +161,7 @@ def convergence(X: np.ndarray, atoms: int, beta: float, sparsity: float, updates
         snmf = SparseNMF(
             atoms, beta=beta, sparsity=sparsity, max_iter=updates, tol=0, random_state=0, extrapolate=extrapolate
         )
-        seconds.append(processor_seconds(lambda snmf=snmf: snmf.fit(X)))
+        seconds.append(processor_seconds(functools.partial(snmf.fit, X)))
         objectives.append(np.array(snmf.objective_))
     head = f"| updates | {' | '.join(f'{kind}: s | objective' for kind in ('plain', 'extrapolated'))} |\n|{'---|' * 5}"
     lines = [head]

@@ -213,7 +213,7 @@ def _main(line: list[str]) -> int:
         main()
     except SystemExit as end:
         code = end.code or 0
-    multiprocessing.util._exit_function()
-    threading._shutdown()
+    multiprocessing.util._exit_function()  # type: ignore[attr-defined]
+    threading._shutdown()  # type: ignore[attr-defined]
     sys.stderr.flush()
     return code if isinstance(code, int) else 1

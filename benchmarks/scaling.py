@@ -51,7 +51,8 @@ def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example] 
     rng = np.random.default_rng(0)
     atoms = rng.random((2, bins * context, 100), np.float32)
     atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    dictionary = Dictionary(*atoms, config.snmf, config.features, {})
+    speech, noise = atoms
+    dictionary = Dictionary(speech, noise, config.snmf, config.features, {})
     step = TrainingStep(
         config.kind.start(config.network, config.features, dictionary, rng), config, 10**6, processes=processes
     )

@@ -192,8 +192,8 @@ def report(model: str, long_hours: float) -> str:
     from deepnmf import load_model
 
     network, share = load_model(model).network, ""
-    columns = ("system", "latency, ms", "10 ms frame: median / 99 %, ms", "real-time factor: frames / one block")
-    columns = (*columns, "10 s file, s", "memory, MB")
+    frames = "10 ms frame: median / 99 %, ms", "real-time factor: frames / one block"
+    columns = "system", "latency, ms", *frames, "10 s file, s", "memory, MB"
     lines = [
         f"One core of {processor()}; model `{Path(model).name}`, {network.parameters} parameters.\n",
         f"| {' | '.join(columns)} |",

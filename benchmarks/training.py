@@ -61,11 +61,13 @@ def step_of(config: Config, by_autograd: bool = False) -> Any:
     rng = np.random.default_rng(0)
     atoms = rng.random((2, config.features.stft.bins * config.context, ATOMS // 2), np.float32)
     atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    dictionary = Dictionary(*atoms, config.snmf, config.features, {})
+    speech, noise = atoms
+    dictionary = Dictionary(speech, noise, config.snmf, config.features, {})
     start = config.kind.start(config.network, config.features, dictionary, rng)
     step = TrainingStep(start, config, 10**6)
     if by_autograd:
-        step.module.forward = functools.partial(FramewiseModule.forward, step.module)
+        forward: Any = FramewiseModule.forward
+        step.module.forward = functools.partial(forward, step.module)
     return step
 
 
@@ -92,7 +94,7 @@ def shares(config: Config, rule: str, frames: int, repeats: int) -> dict[str, li
     for repeat in range(repeats + 1):
         for name, step in steps.items():
             before = peak()
-            seconds = processor_seconds(lambda step=step: step.step(batch))
+            seconds = processor_seconds(functools.partial(step.step, batch))
             if repeat:  # the first one warms up
                 found[name].append((count / seconds / max(before, peak()), seconds))
     return found
