@@ -50,6 +50,22 @@ with stop_on_signals():
     except KeyboardInterrupt:
         print("ended")
 """
+HOLDS = """
+import os, signal, time
+from deepnmf.interrupts import held_back, stop_on_signals
+
+with stop_on_signals(), held_back():
+    ready, started = os.pipe()
+    if not (child := os.fork()):
+        os.write(started, b".")
+        time.sleep(60)
+        os._exit(1)
+    os.read(ready, 1)
+    os.kill(child, signal.SIGTERM)  # which nothing holds back there
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    os.kill(os.getpid(), signal.{})
+    print("goes on", flush=True)
+"""
 
 
 def ended(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -97,3 +113,13 @@ def test_a_worker_that_gets_two_signals_at_once_ends_silently() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ends\n", "")
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 128 + signal.SIGTERM), ("SIGINT", -signal.SIGINT)])
+def test_signals_are_held_back_while_processes_are_started_but_not_in_those(
+    name: str, code: int, tmp_path: Path
+) -> None:
+    found = ended(HOLDS.format(name), tmp_path)
+    assert found.stdout.split() == [str(128 + signal.SIGTERM), "goes", "on"]
+    assert found.returncode == code
+    assert name == "SIGINT" or not found.stderr  # of which Python prints a KeyboardInterrupt

@@ -21,6 +21,10 @@ AGAIN_SECONDS = 0.02
 
 _received: list[int] = []
 """The signals so far."""
+_holding: list[int] = []
+"""The process of each context that holds signals back, which a fork is not."""
+_held: list[int] = []
+"""The signals that are held back."""
 _undo: list[tuple[int, Callable[[], object]]] = []
 """What is called when the process ends at once, and the process that has asked for it, which a fork is not."""
 
@@ -33,6 +37,7 @@ def stop_on_signals() -> Iterator[None]:
     sets SIGHUP, stay so. Afterwards, they do what they did before.
     """
     _received.clear()
+    _held.clear()
     before: dict[int, Any] = {}
     hook = sys.unraisablehook
     if threading.current_thread() is threading.main_thread():
@@ -64,7 +69,24 @@ def undone(undo: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Hold Ctrl-C back, and block it in processes and threads started meanwhile: it is for the main process alone."""
+    """Hold signals back while processes are started, which would print a traceback if this one ended amid that.
+
+    Ctrl-C is blocked in processes and threads started meanwhile: it is for the main process alone.
+    """
+    _holding.append(os.getpid())
+    try:
+        with _without_ctrl_c():
+            yield
+    finally:
+        _holding.pop()
+        if _held and not _holding:
+            number = _held[0]
+            _held.clear()
+            signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
@@ -88,6 +110,9 @@ def end_by(number: int) -> NoReturn:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    if os.getpid() in _holding:
+        _held.append(number)
+        return
     if _is_importing(frame):
         for process, undo in reversed(_undo):
             if process == os.getpid():
