@@ -20,6 +20,7 @@ from typing import NamedTuple
 from ..artifacts import file_hash, remove_abandoned
 from ..artifacts.locks import lock_bytes, serialised
 from ..errors import DeepnmfError
+from ..interrupts import undone
 
 NAME = ".deepnmf-outputs.jsonl"
 MOST_STALE_LINES = 1000
@@ -303,9 +304,15 @@ class Records:
         """Return one line for each folder whose record lacks an output."""
         return [f"{folder}: no record of outputs can be written to it ({fault})" for folder, fault in self.unrecorded()]
 
+    def close(self) -> None:
+        """Release all locks, and remove empty records."""
+        for record in list(self._records.values()):
+            record.close()
+
     def __enter__(self) -> Records:
+        self._closed = undone(self.close)  # also if a signal ends the process at once
+        self._closed.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for record in self._records.values():
-            record.close()
+        self._closed.__exit__(None, None, None)
