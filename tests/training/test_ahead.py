@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,8 +53,21 @@ def test_an_error_keeps_its_type_and_its_one_line(workers: int) -> None:
 
 
 def test_a_killed_worker_is_named_in_one_line() -> None:
-    with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*--workers.*$"):
+    with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*fewer workers.*$"):
         list(ahead(killed, COUNT, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_script_without_a_guard_may_load_ahead(method: str, tmp_path: Path) -> None:
+    script = (
+        f"import multiprocessing; multiprocessing.set_start_method({method!r})\n"
+        "import operator; from deepnmf.training.ahead import ahead\n"
+        "print(*ahead(operator.neg, 3, 2))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    ended = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("0 -1 -2\n", "")
 
 
 def process_ids(_: int) -> list[np.ndarray]:
@@ -69,7 +84,7 @@ def test_a_killed_worker_is_named_whatever_runs_at_that_moment() -> None:
             while True:  # the error comes out of the handler of a signal, before it is waited for or later
                 time.sleep(0.01)
 
-    with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*--workers.*$"):
+    with pytest.raises(DeepnmfError, match=r"^a worker process was killed.*fewer workers.*$"):
         update()
 
 

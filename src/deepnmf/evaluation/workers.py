@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import multiprocessing.util
 import os
 import shutil
@@ -12,12 +13,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from ..errors import DeepnmfError, printable
 from ..interrupts import held_back, undone
 from .items import Item
 from .partial_scores import Score
+from .spawned import GUARD, UNGUARDED, end_if_unguarded, spawning
 
 Config = TypeVar("Config")
 
@@ -57,32 +60,52 @@ def score_each(
         for index, item in items.items():
             yield index, _attempt(score, item, config)
         return
-    context = multiprocessing.get_context("spawn")  # fork would copy locked thread pools
+    end_if_unguarded()
+    context = spawning((score, warm_up, config))
     pool = ProcessPoolExecutor(min(jobs, len(items)), context, _start_worker, (warm_up, config))
+    started: list[BaseProcess] = []
     try:
-        with _children_ended():
-            with held_back():
+        with _ended_after(started):
+            with held_back(), _added_to(started):
                 futures = {pool.submit(_attempt, score, item, config): index for index, item in items.items()}
             for future in as_completed(futures):
                 yield futures[future], future.result()
             pool.shutdown()
     except BrokenProcessPool:
-        raise DeepnmfError(
-            "evaluate: a process died, perhaps out of memory; run again with fewer jobs, finished scores are kept"
-        ) from None
+        pool.shutdown(cancel_futures=True)  # waits, so that the processes have exit codes
+        raise DeepnmfError(f"evaluate: {_cause(started)}; finished scores are kept") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _children_ended() -> contextlib.AbstractContextManager[None]:
-    """End at the end of the context the processes started in it, which would finish their current recordings."""
+@contextlib.contextmanager
+def _added_to(processes: list[BaseProcess]) -> Iterator[None]:
+    """Add the processes to a list that are started in the context."""
     others = set(multiprocessing.active_children())
+    try:
+        yield
+    finally:
+        processes += set(multiprocessing.active_children()) - others
+
+
+def _ended_after(processes: list[BaseProcess]) -> contextlib.AbstractContextManager[None]:
+    """End processes at the end of the context, which would finish their current recordings."""
 
     def end() -> None:
-        for process in set(multiprocessing.active_children()) - others:
+        for process in processes:
             process.terminate()
 
     return undone(end)
+
+
+def _cause(processes: list[BaseProcess]) -> str:
+    """Return why processes have died, and what to do."""
+    codes = {process.exitcode for process in processes}
+    if UNGUARDED in codes:
+        return f"each process imports the script, in which the call has to stand below {GUARD!r}, or use one job"
+    if 1 in codes:
+        return "a process could not import the script or what the script defines, for the reason above"
+    return "a process died, perhaps out of memory; run again with fewer jobs"
 
 
 def _attempt(score: Callable[[Item, Config], Score], item: Item, config: Config) -> Score | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import multiprocessing.util
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DeepnmfError
+from ..evaluation.spawned import spawning
 from ..evaluation.workers import end_with_parent
 from ..interrupts import held_back
 
@@ -61,10 +63,12 @@ def ahead(item: Callable[[int], T], count: int, workers: int, pinned: bool = Fal
     """
     if workers:
         multiprocessing.util.get_temp_dir()  # theirs, too: a worker that is killed cannot remove one of its own
+    are_copies = multiprocessing.get_start_method() == "fork"
     items: DataLoader[T | DeepnmfError] = DataLoader(
         _Items(item, count),
         batch_size=None,
         num_workers=workers,
+        multiprocessing_context=None if are_copies or not workers else spawning(),
         worker_init_fn=_start_worker,
         prefetch_factor=PREFETCHED if workers else None,
         pin_memory=pinned and torch.cuda.is_available(),
@@ -87,7 +91,7 @@ def killed_workers_named() -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise DeepnmfError(
-            "a worker process was killed, often because memory ran out; train with fewer --workers to resume"
+            "a worker process was killed, often because memory ran out; resume with fewer workers"
         ) from None
 
 
