@@ -77,7 +77,7 @@ def test_voicebank_demand_with_other_dev_speakers_and_without_logs(tmp_path: Pat
     assert {row.speaker for row in rows if row.split == "dev"} == {"p228"}
     assert {row.noise_type for row in rows} == {""}
     assert "no log_testset.txt" in record["warnings"][-1]
-    with pytest.raises(DeepnmfError, match="no recordings of p999; give others with --dev-speakers"):
+    with pytest.raises(DeepnmfError, match="no recordings of p999; choose other dev speakers"):
         prepare_corpus(tmp_path, "voicebank_demand", [tree], dev_speakers=["p999"])
 
 
@@ -178,7 +178,7 @@ def test_train_takes_a_corpus_and_refuses_another(tmp_path: Path) -> None:
     [
         (["--root", "."], "--root, --download and --dev-speakers go with --corpus"),
         (["--corpus", "wham", "--root", ".", "--speech", "."], "--corpus is instead of --speech"),
-        (["--corpus", "wham"], "give --root once for each of: WHAM!"),
+        (["--corpus", "wham"], "give one root for each of: WHAM!"),
         (["--corpus", "wham", "--root", ".", "--download"], "cannot be downloaded"),
     ],
 )
@@ -200,8 +200,8 @@ def test_a_wrong_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
     ("call", "message"),
     [
         (lambda: find_corpus("chime9", [Path()]), "no such corpus; supported: folders, chime2"),
-        (lambda: find_corpus("librispeech_musan", []), "give --root once for each of: LibriSpeech, MUSAN"),
-        (lambda: find_corpus("wham", [Path(), Path()]), "give --root once for each of: WHAM!"),
+        (lambda: find_corpus("librispeech_musan", []), "give one root for each of: LibriSpeech, MUSAN"),
+        (lambda: find_corpus("wham", [Path(), Path()]), "give one root for each of: WHAM!"),
         (lambda: download_corpus("chime2", [Path()]), "cannot be downloaded"),
         (lambda: prepare_corpus(Path(), "wham", [Path()], dev_speakers=["p226"]), "for voicebank_demand only"),
     ],

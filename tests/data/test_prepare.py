@@ -71,7 +71,7 @@ def test_one_folder_for_two_sides_is_refused_and_overlap_reported(
 
 
 def test_half_a_source_is_refused(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:
-    with pytest.raises(DeepnmfError, match="give --speech and --noise"):
+    with pytest.raises(DeepnmfError, match="give speech and noise"):
         prepare(tmp_path, speech=tiny_corpus.speech, clean=tiny_corpus.speech)
 
 
@@ -107,7 +107,7 @@ def test_preparing_again_changes_nothing_unless_the_recordings_have_changed(copi
     shutil.copyfile(copied.speech / "speaker2/clip0.wav", copied.noise / "hum/hum.wav")
     changes = recording_changes(output)
     assert (len(changes.new), len(changes.gone), len(changes.changed)) == (2, 1, 1)
-    with pytest.raises(DeepnmfError, match=r"2 new .*1 gone .*1 changed .*another folder.*--update"):
+    with pytest.raises(DeepnmfError, match=r"2 new .*1 gone .*1 changed .*another folder.*update"):
         prepare(output, copied.speech, copied.noise)
     assert (output / "manifest.jsonl").read_bytes() == before
     prepare(output, copied.speech, copied.noise, update=True)

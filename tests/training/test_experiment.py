@@ -243,7 +243,7 @@ def test_bad_recordings_are_named_and_the_others_used(tiny_corpus: TinyCorpus, t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give --speech and --noise"),
+        ([], "give speech and noise"),
         (["--speech", "missing", "--noise", "missing"], "missing: no such folder"),
         (["--speech", "empty", "--noise", "missing"], "empty: no audio files"),
         (["--speech", "empty", "--noise", "empty"], "empty: given twice"),

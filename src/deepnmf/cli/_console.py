@@ -93,7 +93,8 @@ class Console:
         if skipped or (done + len(self._errors) > 1 and not self._counts["planned"]):
             self._note(f"{done:,} enhanced, {skipped:,} skipped, {len(self._errors):,} failed")
         for error, details in self._errors:
-            self._err(f"deepnmf: {error}")
+            hint = "; --debug shows where" if details and not self._debug else ""
+            self._err(f"deepnmf: {error}{hint}")
             if self._debug and details:
                 self._err(details, one_line=False)
         return 1 if self._errors else 0

@@ -75,7 +75,7 @@ def prepare(
     elif noisy and clean and not (speech or noise):
         rows = list(pair_entries(noisy, clean, report, seed, config.speaker_level))
     else:
-        raise DeepnmfError("give --speech and --noise, to mix, or --noisy and --clean, for recorded pairs")
+        raise DeepnmfError("give speech and noise, to mix, or noisy and clean, for recorded pairs")
     folders = [folder for folder in (speech, noise, noisy, clean) if folder]
     _write(Path(output), rows, report, folders, {"seed": seed, "split_rule": FOLDERS_SPLITTING}, update)
     return report.left_out
@@ -172,8 +172,8 @@ def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
     if changes or read_manifest(output / MANIFEST) != entries:
         what = f"recordings have changed since: {changes}" if changes else "it was made of other folders or settings"
         raise DeepnmfError(
-            f"{output / MANIFEST}: {what}; prepare into another folder, or replace it with --update and make features "
-            "and all later stages again"
+            f"{output / MANIFEST}: {what}; prepare into another folder, or update it, and make features and all "
+            "later stages again"
         )
 
 

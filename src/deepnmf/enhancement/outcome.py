@@ -55,6 +55,6 @@ def outcome_of(job: Job, work: Work, progress: Progress) -> Outcome:
     except OSError as cause:
         return Outcome(job, "failed", error=DeepnmfError(f"{job.source}: {cause.strerror or cause}"))
     except Exception as cause:
-        unexpected = f"{job.source}: unexpected {type(cause).__name__} ({cause}); --debug shows where"
+        unexpected = f"{job.source}: unexpected {type(cause).__name__} ({cause})"
         details = "".join(traceback.format_exception(cause)).rstrip()
         return Outcome(job, "failed", error=DeepnmfError(unexpected), details=details)

@@ -221,25 +221,25 @@ def _harm(job: Job, sources: dict[tuple[int, int], Path], records: Records | Non
     """Return why a job is refused, else None."""
     source, target = job.source, job.target
     if kind(target) == "special":
-        return f"{target}: a FIFO or device; write to stdout (-o -) and redirect that"
+        return f"{target}: a FIFO or device; choose -, which is stdout, as the output, and redirect that"
     if str(source) == STDIN and records is not None:
-        return "-: stdin has no name for its output; give -o FILE"
+        return "-: stdin has no name for its output; give an output"
     there = _identity(target)
     if there in sources:
         what = "the output is the input"
         if sources[there] != source:
             what = f"an input, and would be the output for {source}"
-        return f"{target}: {what}; choose another name with -o"
+        return f"{target}: {what}; choose another output"
     if len(os.fsencode(target.name)) > MOST_NAME_BYTES:
-        return f"{source}: with {SUFFIX} its name is too long for an output; choose another name with -o"
+        return f"{source}: with {SUFFIX} its name is too long for an output; choose another output"
     if kind(target) == "folder":
-        return f"{target}: the output is a folder; choose another name with -o"
+        return f"{target}: the output is a folder; choose another output"
     if records is None:
         return None
     if target.parent == source.parent and kind(source) == "special":
-        return f"{source}: not a regular file, so the output needs a name; give one with -o"
+        return f"{source}: not a regular file, so the output needs a name; give an output"
     if there is not None and not records.wrote(target):
-        return f"{target}: exists and was not written by deepnmf; delete it, or choose another name with -o"
+        return f"{target}: exists and was not written by deepnmf; delete it, or choose another output"
     return None
 
 

@@ -79,7 +79,9 @@ def find_rows(scores: EvaluationFolder, experiment: Path, manifest: Path | None)
             return {row.id: row for row in read_manifest(path, scores.summary.get("split"))}
     if manifest:
         raise DeepnmfError(f"{manifest}: not the manifest that the scores were made from; give that one")
-    raise DeepnmfError(f"{folder}: the manifest that the scores were made from is not there; give --manifest FILE")
+    raise DeepnmfError(
+        f"{folder}: the manifest that the scores were made from is not there; give its path as the manifest"
+    )
 
 
 def _folder(experiment: Path) -> Path:

@@ -152,7 +152,7 @@ def _train_network(*inputs: Any, **options: Any) -> Path:
 def check_workers(workers: int, config: Config) -> None:
     """Raise if there is nothing that worker processes could do."""
     if workers and not config.kind.DYNAMIC_MIXING:
-        raise InputError(f"--workers: a {config.network.kind} reads stored features, nothing is mixed; leave it out")
+        raise InputError(f"workers: a {config.network.kind} reads stored features, nothing is mixed; leave them out")
 
 
 def _with_initial(settings: Given, initial: Initial | None) -> Given:

@@ -131,11 +131,11 @@ def device_of(device: str, local_rank: int) -> str:
     if kind != "cuda":
         return device
     if number:
-        raise InputError(f"--device {device}: several processes cannot share a GPU; give --device cuda")
+        raise InputError(f"device {device}: several processes cannot share a GPU; give cuda, without a number")
     count = torch.cuda.device_count()
     if local_rank >= count:
         raise InputError(
-            f"--device cuda: process {local_rank} of this machine has no GPU of its own, there are {count}; start "
+            f"device cuda: process {local_rank} of this machine has no GPU of its own, there are {count}; start "
             "torchrun with --nproc-per-node gpu"
         )
     torch.cuda.set_device(local_rank)

@@ -89,7 +89,7 @@ def find_corpus(name: str, roots: Sequence[Path]) -> CorpusSpec:
         raise DeepnmfError(f"{name}: no such corpus; supported: {', '.join(NAMES)}")
     spec = CORPORA[name]
     if len(roots) not in (1, len(spec.roots)):
-        raise DeepnmfError(f"{name}: give --root once for each of: {', '.join(spec.roots)}")
+        raise DeepnmfError(f"{name}: give one root for each of: {', '.join(spec.roots)}")
     return spec
 
 

@@ -12,7 +12,7 @@ from .download import Archive
 from .layout import PrepareOptions, locate, pair_entry, pairs
 
 LICENCE = "CC-BY-4.0"
-SPLITTING = "test as published; dev is the training speakers p226 and p287, or --dev-speakers"
+SPLITTING = "test as published; dev is the training speakers p226 and p287, or those chosen"
 DEV_SPEAKERS = ("p226", "p287")
 PUBLISHED = {"trainset_28spk": 11572, "trainset_56spk": 23075, "testset": 824}
 
@@ -43,7 +43,7 @@ def rows(root: Path, options: PrepareOptions) -> Iterator[MixtureEntry]:
             yield pair_entry(split, clip, clean, name, snr_db=snr_db, noise_type=noise_type)
         options.report.count(part, found, PUBLISHED[part])
     if missing := sorted(set(held_out) - seen):
-        raise DeepnmfError(f"{root}: no recordings of {', '.join(missing)}; give others with --dev-speakers")
+        raise DeepnmfError(f"{root}: no recordings of {', '.join(missing)}; choose other dev speakers")
 
 
 def _pairs(root: Path, part: str, options: PrepareOptions) -> Iterator[tuple[Clip, Path, str]]:
