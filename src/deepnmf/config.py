@@ -74,7 +74,7 @@ def _hints(section: type[Settings]) -> dict[str, Any]:
 
 
 def _typed(hint: Any, value: Any, name: str) -> Any:
-    """Return the value, a number as Python's int or float, as the hint wants it; raise if it has another type."""
+    """Return the value, a number as Python's int or float, by its type hint; raise if it has another type."""
     if dataclasses.is_dataclass(hint):
         return value
     if typing.get_origin(hint) is Literal:

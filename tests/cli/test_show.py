@@ -33,7 +33,7 @@ def test_the_card_says_what_the_model_is(model: Path) -> None:
     assert facts["context"] == "2 frames"
     assert facts["atoms"] == "20 speech, 6 noise"
     assert facts["parameters"] == f"{loaded.network.parameters:,}"
-    assert facts["dev score"] == "4.50 dB SI-SDR at epoch 1; untrained 1.00 dB"
+    assert facts["dev score"] == "4.50 dB SI-SDR at epoch 1, 1.00 dB at the start, without warm-up"
     assert facts["settings"] == "train.optimiser = adam"
     assert (facts["seed"], facts["manifest"], facts["dictionary"]) == ("3", "m" * 64, "d" * 64)
     assert facts["sha256"] == loaded.metadata["sha256"]

@@ -145,7 +145,7 @@ def test_the_last_layers_mask_scores_as_the_enhancer_does(experiment: Experiment
 
 def test_the_learning_curve_goes_on_after_the_best_epoch(html: str, read: Page) -> None:
     assert "epoch 2: 2.75" in html
-    assert "that of epoch 1, +2.00 dB from the untrained network" in read.text
+    assert "that of epoch 1, +2.00 dB from the start" in read.text
 
 
 def test_missing_and_foreign_scores_give_the_command_that_makes_them(experiment: Experiment, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Gains above the band of a model, from its mask below and the recording's own spectrum above.
 
-The mean of the mask in the top of the model's band says how much of a frame is speech, and its tilt there how that
-changes with frequency: both are carried upwards. A band above holds noise of its own, which is tracked while the mask
-is low; a band that does not rise above its noise is attenuated further. Without that, noise above 8 kHz would pass at
-the gain of every vowel, full-height streaks in the spectrogram. A mask of ones gives gains of one.
+The mean of the mask in the top of the model's band is the share of speech in a frame, and its tilt there the change of
+that share with frequency: both are carried upwards. A band above holds noise of its own, which is tracked while the
+mask is low; a band that does not rise above its noise is attenuated further. Without that, noise above 8 kHz would pass
+at the gain of every vowel, full-height streaks in the spectrogram. A mask of ones gives gains of one.
 """
 
 from __future__ import annotations

@@ -130,9 +130,9 @@ def profile_magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: in
 
 
 def profile_warnings(model: Model, m: np.ndarray, kind: str) -> list[str]:
-    """Return warnings about a profile ``(F, N)`` that holds something else than its kind says, by the model's estimate.
+    """Return warnings about a profile ``(F, N)`` that seems to hold another sound than its kind.
 
-    A sparse NMF does not tell speech from new noise, so it gives no warning.
+    Models without an input for profiles of the kind give none: a sparse NMF cannot separate speech from new noise.
     """
     if kind not in model.network.profile_inputs():
         return []

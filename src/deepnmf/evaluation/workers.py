@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import multiprocessing.util
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -18,9 +16,9 @@ from typing import Any, TypeVar
 
 from ..errors import DeepnmfError, printable
 from ..interrupts import held_back, undone
+from ..spawned import GUARD, UNGUARDED, end_if_unguarded, end_with_parent, spawning
 from .items import Item
 from .partial_scores import Score
-from .spawned import GUARD, UNGUARDED, end_if_unguarded, spawning
 
 Config = TypeVar("Config")
 
@@ -141,17 +139,3 @@ def _end(*_: object) -> None:
     _on_signals(lambda *_: None)
     _ending.set()
     sys.exit()
-
-
-def end_with_parent() -> None:
-    """Let this process of multiprocessing end as soon as its parent does, which cannot stop it when it is killed."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def leave() -> None:
-        parent.join()
-        shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)  # sockets that pass memory on
-        os._exit(1)
-
-    threading.Thread(target=leave, daemon=True).start()

@@ -71,7 +71,7 @@ def export_onnx(model: Model, path: Path, options: ExportOptions | None = None) 
     Parameters
     ----------
     model : Model
-        A deep NMF model, frame-wise or recurrent.
+        A model, of any kind but ``gru`` and ``lstm``.
     path : Path
         File to write, ``.onnx``.
     options : ExportOptions, optional
@@ -80,7 +80,7 @@ def export_onnx(model: Model, path: Path, options: ExportOptions | None = None) 
     Raises
     ------
     DeepnmfError
-        If the ``onnx`` extra is missing, the model is of another kind, or the graph does not agree with the engine.
+        If the ``onnx`` extra is missing, the model is of those kinds, or the graph does not agree with the engine.
     """
     options = options or ExportOptions()
     require("ONNX export", "torch", "onnx", "onnxruntime")

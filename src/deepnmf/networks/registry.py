@@ -20,7 +20,7 @@ MODULES = {
     "gru": "deepnmf.networks.baselines.mask_rnn:GRUNetwork",
     "lstm": "deepnmf.networks.baselines.mask_rnn:LSTMNetwork",
 }
-"""Where each kind of network is defined, by the name that model files and settings give it; the default first.
+"""Where each kind of network is defined, by its name in model files and settings.
 
 Names are resolved when they are used: a model file imports its own kind of network and no other.
 """

@@ -12,7 +12,7 @@ from .text import number
 
 @dataclass(frozen=True)
 class Learning:
-    """Charts of a run by epoch, the epoch of the model, and its gain in dB over the untrained network as text."""
+    """Charts of a run by epoch, the epoch of the model, and its gain in dB over the start as text."""
 
     charts: list[Chart]
     epoch: int
@@ -24,7 +24,7 @@ OTHERS = {"learning_rate": "step size", "gradient_norm": "norm of the gradient p
 
 
 def learning_curves(history: list[dict[str, Any]], model_history: list[dict[str, Any]]) -> Learning | None:
-    """Return validation SI-SDR, training loss and other curves by epoch; None for a network that was not trained.
+    """Return dev SI-SDR, training loss and other curves by epoch; None for a network that was not trained.
 
     Parameters
     ----------

@@ -95,8 +95,8 @@ def _dev_score(history: list[dict[str, Any]]) -> str:
         return ""
     best = scores.index(max(scores))
     if not best:
-        return f"{scores[0]:.2f} dB SI-SDR, untrained"
-    return f"{scores[best]:.2f} dB SI-SDR at epoch {best}; untrained {scores[0]:.2f} dB"
+        return f"{scores[0]:.2f} dB SI-SDR at the start, without warm-up"
+    return f"{scores[best]:.2f} dB SI-SDR at epoch {best}, {scores[0]:.2f} dB at the start, without warm-up"
 
 
 def _provenance(metadata: dict[str, Any]) -> Facts:

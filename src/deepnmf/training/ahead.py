@@ -13,9 +13,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import DeepnmfError
-from ..evaluation.spawned import spawning
-from ..evaluation.workers import end_with_parent
 from ..interrupts import held_back
+from ..spawned import end_with_parent, spawning
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ CURVES, TENSORBOARD = "curves.csv", "tensorboard"
 
 @dataclass(frozen=True)
 class EpochCurves:
-    """What the updates of one epoch were like; all None for epoch 0, the untrained network.
+    """What the updates of one epoch were like; all None for epoch 0, the start.
 
     Attributes
     ----------

@@ -110,7 +110,7 @@ def group_of(rank: int, size: int, device: str) -> Iterator[Group]:
             group = Group(rank, size, own)
             yield group
             group.wait()
-            watch.tell(done=True)
+            watch.send(done=True)
             watch.wait(REPORT_SECONDS)
         except BaseException as error:
             _fail(error, rank, watch)
@@ -169,8 +169,8 @@ def _watch(rank: int, size: int, store: Store) -> Watch:
     address, port, token = store.get("watch").decode().split()
     host = socket.gethostname()
     connection = connect(address, int(port), token, f"rank {rank} (process {os.getpid()} on {host})")
-    speaks = rank == 1 or os.environ.get("LOCAL_RANK") == "0"  # of the loss of process 0: once on each machine
-    return Watch({connection: f"rank 0 ({address})"}, speaks, REMEDY)
+    prints = rank == 1 or os.environ.get("LOCAL_RANK") == "0"  # of the loss of process 0: once on each machine
+    return Watch({connection: f"rank 0 ({address})"}, prints, REMEDY)
 
 
 @contextlib.contextmanager
@@ -207,10 +207,10 @@ def _fail(error: BaseException, rank: int, watch: Watch) -> NoReturn:
     if rank == 0:
         if not watch.claim():
             raise SystemExit(1) from None
-        watch.tell(reported=True)
+        watch.send(reported=True)
         raise error
     if watch.claim():
         expected = isinstance(error, DeepnmfError | OSError)
-        watch.tell(error=str(error) if expected else f"unexpected {type(error).__name__} ({error})")
+        watch.send(error=str(error) if expected else f"unexpected {type(error).__name__} ({error})")
     watch.wait(REPORT_SECONDS)
     raise SystemExit(1) from None

@@ -63,7 +63,7 @@ def train_network(
     """Train a network and write ``best.safetensors`` and ``last.safetensors`` into the folder `output`.
 
     ``curves.csv`` grows by a line with each epoch (:class:`deepnmf.training.curves.EpochCurves`). The best epoch is the
-    one with the highest dev score (:func:`dev_score`); epoch 0 is the untrained network. A run that was stopped
+    one with the highest dev score (:func:`dev_score`); epoch 0 is the network at the start. A run that was stopped
     resumes from its last complete epoch and gives the same bytes. The process keeps the memory that training frees.
 
     Parameters
@@ -261,8 +261,8 @@ def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path,
 
 def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> str:
     """Return the log line of an epoch."""
-    untrained = "untrained" if error is None else f"error {error:.4f}"
-    return f"epoch {epoch}/{epochs}: {untrained}, dev SI-SDR {dev_sdr_db:.2f} dB"
+    step = "start" if error is None else f"error {error:.4f}"
+    return f"epoch {epoch}/{epochs}: {step}, dev SI-SDR {dev_sdr_db:.2f} dB"
 
 
 def dev_score(step: TrainingStep, data: FeatureSet) -> float:

@@ -35,17 +35,17 @@ class Watch(threading.Thread):
     ----------
     connections : mapping of socket to str
         Connections, and the names of the processes at their other ends.
-    speaks : bool
+    prints : bool
         Whether this process prints the line.
     remedy : str
         What the line ends with.
     """
 
-    def __init__(self, connections: Mapping[socket.socket, str], speaks: bool, remedy: str) -> None:
+    def __init__(self, connections: Mapping[socket.socket, str], prints: bool, remedy: str) -> None:
         super().__init__(name="watch", daemon=True)
         self.reported = threading.Event()
         """Set once the line of the failure has been printed, or is left to another process."""
-        self._connections, self._speaks, self._remedy = dict(connections), speaks, remedy
+        self._connections, self._prints, self._remedy = dict(connections), prints, remedy
         self._lock, self._stderr = threading.Lock(), sys.stderr
 
     def run(self) -> None:
@@ -69,7 +69,7 @@ class Watch(threading.Thread):
             self.reported.set()
             return first
 
-    def tell(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         """Send a message to the other ends: ``done=True``, ``error="..."``, or ``reported=True`` after its line."""
         for connection in self._connections:
             with contextlib.suppress(OSError):
@@ -85,10 +85,10 @@ class Watch(threading.Thread):
             return  # process 0 has the same error, as all of them do after a wrong option
         if not self.claim():
             return
-        if self._speaks and not message.get("reported"):
+        if self._prints and not message.get("reported"):
             what = f"{name}: {error}" if error is not None else f"{name} ended before the others; {self._remedy}"
             _print(f"deepnmf: {printable(what)}", self._stderr)
-        self.tell(reported=True)
+        self.send(reported=True)
         os.kill(os.getpid(), signal.SIGTERM)  # unwinds the main thread, unless it waits in a collective
         time.sleep(PATIENCE_SECONDS)
         os._exit(1)

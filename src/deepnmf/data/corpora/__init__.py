@@ -1,4 +1,4 @@
-"""Corpora: manifests, folder layouts and mixing."""
+"""Supported corpora: layouts, splits and downloads."""
 
 NAMES = (
     "folders",

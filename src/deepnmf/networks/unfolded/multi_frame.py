@@ -1,7 +1,7 @@
 """A multi-frame filter behind the mask: present and past frames of the lowest bins, each with a complex weight.
 
 A mask leaves the phase of the mixture as it is. Where a harmonic of the voice and a noise share a bin, a few frames
-with their phases tell them apart: the filter (Mack & Habets 2020, §II; Schröter et al. 2022, "deep filtering") gives
+with their phases can separate them: the filter (Mack & Habets 2020, §II; Schröter et al. 2022, "deep filtering") gives
 
     E = M · ( X + a₀ X + Σ_k a_k P_k ),   k = 1 … K,
 

@@ -112,8 +112,8 @@ class RecurrentPrior:
         if not subbands or shapes.size("message", 0) % subbands:
             raise DeepnmfError(f"array message must have a multiple of {subbands} rows for {bands} bands")
         inputs = SUBBAND_WIDTH + shapes.size("message", 0) // subbands
-        said, local = shapes.size("summary", 0), shapes.size("summary", 1)
-        known, fused = units + subbands * said, shapes.size("fusion.0.state_weights", 1) if FUSION in shapes else 0
+        embedded, local = shapes.size("summary", 0), shapes.size("summary", 1)
+        known, fused = units + subbands * embedded, shapes.size("fusion.0.state_weights", 1) if FUSION in shapes else 0
         gates = shapes.size("cell.0.input_bias", 0) + LSTM.GATES * fused
         sizes = {"bands": bands, "gates": gates, "known": known + fused, "atoms": atoms}
         sizes |= {"around": SUBBAND_WIDTH, "local_gates": LSTM.GATES * local}
@@ -123,8 +123,8 @@ class RecurrentPrior:
             "pooling": ArraySpec((bands, bins), nonnegative=True),
             "message": ArraySpec((shapes.size("message", 0), units)),
             "message_bias": ArraySpec((shapes.size("message", 0),)),
-            "summary": ArraySpec((said, local)),
-            "summary_bias": ArraySpec((said,)),
+            "summary": ArraySpec((embedded, local)),
+            "summary_bias": ArraySpec((embedded,)),
             "prior": ArraySpec((atoms, known + fused)),
             "prior_bias": ArraySpec((atoms,)),
             **cell_specs(LSTM, layers, bands, units),

@@ -11,15 +11,17 @@ import multiprocessing
 import multiprocessing.context
 import multiprocessing.process
 import multiprocessing.spawn
+import multiprocessing.util
 import os
 import pickle
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from .errors import InputError
 
 UNGUARDED = 77
 """Exit code of a process in which the script that calls would start processes again."""
@@ -72,6 +74,20 @@ def end_if_unguarded() -> None:
         os._exit(UNGUARDED)
 
 
+def end_with_parent() -> None:
+    """Let this process of multiprocessing end as soon as its parent does, which cannot stop it when it is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def leave() -> None:
+        parent.join()
+        shutil.rmtree(multiprocessing.util.get_temp_dir(), ignore_errors=True)  # sockets that pass memory on
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
 def _script_can_be_imported() -> bool:
     script: Any = sys.modules["__main__"]
     if getattr(script, "__spec__", None) is not None:  # `python -m`
@@ -81,7 +97,7 @@ def _script_can_be_imported() -> bool:
 
 @contextlib.contextmanager
 def _without_script() -> Iterator[None]:
-    """Leave the script out of what multiprocessing tells a process to import."""
+    """Leave the script out of what a process of multiprocessing imports."""
     with _preparing:
         whole = multiprocessing.spawn.get_preparation_data
 
