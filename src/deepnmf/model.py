@@ -116,6 +116,7 @@ def save_model(path: Path, model: Model, half: bool = False) -> None:
         arrays = {name: weights.astype(np.float16) for name, weights in arrays.items()}
     with about(path, "it is not written"):
         _check_network(metadata["network"], arrays, model.features.stft.bins)
+        model.network.checked()
     save_tensors(path, arrays, "model", metadata)
 
 
@@ -141,7 +142,9 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
             check_best(file.metadata.get("history", []))
         cls, hyperparameters = _check_network(file.metadata.get("network"), file.arrays, features.stft.bins)
     weights = {name: np.array(values, np.float32) for name, values in file.arrays.items()}
-    return Model(cls.from_arrays(weights, hyperparameters), features, file.metadata)
+    with about(path, "train it again"):
+        network = cls.from_arrays(weights, hyperparameters).checked()
+    return Model(network, features, file.metadata)
 
 
 def _check_network(record: Any, arrays: Mapping[str, np.ndarray], bins: int) -> tuple[type[Network], dict[str, Any]]:

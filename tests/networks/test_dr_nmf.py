@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.kinds import KINDS, configuration
 from deepnmf.networks.unfolded.dr_nmf import DRNMF, LARGEST_ACTIVATION
@@ -250,6 +251,37 @@ def test_a_model_file_gives_the_network_back_and_names_it(tmp_path: Path) -> Non
     assert "Wisdom" in loaded.title()
     assert "dr-nmf" in KINDS
     assert net.parameters == sum(W.size for W in net.arrays().values())
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("at_bound", [False, True])
+def test_a_canonical_model_is_loaded_as_it_is_or_to_rounding(tmp_path: Path, half: bool, at_bound: bool) -> None:
+    net = network(dtype=np.float32)
+    if at_bound:
+        steps = np.full_like(net.steps, 1e-4)
+        net = dataclasses.replace(net, steps=steps, transition=50 * net.transition).canonical()
+    save_model(tmp_path / "a.safetensors", Model(net, FEATURES), half)
+    loaded = load_model(tmp_path / "a.safetensors").network
+    m = magnitudes(200, np.float32)
+    np.testing.assert_allclose(loaded.mask(m), net.mask(m), atol=5e-3 if half else 1e-6)
+
+
+@pytest.mark.parametrize("change", ["transition", "transition of one atom", "atoms"])
+def test_a_model_whose_activations_can_grow_is_to_be_trained_again(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, R = network(dtype=np.float32), R_S + R_N
+    rows = np.where(np.arange(R) == (2 if "one" in change else np.arange(R)), 20, 1)[:, None]
+    net = dataclasses.replace(net, transition=net.transition * rows.astype(np.float32))
+    if change == "atoms":
+        net = dataclasses.replace(net.canonical(), atoms=0.3 * net.atoms)
+    with pytest.raises(DeepnmfError, match="grow"):
+        save_model(tmp_path / "a.safetensors", Model(net, FEATURES))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(DRNMF, "checked", lambda self: self)
+        save_model(tmp_path / "a.safetensors", Model(net, FEATURES))
+    with pytest.raises(DeepnmfError, match=r"a\.safetensors: .*0\.4.*train it again"):
+        load_model(tmp_path / "a.safetensors")
 
 
 def test_one_step_of_an_exported_graph_is_one_frame() -> None:

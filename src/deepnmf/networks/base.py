@@ -166,6 +166,16 @@ class Network(ABC):
         """Return the same network, of NumPy's arrays, in the form that training stores: one scale for equal masks."""
         return self
 
+    def checked(self) -> Self:
+        """Return the network, if its weights work together: each array by itself is within its specification.
+
+        Raises
+        ------
+        DeepnmfError
+            If they do not.
+        """
+        return self
+
     def calibrated(self, mixtures: Callable[[], np.ndarray], trained: Collection[str]) -> Self:  # noqa: ARG002
         """Return the network with its arbitrary scales, on which masks do not depend, at the level of mixtures.
 

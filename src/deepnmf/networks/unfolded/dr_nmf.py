@@ -22,6 +22,7 @@ import numpy as np
 from ...artifacts.schema import ATOMS, LAYERS, ArraySpec, NumberSpec, Shapes, check_speech_atoms
 from ...config import FeatureConfig, NetworkConfig, TrainConfig
 from ...dsp.arrays import AnyArray, array_namespace, epsilon
+from ...errors import DeepnmfError
 from ...nmf.updates import wiener_mask
 from ..base import SequenceNetwork
 from ..settings import DRNMFConfig, DRNMFTraining
@@ -38,6 +39,8 @@ LARGEST_THRESHOLD = 1e3
 """At which an atom is active in no frame at unit level."""
 LARGEST_ACTIVATION = 10.0
 """Relative to the largest norm of a frame; nor does the transition amplify more."""
+ROUNDING = 0.01
+"""By which weights stored with 16 bits may leave the canonical form, relative to each."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,28 @@ class DRNMF(SequenceNetwork):
         """Return the network in the form of :func:`canonical_factors`, which training stores."""
         arrays, factors = self.arrays(), canonical_factors(self.arrays())
         return dataclasses.replace(self, **{name: arrays[name] * factor for name, factor in factors.items()})
+
+    def checked(self) -> DRNMF:
+        """Return the network if activations cannot grow from frame to frame, or but for the rounding of its weights.
+
+        Training up to version 0.4 did not bound them. Their canonical form would be another network, with masks that
+        it was not trained for.
+
+        Raises
+        ------
+        DeepnmfError
+            If they can grow.
+        """
+        norms = np.linalg.norm(self.atoms, axis=1)  # (K, R)
+        kept = np.prod(np.clip(1 - self.steps[:, None] * np.where(norms > epsilon(norms), norms, 1) ** 2, 0, None), 0)
+        if (kept * self.transition.sum(axis=1)).max() < 1:
+            return self
+        factors = canonical_factors(self.arrays())
+        if all(np.allclose(factors[name], 1, atol=ROUNDING) for name in ("atoms", "steps", "transition")):
+            return self.canonical()
+        raise DeepnmfError(
+            "a DR-NMF of version 0.4 or earlier, whose activations can grow with the length of recordings"
+        )
 
     @property
     def multiplications_per_frame(self) -> int:
