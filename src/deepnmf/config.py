@@ -212,6 +212,9 @@ class TrainConfig(Settings):
     """Frames of an epoch, drawn again for each epoch; 0 takes as many as the corpus has."""
     patience: int = setting(0, 0, 1_000_000)
     """Epochs without a better dev score after which training stops; 0 is without limit."""
+    average_share: float = setting(0.0, 0, 1)
+    """Share of the updates so far over which the weights that are scored and stored are averaged (an exponential mean);
+    0 takes those of the last update."""
     seed: int = setting(0, 0, 2**32 - 1)
     """Seed of all random numbers, including the earlier stages."""
 

@@ -31,7 +31,7 @@ TRAININGS: list[tuple[str, dict[str, Any]]] = [
     ("deep-nmf", {"optimiser": "adam"}),
     ("ista", {"optimiser": "multiplicative"}),
     ("recurrent-deep-nmf", {}),
-    ("recurrent-deep-nmf", {"optimiser": "multiplicative"}),
+    ("recurrent-deep-nmf", {"optimiser": "multiplicative", "average_share": 0.5}),
     ("gru", {}),
 ]
 SEGMENTS = (5, 2)

@@ -33,7 +33,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "prepare": {"mixtures_per_utterance": 1},
     "snmf": {"speech_atoms": 4, "noise_atoms": 3, "iterations": 5},
     "network": {"kind": "deep-nmf", "context": 2, "layers": 2},
-    "train": {"epochs": 3, "epoch_frames": 300, "batch_frames": 100},
+    "train": {"epochs": 3, "epoch_frames": 300, "batch_frames": 100, "average_share": 0.3},
 }
 SMALL = configuration(VALUES)
 SETTINGS = [f"{section}.{key}={value}" for section, values in VALUES.items() for key, value in values.items()]
@@ -285,6 +285,8 @@ def nan(array: np.ndarray) -> np.ndarray:
         ({"weight": np.float64}, {}),
         ({"weight": lambda array: array[:-1]}, {}),
         ({"weight": gone}, {}),
+        ({"mean": gone}, {}),
+        ({"mean": lambda array: array.ravel()[0]}, {}),
         ({"optimiser": lambda array: array.ravel()[:1]}, {}),
         ({"updates": gone}, {}),
         ({}, {"run": None}),

@@ -9,17 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepnmf.networks.base import FramewiseNetwork
-from deepnmf.networks.kinds import KINDS, Config, configuration
+from deepnmf.networks.kinds import KINDS, configuration
 from deepnmf.networks.unfolded.deep_nmf import DeepNMF
 from deepnmf.training import optimisers
-from deepnmf.training.batches import Example, MixedExample
 from deepnmf.training.losses import beta_loss
 from deepnmf.training.modules import FramewiseModule
 from deepnmf.training.multiplicative import backpropagate, resplit
 from deepnmf.training.optimisers import SMOOTHING, MultiplicativeUpdate, Schedule
 from deepnmf.training.step import Diverged, TrainingStep
-from helpers.networks import FEATURES, SMALL, F, deep_nmf, untrained
+from helpers.networks import FEATURES, F, deep_nmf
+from helpers.training import batch, small
 
 BINS, T, FRAMES = 7, 3, 11
 
@@ -138,24 +137,6 @@ def test_weights_that_decay_stay_normal_numbers() -> None:
         W.grad = 1 / W.detach()
         rule.step()
     assert (10 * torch.finfo().tiny <= W).all()
-
-
-def small(kind: str, **train: Any) -> tuple[FramewiseNetwork | Any, Config]:
-    known = KINDS[kind].SETTINGS.__dataclass_fields__
-    network = {name: value for name, value in {**SMALL, "layers": 2}.items() if name in known}
-    features = {"stft": {"rate_hz": 1000, "window_ms": 10.0, "hop_ms": 4.0, "fft_size": 32}}
-    config = configuration({"features": features, "network": {"kind": kind, **network}, "train": train})
-    return untrained(kind, layers=2), config
-
-
-def batch(kind: str, seed: int = 0) -> list[Example] | list[MixedExample]:
-    rng = np.random.default_rng(seed)
-    if KINDS[kind].DYNAMIC_MIXING:
-        speech, noise = rng.normal(size=(2, 3, F, 40, 2)).astype(np.float32).view(np.complex64)[..., 0]
-        return [MixedExample(speech + noise, speech)]
-    mixture = rng.exponential(1, (1, F * 2, 40)).astype(np.float32)
-    speech, noise = rng.exponential(0.7, (2, 1, F, 40)).astype(np.float32)
-    return [Example(mixture, speech, noise)]
 
 
 CASES = [

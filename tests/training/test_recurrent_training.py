@@ -38,7 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "network": {
         "kind": "recurrent-deep-nmf", "bands": 16, "units": 8, "recurrent_layers": 2, "subband_units": 4,
     },
-    "train": {"epochs": 3, "epoch_frames": 0, "batch_segments": 1},
+    "train": {"epochs": 3, "epoch_frames": 0, "batch_segments": 1, "average_share": 0.2},
 }  # fmt: skip
 FILES = ("best.safetensors", "last.safetensors")
 

@@ -43,7 +43,7 @@ DYNAMIC = overlaid(
     COMMON,
     {
         "network": {"kind": "recurrent-deep-nmf", "bands": 16, "units": 8, "subband_units": 4, "filter_units": 4},
-        "train": {"batch_segments": 3},
+        "train": {"batch_segments": 3, "average_share": 0.3},
     },
 )
 SMALLEST = 0.01

@@ -141,6 +141,7 @@ def settings(model: Model, network: RecurrentDeepNMF, options: argparse.Namespac
         "loss_distortion": options.loss_distortion,
         "loss_residue": options.loss_residue,
         "batch_segments": options.segments,
+        "average_share": 0.0,
         "seed": options.seed,
     }
     values: dict[str, dict[str, Any]] = {"network": {"kind": kind_of(model.network)}}

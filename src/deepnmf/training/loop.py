@@ -201,13 +201,14 @@ def _resume(output: Path, run: Run, step: TrainingStep, report: Callable[[str], 
 
 
 def _check_state(arrays: dict[str, np.ndarray], step: TrainingStep) -> None:
-    """Raise unless the weights are those of the network, and the optimiser's state has their shapes."""
+    """Raise unless the weights and their mean are those of the network, and the optimiser's state has their shapes."""
+    of_network = ("weight.", "mean.")
     specs = {
         name: ArraySpec(array.shape, dtypes=(array.dtype.name,))
         for name, array in step.state_dict().items()
-        if name.startswith("weight.")
+        if name.startswith(of_network)
     }
-    check_arrays(specs, {name: array for name, array in arrays.items() if name.startswith("weight.")})
+    check_arrays(specs, {name: array for name, array in arrays.items() if name.startswith(of_network)})
     shapes = {(), *(spec.shape for spec in specs.values())}
     for name, array in arrays.items():
         if array.shape not in shapes or not np.isfinite(array).all():

@@ -12,10 +12,11 @@ from torch import Tensor
 from ..errors import DeepnmfError
 from ..networks.base import Network
 from ..networks.kinds import Config
+from .averaging import AveragedWeights
 from .batches import Batch, Example, MixedExample
 from .gradients import Gradients
 from .losses import BatchSize, Loss, active_windows, loss_of
-from .modules import module_of
+from .modules import MaskModule, module_of
 from .optimisers import (
     Schedule,
     load_optimiser_state,
@@ -76,6 +77,7 @@ class TrainingStep:
         logarithmic = getattr(train, "optimiser", "adam") == "adam"
         self.precision = _common_precision(getattr(train, "precision", "float32"), device, processes)
         self.module = module_of(network, trained, logarithmic, self.precision).to(device)
+        self._averaged = AveragedWeights(self.module, train.average_share) if train.average_share else None
         self._dtype = getattr(torch, next(iter(network.arrays().values())).dtype.name)
         self._loss, self._spec = loss or loss_of(train, config.features), config.features.stft
         self._optimisers = make_optimisers(self.module, train, not getattr(train, "batch_frames", 1))
@@ -121,6 +123,8 @@ class TrainingStep:
         self._done += 1
         self._check(error)
         self.module.canonicalise()
+        if self._averaged is not None:
+            self._averaged.add(self._done)
         return error, frames
 
     def _placed(self, example: Example | MixedExample) -> Placed:
@@ -198,19 +202,26 @@ class TrainingStep:
         if not np.isfinite(error):
             raise Diverged("the error is no longer finite")
 
+    @property
+    def scored(self) -> MaskModule:
+        """The network that is scored and stored: of the present weights, or of their mean if the settings want it."""
+        return self._averaged.module if self._averaged is not None else self.module
+
     def estimate(self, mixture: np.ndarray) -> np.ndarray:
-        """Return the speech in the complex spectrum ``(F, N)`` of a recording at unit level, with current weights."""
+        """Return the speech in the complex spectrum ``(F, N)`` of a recording at unit level, by :attr:`scored`."""
         with torch.inference_mode():
             spectra = torch.from_numpy(mixture).to(self._device)[None]
-            return self.module.estimate(spectra, self._spec)[0].cpu().numpy()
+            return self.scored.estimate(spectra, self._spec)[0].cpu().numpy()
 
     def to_numpy(self) -> Network:
-        """Return the network with the present weights, in NumPy."""
-        return self.module.to_numpy()
+        """Return :attr:`scored` in NumPy."""
+        return self.scored.to_numpy()
 
     def state_dict(self) -> State:
         """Return the state that a resumed run needs."""
         weights = {f"weight.{name}": value.detach() for name, value in self.module.named_parameters()}
+        if self._averaged is not None:
+            weights |= {f"mean.{name}": value for name, value in self._averaged.module.named_parameters()}
         state = weights | {f"optimiser.{name}": value for name, value in optimiser_state(self._optimisers).items()}
         return {name: value.cpu().numpy() for name, value in state.items()} | {"updates": np.array(self._done)}
 
@@ -220,6 +231,8 @@ class TrainingStep:
         with torch.no_grad():
             for name, value in self.module.named_parameters():
                 value.copy_(tensors[f"weight.{name}"])
+            for name, value in self.scored.named_parameters() if self._averaged is not None else ():
+                value.copy_(tensors[f"mean.{name}"])
         prefix = "optimiser."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         load_optimiser_state(self._optimisers, own)
