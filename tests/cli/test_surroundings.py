@@ -17,6 +17,7 @@ import deepnmf.enhancement.batch
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, run, write_endless
 from helpers.enhance_models import small_model
+from helpers.platforms import NEEDS_NAMES_OF_BYTES
 from helpers.ranks import start_ranks
 from helpers.waiting import wait_until
 
@@ -118,6 +119,7 @@ NAMES = [
 
 @pytest.mark.parametrize("environment", [{}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
 @pytest.mark.parametrize("options", ["", "--json", "-v"])
+@NEEDS_NAMES_OF_BYTES
 def test_names_of_any_bytes_are_enhanced_and_printed(folder: Path, environment: dict[str, str], options: str) -> None:
     (folder / "in").mkdir()
     for name in NAMES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -113,7 +112,7 @@ def test_processes_at_once_killed_and_run_again_write_the_files_of_one_run(manif
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = [subprocess.Popen([*command, "--shard", f"{index}/2"], **quiet) for index in (1, 2)]  # type: ignore[call-overload]
     time.sleep(random.Random(0).uniform(0.5, 1.5))
-    running[0].send_signal(signal.SIGKILL)
+    running[0].kill()
     for process in running:
         process.wait()
     for rank in "01":

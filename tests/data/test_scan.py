@@ -16,6 +16,7 @@ from deepnmf.data.manifest import read_manifest
 from deepnmf.data.prepare import prepare
 from deepnmf.data.scan import ScanReport, find_recordings, read_clips
 from deepnmf.errors import DeepnmfError
+from helpers.platforms import NEEDS_POSIX
 
 
 def sound(path: Path) -> Path:
@@ -57,6 +58,7 @@ def test_the_real_name_is_preferred_to_that_of_a_link(tmp_path: Path) -> None:
     assert names(tmp_path / "speech") == ["zoe/1.wav"]
 
 
+@NEEDS_POSIX
 def test_links_that_lead_nowhere_pipes_and_unreadable_folders_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from deepnmf.errors import DeepnmfError
 from deepnmf.model import save_model
 from helpers.enhance_cli import leftovers, program, run, write_endless
 from helpers.enhance_models import constant_model, small_model
+from helpers.platforms import NEEDS_NAMES_OF_BYTES, NEEDS_POSIX
 from helpers.waiting import wait_until
 
 Enhance = Callable[..., int]
@@ -216,6 +217,7 @@ def test_channels_that_a_format_lacks_are_named() -> None:
             output_encoding(Path(name), AudioFormat(16000, channels, None, "WAV", "PCM_16"))
 
 
+@NEEDS_POSIX
 def test_what_a_folder_holds_is_done_or_named(
     enhance: Enhance, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,6 +320,7 @@ def test_a_run_that_writes_nothing_leaves_no_record(enhance: Enhance, folder: Pa
     assert sorted(path.name for path in folder.iterdir()) == ["bad.wav", "x.wav"]
 
 
+@NEEDS_POSIX
 def test_two_runs_do_not_write_the_same_names_at_once(enhance: Enhance, folder: Path) -> None:
     write_endless(folder / "in/long.wav")
     audio.write(folder / "in/short.wav", noise(), 16000)
@@ -332,7 +335,7 @@ def test_two_runs_do_not_write_the_same_names_at_once(enhance: Enhance, folder: 
     aside = program("enhance", "x.wav", "-o", "out/aside.wav", *other, cwd=folder)  # other names may be written
     aside.communicate()
     assert aside.returncode == 0
-    first.send_signal(signal.SIGKILL)
+    first.kill()
     first.communicate()
     assert leftovers(folder)
     audio.write(folder / "in/long.wav", noise(), 16000)
@@ -360,6 +363,7 @@ def test_locks_hold_whatever_the_folder_is_called_until_the_run_ends(tmp_path: P
     assert another_run() == 0
 
 
+@NEEDS_NAMES_OF_BYTES
 def test_json_says_what_became_of_each_file(enhance: Enhance, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = os.fsdecode(b"odd\nna\xffme.wav")
     audio.write(folder / "y.wav", noise(), 16000)
@@ -374,6 +378,7 @@ def test_json_says_what_became_of_each_file(enhance: Enhance, folder: Path, caps
     assert all(line["reason"] for line in lines if line["status"] == "failed")
 
 
+@NEEDS_NAMES_OF_BYTES
 def test_a_list_of_files(enhance: Enhance, folder: Path, tmp_path: Path) -> None:
     names = [b"x.wav", b"  spaced name.wav", b"na\xffme.wav"]
     for name in names[1:]:
@@ -457,6 +462,7 @@ def test_a_record_that_is_a_link_is_not_followed(enhance: Enhance, folder: Path)
     assert (folder.parent / "precious").read_text() == "mine"
 
 
+@NEEDS_POSIX
 def test_devices_and_fifos_are_not_replaced(enhance: Enhance, folder: Path) -> None:
     os.mkfifo(folder / "out.wav")
     assert enhance("x.wav", "-o", "out.wav") == 1

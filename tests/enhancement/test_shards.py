@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -78,7 +77,7 @@ def test_processes_at_once_killed_and_run_again_write_what_one_run_does(folder: 
     split = [*command, str(tmp_path / "split"), "--skip-existing"]
     running = [subprocess.Popen([*split, "--shard", f"{index}/3"]) for index in (1, 2, 3)]
     time.sleep(random.Random(1).uniform(0.3, 1))
-    running[0].send_signal(signal.SIGKILL)
+    running[0].kill()
     assert [process.wait() for process in running][1:] == [0, 0]
     for rank in "01":
         assert subprocess.run(split, env={**os.environ, "RANK": rank, "WORLD_SIZE": "2"}).returncode == 0

@@ -26,6 +26,7 @@ from deepnmf.evaluation.metrics import available_metrics, si_sdr
 from deepnmf.evaluation.partial_scores import Score
 from deepnmf.evaluation.summary import mean_and_interval
 from deepnmf.evaluation.workers import score_each
+from helpers.platforms import NEEDS_NAMES_OF_BYTES
 from helpers.systems import RATE, SMOOTH, do_nothing, fussy, run_endless, score_or_fail, smooth
 from helpers.waiting import wait_until
 
@@ -373,6 +374,7 @@ ODD_NAMES = [
 ]
 
 
+@NEEDS_NAMES_OF_BYTES
 def test_odd_names_are_scored_and_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ODD_NAMES:

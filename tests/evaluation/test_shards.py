@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -132,7 +131,7 @@ def test_processes_at_once_killed_and_run_again_write_the_bytes_of_one_run(pairs
         output = tmp_path / str(count)
         running = [start(pairs, output, f"--shard {index + 1}/{count}") for index in range(count)]
         time.sleep(rng.uniform(0.5, 1.5))
-        running[0].send_signal(signal.SIGKILL)
+        running[0].kill()
         for process in running:
             process.wait()
         assert start(pairs, output, "", RANK="0", WORLD_SIZE=str(count)).wait() == 1  # files cannot be scored

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +114,7 @@ def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
     output = tmp_path / "killed"
     process = subprocess.Popen(command(tiny_corpus, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: (output / moment).exists(), process)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     subprocess.run(command(tiny_corpus, output), check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     assert contents(output) == contents(experiment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def test_a_killed_process_ends_the_others_with_one_line_that_names_it(
 ) -> None:
     processes = start_ranks(3, ["-m", "helpers.ranks", case, str(tmp_path)])
     wait_until(lambda: len(list(tmp_path.glob("*.ready"))) == 3, *processes)
-    processes[killed].send_signal(signal.SIGKILL)
+    processes[killed].kill()
     ended = finished(processes)
     assert all(status != 0 for status, *_ in ended)
     lines = [line for *_, stderr in ended for line in stderr.splitlines() if line.startswith("deepnmf:")]
