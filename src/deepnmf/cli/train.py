@@ -122,7 +122,7 @@ def features(
     threads: Threads = 1,
     shard: ShardName = None,
 ) -> None:
-    """Write the magnitude spectra of the train and dev mixtures in shards."""
+    """Write the spectra of the dev mixtures, and of train unless they are mixed on the fly."""
     limit_threads(threads)
     from ..data import features as stage
     from ..training import experiment
