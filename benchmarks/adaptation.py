@@ -35,8 +35,8 @@ def noise_scores(model: Model, noise: np.ndarray, speech: list[np.ndarray]) -> d
         start = index * 7919 % max(1, len(rest) - len(clean))
         for snr_db in SNRS_DB:
             mixture = mix(clean, np.resize(rest[start:], len(clean)), snr_db, RATE_HZ)
-            heard = adapt_to_noise(model, mixture.noisy[None], RATE_HZ, with_speech=True)
-            outputs = (deepnmf.enhance(mixture.noisy, RATE_HZ, m) for m in (model, added, in_place, heard))
+            adapted = adapt_to_noise(model, mixture.noisy[None], RATE_HZ, with_speech=True)
+            outputs = (deepnmf.enhance(mixture.noisy, RATE_HZ, m) for m in (model, added, in_place, adapted))
             before = si_sdr(mixture.speech, mixture.noisy)
             found.append([si_sdr(mixture.speech, output) - before for output in outputs])
     return dict(zip(SYSTEMS, np.mean(found, axis=0).tolist(), strict=True))

@@ -336,11 +336,11 @@ def limit_files(size: int) -> None:
 
 
 def refused(command: Command, expected: dict[str, bytes], code: int, errors: str) -> str:
-    """Return whether a run that could not write says so, and has left only whole artifacts."""
+    """Return whether a run that could not write has given the reason, and left only whole artifacts."""
     if code not in {0, 1} or "Traceback" in errors or "unexpected" in errors:
         return f"exit {code}: {errors.splitlines()[-1:]}"
     if code and not any(line.startswith("deepnmf: ") for line in errors.splitlines()):
-        return "no line says why"
+        return "no line gives the reason"
     partial = {name for name in command.artifacts() if "partial" in name}  # made for runs that are interrupted
     if stray := sorted(command.artifacts().keys() - expected.keys() - partial):
         return f"stray: {', '.join(stray)}"
@@ -374,8 +374,8 @@ def two_at_once(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
     for _ in range(max(1, options.moments // 10)):
         first = stopped_at_work(command)
         code, errors = dataclasses.replace(command, work=folder / "run-second").run()
-        said = "ok" if code == 1 and "another run" in errors else f"exit {code}: {errors.splitlines()[-1:]}"
-        yield "two trainings", "the second", said
+        verdict = "ok" if code == 1 and "another run" in errors else f"exit {code}: {errors.splitlines()[-1:]}"
+        yield "two trainings", "the second", verdict
         first.kill()
         first.wait()
         yield "two trainings", "after the first has died", compared(command, expected, *command.run())

@@ -51,7 +51,7 @@ def _outcome(path: Path, salvage: bool) -> str:
                     return f"{block.dtype} samples, {total} of them, finite: {np.isfinite(block).all()}"
         duration_seconds(path)
     except DeepnmfError as error:
-        return "named" if str(path) in str(error) and "\n" not in str(error) else f"says {error}"
+        return "named" if str(path) in str(error) and "\n" not in str(error) else f"unnamed: {error}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "read"

@@ -79,7 +79,7 @@ def write_clip(clip: Clip) -> None:
 
 
 def spoken(clip: Clip) -> np.ndarray:
-    """Return the clip's text as espeak-ng says it, with half a second of pause before and after, ``(samples,)``."""
+    """Return the clip's text spoken by espeak-ng, with half a second of pause before and after, ``(samples,)``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "voice.wav"
         command = ["espeak-ng", "-v", clip.voice, "-s", str(clip.words_per_minute), "-w", str(path), clip.text]

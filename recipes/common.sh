@@ -49,7 +49,7 @@ systems=$(of_grid systems.tsv "$recipe" "$recipe/..")
 results=$(of_grid results.py "$recipe" "$recipe/../open")
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# stage N TITLE: whether it is wanted, and says so.
+# stage N TITLE: whether it is to run; prints its title then.
 stage() { [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] && echo "stage $1: $2"; }
 # each_system COMMAND: runs it with name, dictionary, settings of both and split to score; "-" stands for none.
 # A system that fails is reported and left out of the stages that follow; the others go on.

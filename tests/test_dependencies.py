@@ -1,4 +1,4 @@
-"""docs/dependencies.md has every package that pyproject.toml asks for, and every extra."""
+"""docs/dependencies.md has every package in pyproject.toml, and every extra."""
 
 from __future__ import annotations
 

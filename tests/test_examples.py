@@ -1,4 +1,4 @@
-"""The committed clips are what their README says, and the script still makes them."""
+"""The committed clips are as their README describes them, and the script still makes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIPS: list[dict[str, Any]] = json.loads((EXAMPLES / "clips.json").read_text(enc
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip["noisy"])
-def test_a_clip_is_what_it_is_said_to_be(clip: dict[str, Any]) -> None:
+def test_a_clip_is_as_listed(clip: dict[str, Any]) -> None:
     (noisy, rate_hz), (clean, clean_hz) = read(EXAMPLES / clip["noisy"]), read(EXAMPLES / clip["clean"])
     assert rate_hz == clean_hz == clip["rate_hz"]
     assert noisy.shape == clean.shape
@@ -35,7 +35,7 @@ def test_a_clip_is_what_it_is_said_to_be(clip: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip["noisy"])
-def test_the_readme_says_the_same(clip: dict[str, Any]) -> None:
+def test_the_readme_has_the_same_list(clip: dict[str, Any]) -> None:
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `{clip['noisy']}`")]
     seconds = soundfile.info(EXAMPLES / clip["noisy"]).duration

@@ -106,7 +106,7 @@ def test_estimators_of_one_model_do_not_share_their_past() -> None:
     assert np.array_equal(second.push(magnitudes(5)), one.estimator().push(magnitudes(5)))
 
 
-def test_an_unknown_name_says_what_there_is() -> None:
+def test_an_unknown_name_is_answered_by_those_there_are() -> None:
     with pytest.raises(DeepnmfError, match="unheard-of: no such file and no such model in the package"):
         load_model("unheard-of")
 

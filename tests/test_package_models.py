@@ -1,4 +1,4 @@
-"""The models in the package: what a newcomer hears first."""
+"""The models in the package: the first that a newcomer uses."""
 
 from __future__ import annotations
 

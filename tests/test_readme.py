@@ -2,7 +2,7 @@
 
 Blocks after ``<!-- ci: run -->`` are run in the order of their document, in a folder of its own, which holds
 ``examples/``, ``speech/`` and ``noise/`` (the tiny corpus) and ``noisy.wav``. ``.ci/run`` runs the README's blocks
-marked ``install``, ``light`` and ``test``; a block that cannot run anywhere says ``<!-- ci: skip -->``.
+marked ``install``, ``light`` and ``test``; a block that cannot run anywhere is marked ``skip``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def test_marked_commands_run_as_printed(document: str, folder: Path) -> None:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_every_block_with_a_command_of_ours_is_marked(block: Block) -> None:
     if re.search(r"\b(deepnmf|pytest)\b", block.commands):
-        assert block.mark in MARKS, f"{block}: say <!-- ci: run --> or another of {MARKS} above it"
+        assert block.mark in MARKS, f"{block}: put <!-- ci: run --> or another of {MARKS} above it"
 
 
 @pytest.mark.parametrize("document", [page for page, text in TEXTS.items() if ">>> " in text])

@@ -1,4 +1,4 @@
-"""What a file says about its sound comes through, or is named as lost."""
+"""Tags and other metadata are kept, or named as lost."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ def test_any_line_works_or_is_refused_and_leaves_nothing(files: Path, tmp_path: 
 
 def wrong_messages(ended: Ended) -> list[str]:
     """Return what is wrong with the exit code and the messages of a command."""
-    said = [line for line in ended.errors.splitlines() if line]
-    found = [line for line in said if re.search(r"Traceback|unexpected \w+ \(|Warning: ", line)]
+    printed = [line for line in ended.errors.splitlines() if line]
+    found = [line for line in printed if re.search(r"Traceback|unexpected \w+ \(|Warning: ", line)]
     if ended.code not in {0, 1, 2, INTERRUPTED}:
         found.append(f"exit code {ended.code}")
-    if ended.code == 1 and not (said and said[-1].startswith("deepnmf: ")):
+    if ended.code == 1 and not (printed and printed[-1].startswith("deepnmf: ")):
         found.append("no line with the reason")
-    if ended.code == 2 and not (said and said[-1].startswith("Error: ")):
+    if ended.code == 2 and not (printed and printed[-1].startswith("Error: ")):
         found.append("no line about the usage")
     return found
 

@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
 
-def test_the_card_says_what_the_model_is(model: Path) -> None:
+def test_the_summary_describes_the_model(model: Path) -> None:
     loaded = load_model(model)
     facts = dict(model_summary(loaded))
     assert facts["network"] == "deep NMF, K = 4, C = 5"

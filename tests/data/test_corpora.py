@@ -1,4 +1,4 @@
-"""Each corpus is read from its own layout: pairs by path, splits as published, counts checked, conditions told."""
+"""Each corpus is read from its own layout: pairs by path, splits as published, counts checked, conditions named."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_a_file_that_changes_is_decoded_anew(same_time: bool, paths: list[str], 
     DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded")
     times = Path(paths[0]).stat()
     write(Path(paths[0]), sound(9, 0.5))
-    if same_time:  # its length tells
+    if same_time:  # its length differs
         os.utime(paths[0], ns=(times.st_atime_ns, times.st_mtime_ns))
     found = DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded")
     np.testing.assert_allclose(found.excerpt((paths[0],), 0, RATE_HZ), sound(9, 0.5), atol=1e-4)

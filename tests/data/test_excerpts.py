@@ -1,4 +1,4 @@
-"""Excerpts of recordings: from where they should be, of one speaker, rare groups heard, past what cannot be read."""
+"""Excerpts of recordings: from where they should be, of one speaker, rare groups drawn, past what cannot be read."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def test_utterances_of_one_speaker_follow_each_other_with_pauses(tmp_path: Path)
         for value in values
     }
     found = drawn(of_speech(tmp_path, paths), "speech", 2 * RATE_HZ, 40)
-    heard = [set(np.unique(excerpt.round(4)).tolist()) for excerpt in found]
+    drawn_values = [set(np.unique(excerpt.round(4)).tolist()) for excerpt in found]
     rounded = {speaker: set(np.float32(values).round(4).tolist()) for speaker, values in speakers.items()}
-    assert all(any(values <= {0.0, *own} for own in rounded.values()) for values in heard)
-    assert {value for values in heard for value in values} == {0.0}.union(*rounded.values())
+    assert all(any(values <= {0.0, *own} for own in rounded.values()) for values in drawn_values)
+    assert {value for values in drawn_values for value in values} == {0.0}.union(*rounded.values())
 
 
 def test_without_speakers_an_utterance_follows_itself(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ def levels(m: np.ndarray, seconds: float = 0.2) -> np.ndarray:
 
 def by_hand(m: np.ndarray, seconds: float) -> list[float]:
     """Follow the definition: a plain mean at first, an exponential one once 1/n is below the hop's share."""
-    power, heard, out = 0.0, 0, []
+    power, counted, out = 0.0, 0, []
     for frame in m.T:
         mean_square = float(np.mean(frame.astype(np.float64) ** 2))
         if mean_square > LEVEL_FLOOR**2:
-            heard += 1
-            weight = max(1 / heard, 0.01 / seconds)
+            counted += 1
+            weight = max(1 / counted, 0.01 / seconds)
             power = (1 - weight) * power + weight * mean_square
         out.append(max(power**0.5, LEVEL_FLOOR))
     return out

@@ -81,9 +81,9 @@ def test_one_sample_at_a_time_comes_back_one_window_later(sizes: tuple[int, int,
     spec, samples = spec_of(*sizes), noise(1, 900)
     analyser, synthesiser = Analyser(spec), Synthesiser(spec)
     out = np.zeros((1, 0), np.float32)
-    for heard in range(1, samples.shape[1] + 1):
-        out = np.concatenate([out, synthesiser.push(analyser.push(samples[:, heard - 1 : heard]))], axis=1)
-        assert heard - spec.window <= out.shape[1] <= heard  # never ahead, never more than a window late
+    for received in range(1, samples.shape[1] + 1):
+        out = np.concatenate([out, synthesiser.push(analyser.push(samples[:, received - 1 : received]))], axis=1)
+        assert received - spec.window <= out.shape[1] <= received  # never ahead, never more than a window late
     assert np.abs(out - samples[:, : out.shape[1]]).max() <= 1e-5
 
 

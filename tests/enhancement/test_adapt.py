@@ -22,13 +22,13 @@ RATE = 16000
 
 
 def speech(seconds: float) -> np.ndarray:
-    """Pulses at 500 Hz, which the test model knows, coming and going."""
+    """Pulses at 500 Hz, which are speech to the test model, on and off."""
     n = np.arange(int(seconds * RATE))
     return ((n % 32 == 0) * (np.sin(2 * np.pi * 2 * n / RATE) > 0)).astype(np.float32)[None]
 
 
 def rumble(seconds: float) -> np.ndarray:
-    """A rumble below 1.5 kHz that the test model, which thinks of noise as white, has no atom for."""
+    """A rumble below 1.5 kHz for which the test model, whose noise is white, has no atom."""
     white = np.random.default_rng(0).standard_normal(int(seconds * RATE))
     spectrum = np.fft.rfft(white)
     spectrum[np.fft.rfftfreq(len(white), 1 / RATE) > 1500] *= 0.05
@@ -140,7 +140,7 @@ def test_profiles_on_the_command_line(
     assert not Path("no.wav").exists()
 
 
-def test_a_long_recording_is_heard_in_parts_from_all_over_it(tmp_path: Path) -> None:
+def test_a_long_recording_is_read_in_parts_from_all_over_it(tmp_path: Path) -> None:
     from deepnmf.audio.reader import AudioReader
     from deepnmf.enhancement.profile import SAMPLED_SECONDS
 
@@ -148,10 +148,10 @@ def test_a_long_recording_is_heard_in_parts_from_all_over_it(tmp_path: Path) -> 
     ramp = np.linspace(0.1, 1, 200 * rate_hz, dtype=np.float32)[None]
     audio.write(tmp_path / "x.wav", ramp, rate_hz, "FLOAT")
     with AudioReader(tmp_path / "x.wav") as reader:
-        heard = np.concatenate(Profile(None)._parts(reader), axis=1)
-    assert abs(heard.shape[1] / rate_hz - SAMPLED_SECONDS) < 1
-    assert heard[0, 0] < 0.11
-    assert heard[0, -1] > 0.99
+        parts = np.concatenate(Profile(None)._parts(reader), axis=1)
+    assert abs(parts.shape[1] / rate_hz - SAMPLED_SECONDS) < 1
+    assert parts[0, 0] < 0.11
+    assert parts[0, -1] > 0.99
 
 
 def test_a_recording_that_is_cut_short_is_adapted_to_if_it_is_to_be_salvaged(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_a_48_khz_recording_keeps_its_air_and_loses_its_hiss() -> None:
     rate_hz, n = 48000, np.arange(96000)
     model = small_model()
     hiss = noise(1, len(n))[0]
-    # Pulses at 500 Hz have harmonics up to 24 kHz; the model knows those up to 8 kHz as speech.
+    # Pulses at 500 Hz have harmonics up to 24 kHz; those up to 8 kHz are speech to the model.
     speech = (n % 96 == 0).astype(np.float32)
     cleaned = deepnmf.enhance(hiss, rate_hz, model)
     kept = deepnmf.enhance(speech, rate_hz, model)

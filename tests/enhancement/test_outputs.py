@@ -1,4 +1,4 @@
-"""What is an output: over its own earlier ones, never over an input, in the form that the name asks for."""
+"""What is an output: over its own earlier ones, never over an input, in the form that the name gives."""
 
 from __future__ import annotations
 
@@ -364,7 +364,7 @@ def test_locks_hold_whatever_the_folder_is_called_until_the_run_ends(tmp_path: P
 
 
 @NEEDS_NAMES_OF_BYTES
-def test_json_says_what_became_of_each_file(enhance: Enhance, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_status_of_each_file(enhance: Enhance, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = os.fsdecode(b"odd\nna\xffme.wav")
     audio.write(folder / "y.wav", noise(), 16000)
     (folder / odd).write_text("no sound")

@@ -1,4 +1,4 @@
-"""`--plot`: a picture with the recording's name, a mel axis, and colour bars that say what they mean."""
+"""`--plot`: a picture with the recording's name, a mel axis, and labelled colour bars."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from deepnmf.evaluation.dnsmos import PARTS, RATE_HZ, WINDOW, DnsmosStream
 from helpers.signals import voice
 
 
-def say(seconds: float, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
+def talk(seconds: float, rate_hz: int = RATE_HZ, seed: int = 0) -> np.ndarray:
     """Return a voice in hiss, ``(samples,)``."""
     hiss = np.random.default_rng(seed).standard_normal(round(seconds * RATE_HZ))
     samples = 0.3 * voice(120, 700, seed, seconds)[: len(hiss)] + 0.02 * hiss
@@ -92,7 +92,7 @@ def test_silence_has_no_score(samples: np.ndarray) -> None:
 @pytest.mark.parametrize("seconds", [0.5, 9.5, 12.0])
 def test_the_scores_are_those_of_speechmos(seconds: float) -> None:
     theirs = pytest.importorskip("speechmos.dnsmos")
-    samples = say(seconds)
+    samples = talk(seconds)
     expected = theirs.run(samples / np.abs(samples).max(), RATE_HZ)
     found = dnsmos.dnsmos(samples / np.abs(samples).max(), RATE_HZ)
     names = ("sig_mos", "bak_mos", "ovrl_mos", "p808_mos")
@@ -102,9 +102,9 @@ def test_the_scores_are_those_of_speechmos(seconds: float) -> None:
 def write_noisy(folder: Path) -> dict[str, np.ndarray]:
     """Write recordings of several rates, lengths and channel counts; return their samples by name."""
     signals = {
-        "short": say(0.3)[None],
-        "telephone": say(2, 8000)[None],
-        "studio": np.stack([say(1, 48000), say(1, 48000, 1)]),
+        "short": talk(0.3)[None],
+        "telephone": talk(2, 8000)[None],
+        "studio": np.stack([talk(1, 48000), talk(1, 48000, 1)]),
         "silent": np.zeros((1, 8000), np.float32),
     }
     rates = {"telephone": 8000, "studio": 48000}
@@ -170,7 +170,7 @@ def test_what_needs_a_clean_side_is_refused_without_one(tmp_path: Path) -> None:
     assert "no noisy recordings" in run("--enhanced", tmp_path / "noisy", "--model", "small", "-o", tmp_path / "out")
 
 
-def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_one_line_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_noisy(tmp_path / "noisy")
     monkeypatch.setitem(sys.modules, "speechmos", None)
     with pytest.raises(MissingExtra, match="pip install speechmos"):

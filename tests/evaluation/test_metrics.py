@@ -72,7 +72,7 @@ def test_any_scale_even_denormal(score: Callable[[np.ndarray, np.ndarray], float
         assert score(x * abs(gain), y * gain) == pytest.approx(score(x, y), abs=1e-6)
 
 
-def test_si_sdr_ignores_the_mean_and_knows_its_snr() -> None:
+def test_si_sdr_ignores_the_mean_and_is_the_snr() -> None:
     rng = np.random.default_rng(0)
     r = rng.standard_normal(10000)
     d = rng.standard_normal(10000)

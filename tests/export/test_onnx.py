@@ -118,7 +118,7 @@ def test_other_rates_and_limits_agree_with_the_engine(tmp_path: Path, name: str,
 
 
 def enhanced_by_graph(graph: Path, samples: np.ndarray, warm_up: bool, limit_db: float | None = None) -> np.ndarray:
-    """Run a recording ``(n,)`` through a graph as docs/export.md says."""
+    """Run a recording ``(n,)`` through a graph as docs/export.md describes."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(graph))

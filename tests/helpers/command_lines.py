@@ -23,7 +23,7 @@ from helpers.enhance_models import small_model
 from helpers.signals import RATE_HZ, noise, voice
 
 SECONDS = 5
-"""Processor time after which a command is interrupted, as by Ctrl-C: some lines ask for a million epochs."""
+"""Processor time after which a command is interrupted, as by Ctrl-C: some lines set a million epochs."""
 TINY = ["--set", "snmf.speech_atoms=4", "--set", "snmf.noise_atoms=3", "--set", "snmf.iterations=3"]
 TRAINING = ["--features features", "--dictionary d.safetensors", "--network deep-nmf", "--epochs 1"]
 MODEL = "--model m.safetensors"

@@ -1,4 +1,4 @@
-"""Models for the tests of enhancement: made in place, small, and good enough to tell tones from hiss."""
+"""Models for the tests of enhancement: made in place, small, and good enough to separate tones from hiss."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ function advance(seconds) {
 AFTER_A_FRAME = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
 DURATIONS = """
 const done = arguments[0];
-const loaded = (sound) => new Promise((tell) => {
-  sound.addEventListener("loadedmetadata", () => tell(sound.duration));
-  sound.addEventListener("error", () => tell(0));
+const loaded = (sound) => new Promise((resolve) => {
+  sound.addEventListener("loadedmetadata", () => resolve(sound.duration));
+  sound.addEventListener("error", () => resolve(0));
   sound.load();
 });
 Promise.all([...document.querySelectorAll("audio")].map(loaded)).then(done);

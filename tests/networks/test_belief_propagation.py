@@ -69,7 +69,7 @@ def test_with_loops_and_strong_attraction_it_is_overconfident(coupling: float) -
     assert ((marginals > 0.5) & (marginals < 0.6)).all()
 
 
-def test_without_couplings_nothing_is_said() -> None:
+def test_without_couplings_messages_are_zero() -> None:
     graph, b, _, A = field(9, lattice(3, 3), np.random.default_rng(0), strength=0.0)
     assert not update(initial_messages(b, graph) + 1, b, A, graph).any()
 

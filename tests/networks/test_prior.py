@@ -96,13 +96,13 @@ def test_sub_bands_share_their_weights() -> None:
     )
     one_bin = np.eye(BANDS, SPEC.bins, dtype=np.float32)  # so that bands can be set one by one
     summaries = _summary_rows(prior, units=module.cells.hidden_size)
-    heard = dataclasses.replace(
+    only_summaries = dataclasses.replace(
         silent, pooling=one_bin, output=summaries, output_bias=np.zeros(len(summaries), np.float32)
     )
     m = np.ones((SPEC.bins, 6), np.float32)
     m[8] = 9
     moved = np.roll(m, SUBBAND_STRIDE, axis=0)
-    first, second = (PriorStream(heard).push(x).reshape(BANDS // SUBBAND_STRIDE, -1, 6) for x in (m, moved))
+    first, second = (PriorStream(only_summaries).push(x).reshape(BANDS // SUBBAND_STRIDE, -1, 6) for x in (m, moved))
     inner = slice(2, -3)  # away from the zeros beyond the ends
     np.testing.assert_allclose(second[3:-2], first[inner], atol=1e-6)
     assert np.abs(first[2:-2] - first[2:-2].mean(axis=0)).max() > 1e-3

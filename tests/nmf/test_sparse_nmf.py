@@ -341,11 +341,11 @@ def test_silence_alone_cannot_be_learnt() -> None:
 
 
 def test_progress_is_told_of_every_iteration() -> None:
-    told: list[tuple[int, float]] = []
-    snmf = SparseNMF(3, max_iter=12, tol=0).fit(problem(15)[0].T, progress=lambda i, value: told.append((i, value)))
-    assert [iteration for iteration, _ in told] == list(range(1, 13))
-    assert told[0][1] == snmf.objective_[0]
-    assert told[-1][1] == snmf.objective_[1]
+    calls: list[tuple[int, float]] = []
+    snmf = SparseNMF(3, max_iter=12, tol=0).fit(problem(15)[0].T, progress=lambda i, value: calls.append((i, value)))
+    assert [iteration for iteration, _ in calls] == list(range(1, 13))
+    assert calls[0][1] == snmf.objective_[0]
+    assert calls[-1][1] == snmf.objective_[1]
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 1.5, 2.0, 3.0])

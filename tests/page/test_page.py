@@ -39,7 +39,7 @@ def server(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
-def ask(server: Any, path: str, method: str = "GET", host: str = "") -> http.client.HTTPResponse:
+def request(server: Any, path: str, method: str = "GET", host: str = "") -> http.client.HTTPResponse:
     port = server.server_address[1]
     connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
     connection.request(method, path, headers={"Host": host or f"{HOST}:{port}"})
@@ -58,8 +58,8 @@ def ask(server: Any, path: str, method: str = "GET", host: str = "") -> http.cli
         ("/graphs/x.onnx", "application/octet-stream"),
     ],
 )
-def test_every_type_of_file_has_what_browsers_ask_for(server: Any, path: str, content_type: str) -> None:
-    response = ask(server, path)
+def test_every_type_of_file_has_what_browsers_expect(server: Any, path: str, content_type: str) -> None:
+    response = request(server, path)
     assert response.status == 200
     assert response.headers["Content-Type"].partition(";")[0] == content_type
     assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
@@ -85,7 +85,7 @@ def test_every_type_of_file_has_what_browsers_ask_for(server: Any, path: str, co
 def test_only_files_of_the_folder_are_read_and_only_from_here(
     server: Any, path: str, method: str, host: str, status: int
 ) -> None:
-    assert ask(server, path, method, host).status == status
+    assert request(server, path, method, host).status == status
 
 
 def test_it_listens_on_this_machine_alone_and_a_taken_port_is_named(server: Any, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_runtime_is_fetched_once_and_again_when_damaged(
 
 
 @pytest.mark.parametrize("packed", ["nothing", "another version"])
-def test_without_the_true_files_one_line_says_what_to_do(
+def test_without_the_true_files_one_line_names_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made_up_runtime: dict[str, bytes], packed: str
 ) -> None:
     fake_npm(monkeypatch, {} if packed == "nothing" else dict.fromkeys(made_up_runtime, b"other"))

@@ -282,7 +282,7 @@ def test_a_crash_of_the_worker_gives_one_line(browser: Any, url: str, tmp_path: 
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
 
 
-def test_where_webassembly_is_forbidden_one_line_says_so(
+def test_where_webassembly_is_forbidden_one_line_reports_it(
     chromium: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = HEADERS["Content-Security-Policy"].replace("'wasm-unsafe-eval'", "")

@@ -110,7 +110,7 @@ def test_a_stage_that_fails_is_the_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["open", *TREES])
-def test_every_recipe_says_what_it_is(recipe: str) -> None:
+def test_every_recipe_has_a_description(recipe: str) -> None:
     readme = (ROOT / "recipes" / recipe / "README.md").read_text(encoding="utf-8")
     for part in ("Licence", "Size", "Layout", "Time", "Results"):
         assert f"\n**{part}**" in readme or f"\n## {part}" in readme, part

@@ -75,7 +75,7 @@ def test_the_folder_trains_rows_and_returns_their_models(data: Path, tmp_path: P
     assert load_model(tmp_path / "deep-k4.safetensors").network.parameters == 5 * 257 * 6
 
 
-def test_a_run_out_of_time_says_so_and_ends(data: Path, tmp_path: Path) -> None:
+def test_a_run_out_of_time_ends_with_a_line(data: Path, tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
     run(ROOT / "recipes/open/gpu/pack.py", data, tmp_path / "folder", "--wheels", tmp_path / "wheels")
     printed = run(tmp_path / "folder" / "go.py", tmp_path / "out", "0", "--device", "cpu", "--only", "^deep-k4$")

@@ -134,7 +134,7 @@ def test_sources_give_licence_and_hash_of_what_is_trained_on(
         assert (sources[path]["licence"], len(sources[path]["sha256"])) == ("free", 16)
 
 
-def test_the_package_names_the_authors_that_licences_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_package_names_the_authors_that_licences_require(capsys: pytest.CaptureFixture[str]) -> None:
     loaded(SCRIPT.parent / "attribution.py").main()
     page = capsys.readouterr().out
     assert page == (ROOT / "src" / "deepnmf" / "models" / "ATTRIBUTION.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The report of several systems in a real browser: they change while they play; the page fits, and asks for nothing."""
+"""The report of several systems in a real browser: they change in play; the page fits, and loads nothing else."""
 
 from __future__ import annotations
 

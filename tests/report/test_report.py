@@ -1,4 +1,4 @@
-"""`deepnmf report`: the page says what the scores say, needs nothing from outside, and is equal for equal inputs."""
+"""`deepnmf report`: the page shows the scores, needs nothing from outside, and is equal for equal inputs."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_summary_that_is_not_one_is_refused(experiment: Experiment, tmp_path: 
         report(experiment.folder, tmp_path / "r.html", scores=tmp_path / "scores")
 
 
-def test_without_the_manifest_the_page_says_so(experiment: Experiment, tmp_path: Path) -> None:
+def test_without_the_manifest_the_page_has_a_note(experiment: Experiment, tmp_path: Path) -> None:
     model = tmp_path / "m/best.safetensors"
     model.parent.mkdir()
     model.write_bytes((experiment.folder / "best.safetensors").read_bytes())

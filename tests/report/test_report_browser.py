@@ -1,4 +1,4 @@
-"""The report in a real browser: it plays, follows, switches and fits, reports no error and asks nobody for anything."""
+"""The report in a real browser: it plays, follows, switches and fits, reports no error and loads nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Terms of the loss: blind to scale, in the order of ESTOI and SI-SDR, finite gradients, zero where nobody speaks."""
+"""Terms of the loss: blind to scale, in the order of ESTOI and SI-SDR, finite gradients, zero without speech."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_training_stops_when_the_dev_score_has_not_risen(scores: list[float], pa
     assert not has_stalled(history, 0)
 
 
-def test_a_model_that_loses_to_its_input_is_said_to() -> None:
+def test_a_model_that_loses_to_its_input_is_reported() -> None:
     scores = {"si_sdr": 1.0, "sdr": 1.0, "stoi": 0.7, "estoi": 0.5}
     means: Any = {INPUT: scores, NEW: {**scores, "estoi": 0.4}, "default": {**scores, "sdr": 3.0}}
     lines = losses(means)
