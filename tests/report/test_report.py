@@ -190,7 +190,7 @@ def test_without_the_manifest_the_page_has_a_note(experiment: Experiment, tmp_pa
     (note,) = report(model, tmp_path / "r.html", scores=experiment.scores)
     text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
     assert note in text
-    assert "--manifest" in note
+    assert "give its path as the manifest" in note
     assert "Activations and masks are shown of an example" in text
     other = tmp_path / "other.jsonl"
     other.write_text("")
