@@ -23,15 +23,16 @@ KNOWN = {
     "speech_commands": "P. Warden, Google",
     "esc10": "K. J. Piczak; users of freesound.org named in ESC-10",
     "shawnhymel_keywords": "S. Hymel and contributors",
-    "antum_minetest": "others named in sources.md of the repository",
+    "antum_minetest": "others named in sources.md of its repository",
     "blanket": "Luftrum (waves), gezortenplotz (city), alex36917 (rain), Digifish music (storm), and others",
 }
 """Authors of sources whose list has none for a file."""
 HEAD = """# Attributions
 
-The models `default`, `small` and `framewise` were trained on excerpts, mixed and partly at other speeds and filtered,
-of recordings by these authors under Creative Commons Attribution licences. No recording is in the models. Addresses,
-and every file with its licence: `recipes/open/package_models/README.md` and `sources.csv.gz`.
+The models `default`, `small`, `profile` and `framewise` were trained on excerpts, mixed and partly at other speeds and
+filtered, of recordings by these authors under Creative Commons Attribution licences; `snmf` on a part of them, which
+its card names. No recording is in the models. Addresses, and every file with its licence:
+`recipes/open/package_models/README.md` and `sources.csv.gz`.
 """
 
 
