@@ -25,8 +25,8 @@ from .decoding import PART_SECONDS, Files, Part, count_samples, decode_part, dec
 from .stale_maps import DATA, remove_stale, stamps
 
 FORMAT = 2
-MAP_BYTES = 2**34
-"""Default size of the memory map, 149 hours at 16 kHz."""
+MAP_BYTES = 16 * 10**9
+"""Default size of the memory map, 139 hours at 16 kHz; that of `train.cache_gb`."""
 KEPT_BYTES = 2**28
 """Most bytes in memory of decoded parts that are not in the map."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .folders import SPLITS
 from .manifest import MixtureEntry
 
 LEAST_RECORDINGS = 4
 """With fewer recordings of speech, scores do not generalise."""
 LEAST_TRAINING_MINUTES = 10.0
-SPLITS = ("train", "dev", "test")
 COLUMNS = ("mixtures", "recordings", "speakers", "minutes", "noise_types")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import file_hash
 from ..data.manifest import MixtureEntry, read_manifest
 from ..data.prepare import MANIFEST
 from ..errors import DeepnmfError
@@ -75,7 +75,7 @@ def find_rows(scores: EvaluationFolder, experiment: Path, manifest: Path | None)
     wanted = scores.summary.get("manifest_sha256")
     folder = _folder(experiment)
     for path in [manifest] if manifest else _candidates(folder):
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
+        if path.is_file() and file_hash(path) == wanted:
             return {row.id: row for row in read_manifest(path, scores.summary.get("split"))}
     if manifest:
         raise DeepnmfError(f"{manifest}: not the manifest that the scores were made from; give that one")
