@@ -43,6 +43,7 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
+@dataclass(frozen=True)
 class Settings:
     """A section of the configuration: a frozen dataclass whose values are always checked."""
 
@@ -52,7 +53,7 @@ class Settings:
     def __post_init__(self) -> None:
         section: Any = type(self)
         hints = _hints(section)
-        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+        for item in dataclasses.fields(self):
             value, name = getattr(self, item.name), f"{self.SECTION}.{item.name}"
             value = _typed(hints[item.name], value, name)
             object.__setattr__(self, item.name, value)
@@ -60,7 +61,7 @@ class Settings:
 
     def has_effect(self, name: str) -> bool:
         """Return whether a setting has an effect, given the others."""
-        only = next(f for f in dataclasses.fields(self) if f.name == name).metadata.get("only", {})  # type: ignore[arg-type]
+        only = next(f for f in dataclasses.fields(self) if f.name == name).metadata.get("only", {})
         return all(self.has_effect(other) and getattr(self, other) == value for other, value in only.items())
 
 

@@ -133,7 +133,7 @@ def _sections(kind: type[Network]) -> dict[str, type[Settings]]:
 
 def _has(kind: type[Network], section: str, key: str) -> bool:
     sections = _sections(kind)
-    return section in sections and key in {item.name for item in dataclasses.fields(sections[section])}  # type: ignore[arg-type]
+    return section in sections and key in {item.name for item in dataclasses.fields(sections[section])}
 
 
 def _check_keys(kind: str, values: dict[str, Any]) -> None:
