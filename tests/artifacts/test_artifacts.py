@@ -135,6 +135,13 @@ def test_a_missing_file_or_a_folder_is_one_clear_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_what_the_system_refuses_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+        with pytest.raises(DeepnmfError, match=r"cannot read the model file \((?!.*again)"):
+            load_tensors(path, "model")
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_crash_mid_write_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     with pytest.raises(error), atomic_path(tmp_path / "new" / "a.txt") as temporary:  # noqa: PT012

@@ -134,6 +134,21 @@ def test_names_of_any_bytes_are_enhanced_and_printed(folder: Path, environment: 
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_working_folder_that_is_gone_is_named() -> None:
+    result = shell("mkdir gone; cd gone; rmdir ../gone; deepnmf enhance ../a.wav -o x.wav")
+    assert result.returncode == 1
+    assert b"working folder is gone" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_display_that_matplotlib_lacks_does_not_matter_for_files(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = shell("deepnmf show m.safetensors --plot atoms.png", MPLBACKEND="nonsense")
+    assert result.returncode == 0, result.stderr
+    assert (folder / "atoms.png").exists()
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_name_that_becomes_too_long_is_named_and_the_rest_is_done(folder: Path) -> None:
     shutil.copy(folder / "a.wav", folder / ("x" * 250 + ".wav"))
     result = shell("deepnmf enhance *.wav --model m.safetensors")

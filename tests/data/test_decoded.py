@@ -51,6 +51,11 @@ def test_quiet_recordings_keep_their_resolution(tmp_path: Path) -> None:
     np.testing.assert_allclose(part, 1e-6 * sound(0), atol=1e-11)
 
 
+def test_recordings_below_what_floats_resolve_are_silence(tmp_path: Path) -> None:
+    path = write(tmp_path / "faint.wav", 1e-42 * sound(1), subtype="FLOAT")
+    assert not decoded.decode_part((path,), 0, RATE_HZ, RATE_HZ).values.any()
+
+
 def test_the_map_is_made_once(paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recordings = [(path,) for path in paths]
     first = DecodedRecordings(recordings, RATE_HZ, tmp_path / "decoded").excerpt((paths[1],), 5, 100)

@@ -191,9 +191,10 @@ def test_what_cannot_be_mixed_is_left_out_by_name(prepared: Path, tmp_path: Path
     soundfile.write(tmp_path / "zeros.wav", np.zeros(8000), 16000)
     bad = [
         MixtureEntry("silent", "train", str(tmp_path / "zeros.wav"), rows[0].noise, snr_db=0.0),
+        MixtureEntry("silent again", "train", str(tmp_path / "zeros.wav"), rows[0].noise, snr_db=3.0),
         MixtureEntry("gone", "train", str(tmp_path / "gone.wav"), rows[0].noise, snr_db=0.0),
     ]
-    write_manifest(tmp_path / "m.jsonl", [bad[0], *rows, bad[1]])
+    write_manifest(tmp_path / "m.jsonl", [bad[0], *rows, *bad[1:]])
     left_out = features(tmp_path / "m.jsonl", tmp_path / "features", CONFIG)
     assert [name in line for name, line in zip(("zeros.wav", "gone.wav"), left_out, strict=True)] == [True, True]
     frames = FeatureSet(prepared / "features", "train", 1).frames

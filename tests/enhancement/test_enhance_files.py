@@ -174,6 +174,9 @@ def test_the_output_must_not_be_the_input(enhance: Enhance, tmp_path: Path, caps
         assert enhance("x.wav", *arguments) == 1
         assert "is the input" in capsys.readouterr().err
     assert enhance("x.wav", "-o", "y.wav", "--output-noise", "y.wav") == 1
+    for other in ("missing.wav", "x.wav/below.wav", "y.wav"):  # a second input, which may fail
+        assert enhance("x.wav", other, "-o", "new", "--output-noise", "z.wav") == 1
+        assert not Path("z.wav").exists()
     assert (tmp_path / "x.wav").read_bytes() == before
 
 

@@ -54,7 +54,7 @@ def test_shards_plan_the_outputs_of_one_run_each_once(folder: Path, count: int) 
             map(str, getattr(whole, found))
         )
     assert sum(len(part.faults) for part in parts) == len(whole.faults) == 1
-    assert {part.total for part in parts} == {9}
+    assert {part.total for part in parts} == {10}
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

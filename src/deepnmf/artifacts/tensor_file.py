@@ -94,7 +94,9 @@ def open_tensors(path: Path, kind: str | None = None) -> TensorFile:
             arrays = _place(header, buffer)
     except FileNotFoundError:
         raise DeepnmfError(f"{path}: no such {kind or 'tensor'} file") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DeepnmfError(f"{path}: cannot read the {kind or 'tensor'} file ({error.strerror or error})") from None
+    except ValueError as error:
         raise DeepnmfError(f"{path}: not a readable safetensors file ({error}); fetch or make it again") from None
     metadata = _checked_metadata(text, arrays, path)
     if kind not in {None, metadata["kind"]}:

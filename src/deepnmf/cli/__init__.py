@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -16,7 +17,7 @@ from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra, printable
 from ..interrupts import received, stop_on_signals
 from ._help import example_lines
-from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, silence
+from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, plot_into_files, silence
 from ._suggestions import Group
 
 COMMANDS = (
@@ -108,6 +109,7 @@ def main() -> None:
     """Run the command line; bad input gives one line on stderr and exit code 1."""
     occupy_closed_descriptors()
     accept_any_name()
+    plot_into_files()
     with stop_on_signals():
         _main()
 
@@ -136,11 +138,20 @@ def _main() -> NoReturn:
         sys.exit(0)
     except OSError as error:
         silence(sys.stdout)  # stdout may be the one that cannot be written
-        _end(f"{error.filename or 'cannot write'}: {error.strerror or error}")
+        _end(f"{error.filename or _unnamed()}: {error.strerror or error}")
     except Exception as error:
         if "--debug" in sys.argv:
             raise
         _end(f"unexpected {type(error).__name__} ({error}); deepnmf --debug COMMAND shows where")
+
+
+def _unnamed() -> str:
+    """Return what an error of the system is about that names no file."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the working folder is gone; change into another"
+    return "cannot write"
 
 
 def _flush() -> None:

@@ -32,6 +32,11 @@ def one_thread_per_worker() -> None:
         os.environ.setdefault(name, "1")
 
 
+def plot_into_files() -> None:
+    """Let matplotlib load no library for windows: the one that the environment names may be missing here."""
+    os.environ["MPLBACKEND"] = "agg"
+
+
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
     """Exclude imported objects from garbage collection, during imports and later: a tenth of the start-up time."""

@@ -200,7 +200,7 @@ def _plan_and(
         console.not_planned(plan)
         if plan.jobs:
             run(plan, records, console)
-        elif not plan.total and not plan.faults and shard.index == 0:
+        elif not plan.total and shard.index == 0:
             raise DeepnmfError("nothing to enhance: all that was found is left out")
         console.records(records)
 

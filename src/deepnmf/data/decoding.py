@@ -17,6 +17,8 @@ PART_SECONDS = 10
 MARGIN_SECONDS = 1
 """Decoded on either side of a part that is resampled; whole seconds are whole samples at every rate."""
 FULL_SCALE = 32767
+SILENCE = 1e-30
+"""Peaks below are none: their scale would overflow."""
 
 Files: TypeAlias = tuple[str, ...]
 """A recording: a file, or the difference of a noisy file and its clean one."""
@@ -84,7 +86,9 @@ def _part(signals: list[np.ndarray], number: int, samples: int, rate_hz: int) ->
     length = min(samples - number * step, step)
     fitted = [np.pad(signal[:length], (0, max(0, length - len(signal)))) for signal in signals]
     signal = fitted[0] - fitted[1] if len(fitted) > 1 else fitted[0]
-    peak = float(np.abs(signal).max(initial=0.0)) or 1.0
+    peak = float(np.abs(signal).max(initial=0.0))
+    if peak < SILENCE:
+        peak = 1.0
     return Part(np.round(signal * (FULL_SCALE / peak)).astype(np.int16), peak)
 
 

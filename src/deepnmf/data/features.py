@@ -82,7 +82,10 @@ def features(
     for block in blocks:
         if block not in records and (found := _read_block(output, block, config)):
             records[block] = found
-    left_out = [line for block in blocks for record in records.get(block, {}).values() for line in record["left_out"]]
+    per_mixture = (
+        line for block in blocks for record in records.get(block, {}).values() for line in record["left_out"]
+    )
+    left_out = [*dict.fromkeys(per_mixture)]  # a recording is in several mixtures
     if len(records) < len(blocks):
         note(f"features: shard {shard} is done, {len(blocks) - len(records)} of {len(blocks)} blocks are not")
         return left_out

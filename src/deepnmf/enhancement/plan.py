@@ -56,7 +56,7 @@ class Plan:
     shard : Shard
         Which part of the inputs these are.
     total : int
-        Number of inputs of all shards.
+        Number of inputs of all shards, with those that cannot be enhanced.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -112,7 +112,7 @@ def plan_outputs(
     if folder is not None and kind(folder) in ("file", "special"):
         raise DeepnmfError(f"{folder}: a file, not a folder for outputs; choose another name")
     search = find_inputs(inputs, folder, records.is_output)
-    plan = Plan([], shard.of(search.faults), shard.of(search.left_out), shard, len(search.inputs))
+    plan = Plan([], shard.of(search.faults), shard.of(search.left_out), shard, len(search.inputs) + len(search.faults))
     if file:
         jobs = _into_file(search, Path(str(output)), suffix)
     elif folder is None:
