@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-ZERO = np.array(0, np.float32)
+ZERO, MINUS_ONE = np.array(0, np.float32), np.array(-1, np.float32)
 """Converted once, as a scalar is for each use."""
 
 
@@ -129,6 +129,8 @@ def array_namespace(array: Array) -> Any:
     >>> array_namespace(np.zeros(3)).__name__
     'numpy'
     """
+    if isinstance(array, np.ndarray):
+        return np
     return sys.modules["torch"] if type(array).__module__.startswith("torch") else np
 
 
@@ -156,8 +158,7 @@ def softplus(x: AnyArray) -> AnyArray:
     """
     namespace = array_namespace(x)
     if namespace is np:
-        y = namespace.asarray(abs(x))
-        namespace.negative(y, out=y)
+        y = namespace.asarray(namespace.copysign(x, MINUS_ONE))  # −|x|
         namespace.exp(y, out=y)
         namespace.log1p(y, out=y)
         y += namespace.maximum(x, ZERO)

@@ -38,19 +38,14 @@ class LevelTracker:
         [0.5, 0.5]
         """
         bins = len(magnitudes)
-        return np.array([self._next(energy / bins) for energy in _energies(magnitudes)], np.float32)
+        if magnitudes.shape[1] == 1:  # of a stream: without the overhead of a reduction
+            frame = magnitudes[:, 0].astype(np.float64)
+            return np.array([self._next(float(frame.dot(frame)) / bins)], np.float32)
+        energies = np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64)
+        return np.array([self._next(energy / bins) for energy in energies.tolist()], np.float32)
 
     def _next(self, power: float) -> float:
         if power > LEVEL_FLOOR**2:
             self._counted += 1
             self._power += max(1 / self._counted, self._least_weight) * (power - self._power)
         return max(math.sqrt(self._power), LEVEL_FLOOR)
-
-
-def _energies(magnitudes: np.ndarray) -> list[float]:
-    """Return the sums of squares ``(N,)`` of frames ``(F, N)``."""
-    if magnitudes.shape[1] == 1:  # a stream: without the overhead of a reduction
-        frame = magnitudes[:, 0].astype(np.float64)
-        return [float(frame.dot(frame))]
-    energies: list[float] = np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64).tolist()
-    return energies

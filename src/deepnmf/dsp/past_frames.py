@@ -43,7 +43,7 @@ class PastFrames:
     def __init__(self, turns: np.ndarray, channels: int) -> None:
         count, self.bins = turns.shape
         self._turns, self._channels, self._count = turns, channels, count - 1
-        self._one_hop, self._back = turns[-2], turns[1:].conj()
+        self._one_hop, self._back = np.repeat(turns[None, None, -2:-1], self._count, axis=2), turns[1:].conj()
         self.clear()
 
     def clear(self) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..config import StftSpec
+from .fourier import RealFourier
 
 
 def window(spec: StftSpec) -> np.ndarray:
@@ -49,23 +51,23 @@ class Analyser:
 
     def __init__(self, spec: StftSpec, channels: int = 1) -> None:
         self.spec = spec
-        self._hop, self._fft_size = spec.hop, spec.fft_size
-        self._window = window(spec) * np.float32(spec.fft_size)
+        self._hop, self._length, self._window = spec.hop, spec.window, window(spec)[None, None]
+        self._fourier = RealFourier(spec.fft_size)
         self._buffer = np.zeros((channels, spec.window - spec.hop), np.float32)
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Return the frames that ``samples`` (channels, n) complete, shape ``(channels, F, frames)``, complex64."""
         buffer = np.concatenate([self._buffer, samples.astype(np.float32, copy=False)], axis=1)
-        window, hop = len(self._window), self._hop
+        window, hop = self._length, self._hop
         frames = max(0, (buffer.shape[1] - window) // hop + 1)
-        self._buffer = buffer[:, frames * hop :] if frames == 1 else buffer[:, frames * hop :].copy()
         if not frames:
+            self._buffer = buffer
             return np.zeros((len(buffer), self.spec.bins, 0), np.complex64)
-        across, along = buffer.strides
-        shape, strides = (len(buffer), frames, window), (across, hop * along, along)
-        views: np.ndarray = np.ndarray(shape, np.float32, buffer, strides=strides)  # as_strided, without its overhead
-        spectrum = np.fft.rfft(views * self._window, self._fft_size, norm="forward")  # without it, in float64
-        return spectrum.astype(np.complex64, copy=False).swapaxes(1, 2)
+        if frames == 1:  # of a stream
+            self._buffer, views = buffer[:, hop:], buffer[:, None, :window]
+        else:
+            self._buffer, views = buffer[:, frames * hop :].copy(), sliding_window_view(buffer, window, 1)[:, ::hop]
+        return self._fourier.spectra(views * self._window).swapaxes(1, 2)
 
 
 class Synthesiser:
@@ -73,40 +75,46 @@ class Synthesiser:
 
     def __init__(self, spec: StftSpec, channels: int = 1) -> None:
         self.spec = spec
-        self._shape = _segments(spec), spec.hop
-        self._fft_size, self._samples = spec.fft_size, min(spec.fft_size, math.prod(self._shape))
-        self._window = np.zeros(self._samples, np.float32)
-        self._window[: spec.window] = synthesis_window(spec)
-        self._tail = np.zeros((channels, self._shape[0] - 1, spec.hop), np.float32)
-        self._missing = math.prod(self._shape) - self._samples  # the last segment may be longer than the transform
+        self._hop, self._fourier, segments = spec.hop, RealFourier(spec.fft_size), _segments(spec)
+        self._samples = min(spec.fft_size, segments * spec.hop)
+        self._window = np.zeros((1, 1, self._samples), np.float32)
+        self._window[..., : spec.window] = synthesis_window(spec)
+        self._late = (segments - 1) * spec.hop  # samples of a frame that the next ones add to
+        self._tail = np.zeros((channels, self._late), np.float32)
+        self._missing = segments * spec.hop - self._samples  # the last segment may be longer than the transform
         self._skip = spec.window - spec.hop  # the zeros before the first sample
 
     def push(self, spectrum: np.ndarray) -> np.ndarray:
         """Return the samples that frames ``(channels, F, frames)`` complete, shape ``(channels, n)``, float32."""
-        segments = self._windowed(spectrum)
-        channels, count, late, hop = len(segments), segments.shape[1], *self._tail.shape[1:]
-        if count == 1:  # of a stream
-            summed = segments[:, 0]
-            summed[:, :late] += self._tail
+        waves = self._windowed(spectrum)
+        if waves.shape[1] == 1:  # of a stream
+            summed, ready = waves[:, 0], self._hop
+            late = summed[:, : self._late]
+            late += self._tail
+            self._tail = summed[:, ready:]
         else:
-            summed = np.zeros((channels, count + late, hop), np.float32)
-            summed[:, :late] = self._tail
-            for delay in range(late + 1):
-                summed[:, delay : delay + count] += segments[:, :, delay]
-        self._tail = summed[:, count:] if count == 1 else summed[:, count:].copy()
-        samples = summed[:, :count].reshape(channels, -1)
-        skipped = min(self._skip, samples.shape[1])
+            summed, ready = self._overlapped(waves), waves.shape[1] * self._hop
+            self._tail = summed[:, ready:].copy()
+        skipped = min(self._skip, ready)
         self._skip -= skipped
-        return samples[:, skipped:]
+        return summed[:, skipped:ready]
+
+    def _overlapped(self, waves: np.ndarray) -> np.ndarray:
+        """Return the sum of windowed frames ``(channels, frames, n)`` and of those before, ``(channels, samples)``."""
+        channels, frames, hop = *waves.shape[:2], self._hop
+        late = self._late // hop
+        segments = waves.reshape(channels, frames, late + 1, hop)
+        summed = np.zeros((channels, frames + late, hop), np.float32)
+        summed[:, :late] = self._tail.reshape(channels, late, hop)
+        for delay in range(late + 1):
+            summed[:, delay : delay + frames] += segments[:, :, delay]
+        return summed.reshape(channels, -1)
 
     def _windowed(self, spectrum: np.ndarray) -> np.ndarray:
-        """Return the windowed frames in segments of one hop, ``(channels, frames, segments, hop)``."""
-        waves = np.fft.irfft(spectrum.swapaxes(1, 2), self._fft_size)[..., : self._samples]
-        waves = waves.astype(np.float32, copy=False)  # NumPy 1 returns float64
+        """Return the windowed frames of a whole number of hops, ``(channels, frames, n)``."""
+        waves = self._fourier.frames(spectrum.swapaxes(1, 2))[..., : self._samples]
         waves *= self._window
-        if self._missing:
-            waves = np.pad(waves, ((0, 0), (0, 0), (0, self._missing)))
-        return waves.reshape(*waves.shape[:2], *self._shape)
+        return np.pad(waves, ((0, 0), (0, 0), (0, self._missing))) if self._missing else waves
 
 
 def padding(spec: StftSpec, length: int) -> int:

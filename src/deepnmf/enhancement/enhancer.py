@@ -159,8 +159,10 @@ class Enhancer:
             If the shape is wrong or a sample is NaN, infinite or absurdly large.
         """
         block = self._checked(block)
-        pieces = self._pieces(block)
-        ready = self._piece(block) if len(pieces) == 1 else np.concatenate([*map(self._piece, pieces)], axis=1)
+        if block.shape[1] <= self._longest:
+            ready = self._piece(block)
+        else:
+            ready = np.concatenate([*map(self._piece, self._pieces(block))], axis=1)
         self._received += block.shape[1]
         self._returned += ready.shape[1]
         return ready
@@ -192,8 +194,6 @@ class Enhancer:
 
     def _pieces(self, block: np.ndarray) -> list[np.ndarray]:
         step = self._longest
-        if block.shape[1] <= step:
-            return [block]
         return [block[:, at : at + step] for at in range(0, block.shape[1], step)]
 
     def _piece(self, samples: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ one tanh gives all gates of LSTM, and its streams keep twice the output: the wei
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -75,13 +75,18 @@ class LSTMStream:
 
     def __init__(self, cell: LSTM) -> None:
         weights = aligned.copy(cell.joint_weights.T)
-        self._row = np.empty(len(weights), np.float32)
+        self._row = np.ones(len(weights), np.float32)
         self._rows = LSTMRows(weights, self._row)
         self._inputs = 1 + cell.inputs
 
     def push(self, x: np.ndarray, out: np.ndarray) -> None:
         """Write the outputs for the next inputs ``(N, I)`` to `out`, ``(N, U)``."""
-        rows = self._row[None] if len(x) == 1 else np.empty((len(x), len(self._row)), np.float32)
+        if len(x) == 1:
+            self._row[1 : self._inputs] = x[0]
+            self._rows.step()
+            np.multiply(self._row[self._inputs :], HALF, out=out[0])
+            return
+        rows = np.empty((len(x), len(self._row)), np.float32)
         rows[:, 0] = ONE
         rows[:, 1 : self._inputs] = x
         self._rows.push(rows)
@@ -108,13 +113,14 @@ class LSTMRows:
         self._row, self._output = row, row[self._inputs :]
         self._output[:] = 0
 
+    def step(self) -> None:
+        """Write twice the outputs for the row of single frames into its last U columns."""
+        self._row.dot(self._weights, self._gates.arguments)
+        self._gates.advance(self._output)
+
     def push(self, rows: np.ndarray) -> None:
-        """Write twice the outputs for the next rows ``(N, J)`` into their last U columns; one row is that of frames."""
+        """Write twice the outputs for the next rows ``(N, J)`` into their last U columns."""
         gates, output = self._gates, self._output
-        if len(rows) == 1:
-            self._row.dot(self._weights, gates.arguments)
-            gates.advance(output)
-            return
         inputs, of_state, arguments = self._inputs, self._of_state, gates.arguments
         for row, from_inputs in zip(rows[:, inputs:], rows[:, :inputs] @ self._of_inputs, strict=True):
             output.dot(of_state, arguments)  # methods and places are faster than functions and names
@@ -129,62 +135,68 @@ class LSTMBank:
 
     What a frame reads lies in one matrix: its inputs, a row of ones, and twice the outputs of the frame before.
 
+    Parameters
+    ----------
+    cell : LSTM
+        The layer.
+    streams : int
+        B.
+    ends : sequence of int
+        Where parts of the inputs end that are written apart.
+
     Attributes
     ----------
     BLOCK_FRAMES : int
         Frames that are taken at once, at most: their matrices stay in the cache.
+    inputs : list of ndarray
+        Where the parts of the inputs of a single frame are written, ``(inputs, B)`` each.
+    outputs, known : ndarray
+        Twice the outputs of the last single frame, ``(U, B)``; the same behind a one, ``(1 + U, B)``.
     """
 
     BLOCK_FRAMES: ClassVar[int] = 16
 
-    def __init__(self, cell: LSTM, streams: int) -> None:
+    def __init__(self, cell: LSTM, streams: int, ends: Sequence[int] = ()) -> None:
         inputs = cell.inputs
         read = self._read = aligned.zeros(self.BLOCK_FRAMES + 1, inputs + 1 + cell.units, streams)
         read[:, inputs] = ONE
         self._state, self._known = read[:, inputs + 1 :], read[:, inputs:]
-        self._inputs = [read[:frames, :inputs] for frames in range(len(read))]
+        self._inputs = [np.split(read[:frames, :inputs], ends, axis=1) for frames in range(len(read))]
         self._frames = list(zip(read[:-1], self._state[1:], strict=True))
-        self._one = read[0], self._state[0], self._known[:1]
+        self._one = read[0], self._state[0]
         self._gates = _Gates((cell.units, streams))
         weights, arguments = _inputs_first(cell), self._gates.arguments
         parts = -(-weights.size * streams // SMALL_PRODUCT) if has_small_products() else 1
         self._parts = list(zip(np.array_split(weights, parts), np.array_split(arguments, parts), strict=True))
+        self.inputs, self.outputs, self.known = [part[0] for part in self._inputs[1]], self._state[0], self._known[0]
 
-    def inputs(self, frames: int) -> np.ndarray:
-        """Return where the inputs of the next frames are written, ``(frames, I, B)``."""
-        return self._inputs[frames]
-
-    def advance(self, frames: int) -> np.ndarray:
-        """Take the frames whose inputs are in place; return a one and twice their outputs, ``(frames, 1 + U, B)``."""
-        if frames == 1:  # the next frame reads the output where it is written
-            read, output, known = self._one
-            self._step(read, output)
-            return known
-        for read, output in self._frames[:frames]:
-            self._step(read, output)
-        self._state[0] = self._state[frames]
-        return self._known[1 : frames + 1]
-
-    def _step(self, read: np.ndarray, output: np.ndarray) -> None:
+    def step(self) -> None:
+        """Take the frame whose inputs are in place."""
+        read, output = self._one  # it reads the output of the frame before where that was written
         for weights, arguments in self._parts:
             weights.dot(read, arguments)
         self._gates.advance(output)
 
+    def inputs_of(self, frames: int) -> list[np.ndarray]:
+        """Return where the parts of the inputs of the next frames are written, ``(frames, inputs, B)`` each."""
+        return self._inputs[frames]
 
-def in_blocks(*of_frames: np.ndarray) -> Iterable[Sequence[np.ndarray]]:
+    def push(self, frames: int) -> np.ndarray:
+        """Take the frames whose inputs are in place; return a one and twice their outputs, ``(frames, 1 + U, B)``."""
+        parts, advance = self._parts, self._gates.advance
+        for read, output in self._frames[:frames]:
+            for weights, arguments in parts:
+                weights.dot(read, arguments)
+            advance(output)
+        self._state[0] = self._state[frames]
+        return self._known[1 : frames + 1]
+
+
+def in_blocks(*of_frames: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Yield parts of arrays ``(N, …)`` of as many frames as :class:`LSTMBank` takes at once."""
-    step, frames = LSTMBank.BLOCK_FRAMES, len(of_frames[0])
-    if frames == 1:
-        return (of_frames,)
-    return ([each[start : start + step] for each in of_frames] for start in range(0, frames, step))
-
-
-def products(weights: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
-    """Write the products of a matrix and each of the frames ``(N, …, B)`` to `out`."""
-    if len(values) == 1:
-        weights.dot(values[0], out[0])  # without the overhead of many
-    else:
-        np.matmul(weights, values, out)
+    step = LSTMBank.BLOCK_FRAMES
+    for start in range(0, len(of_frames[0]), step):
+        yield [each[start : start + step] for each in of_frames]
 
 
 def _inputs_first(cell: LSTM) -> np.ndarray:

@@ -24,9 +24,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ...artifacts.schema import ArraySpec, Shapes
 from ...errors import DeepnmfError
+from .. import aligned
 from ..cells import LSTM, cell_arrays, cell_specs, cells_from_arrays, random_cells
 from ..layers import uniform_layer
-from ..recurrence import ONE, LSTMBank, in_blocks, products
+from ..recurrence import ONE, LSTMBank, in_blocks
 
 if TYPE_CHECKING:
     from ...config import StftSpec
@@ -156,12 +157,14 @@ class MultiFrameStream:
     """
 
     def __init__(self, multi_frame: MultiFrameFilter, bins: int, subbands: np.ndarray) -> None:
-        self._bins, self._frames, self._subbands = multi_frame.bins, 1 + multi_frame.past_frames, subbands
-        self._bank = LSTMBank(layer_at_work(multi_frame), multi_frame.bins)
-        self._places = [slice(*ends) for ends in itertools.pairwise([0, *_ends(multi_frame), None])]
-        order = [2 * k + part for part in (0, 1) for k in reversed(range(self._frames))]
-        self._output = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)[order]
-        self._of_one = _Around(multi_frame.bins, bins, 1), *self._outputs(1)
+        self._bins, self._subbands = multi_frame.bins, subbands
+        self._bank = LSTMBank(layer_at_work(multi_frame), multi_frame.bins, _ends(multi_frame))
+        weights = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)  # (2·(1+K), 1+U)
+        oldest_first = weights.reshape(-1, 2, weights.shape[1])[::-1]
+        self._output = aligned.copy(oldest_first.reshape(weights.shape).T)
+        self._around = _Around(multi_frame.bins, bins, 1)
+        self._outputs = aligned.zeros(multi_frame.bins, len(weights))
+        self._weights = self._outputs.view(np.complex64).T[None]
 
     def push(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, advances: np.ndarray) -> np.ndarray:
         """Return the weights a_K, …, a₀ of the next frames, ``(N, 1 + K, L)``, complex64; of one, until the next.
@@ -176,32 +179,35 @@ class MultiFrameStream:
             Real and imaginary parts of the phase advances ``(N, 2, K, L)``
             (:class:`deepnmf.dsp.past_frames.PastFrames`).
         """
-        frames, count = len(advances), self._frames
-        around, outputs, weights = self._of_one if frames == 1 else self._of_many(frames, len(m))
-        around.write(m, mask)
+        frames = len(advances)
         phases = advances.reshape(frames, -1, self._bins)
-        for block in in_blocks(around.logs, around.logits, features, phases, outputs):
-            self._run(*block)
-        weights.real, weights.imag = outputs[:, :count], outputs[:, count:]
-        return weights
+        if frames == 1:
+            self._step(m, mask, features[0], phases[0])
+            return self._weights
+        return self._run(m, mask, features, phases).view(np.complex64).swapaxes(1, 2)
 
-    def _of_many(self, frames: int, bins: int) -> tuple[_Around, np.ndarray, np.ndarray]:
-        return _Around(self._bins, bins, frames), *self._outputs(frames)
+    def _step(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, phases: np.ndarray) -> None:
+        """Write the weights of a frame."""
+        bank, around = self._bank, self._around
+        around.write(m, mask)
+        of_logs, of_logits, of_features, of_phases = bank.inputs
+        of_logs[:], of_logits[:], of_phases[:] = around.logs[0], around.logits[0], phases
+        features.take(self._subbands, 1, of_features, "clip")
+        bank.step()
+        bank.known.T.dot(self._output, self._outputs)
 
-    def _outputs(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where to write the outputs of some frames by their parts, and as complex numbers."""
-        shape = frames, self._frames, self._bins
-        return np.empty((frames, 2 * self._frames, self._bins), np.float32), np.empty(shape, np.complex64)
-
-    def _run(
-        self, logs: np.ndarray, logits: np.ndarray, features: np.ndarray, advances: np.ndarray, outputs: np.ndarray
-    ) -> None:
-        """Write real and imaginary parts of the weights of some frames, ``(N, 2·(1 + K), L)``, to `outputs`."""
-        inputs = self._bank.inputs(len(logs))
-        of_logs, of_logits, of_features, of_advances = self._places
-        inputs[:, of_logs], inputs[:, of_logits], inputs[:, of_advances] = logs, logits, advances
-        inputs[:, of_features] = features.take(self._subbands, 2)
-        products(self._output, self._bank.advance(len(logs)), outputs)
+    def _run(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, phases: np.ndarray) -> np.ndarray:
+        """Return real and imaginary parts of the weights of some frames, ``(N, L, 2·(1 + K))``."""
+        bank, around = self._bank, _Around(self._bins, len(m), len(phases))
+        around.write(m, mask)
+        outputs = np.empty((len(phases), *self._outputs.shape), np.float32)
+        given = around.logs, around.logits, phases, features, outputs
+        for logs, logits, of_phases, of_subbands, out in in_blocks(*given):
+            inputs = bank.inputs_of(len(out))
+            inputs[0][:], inputs[1][:], inputs[3][:] = logs, logits, of_phases
+            of_subbands.take(self._subbands, 2, inputs[2], "clip")
+            np.matmul(bank.push(len(out)).swapaxes(1, 2), self._output, out)
+        return outputs
 
 
 class _Around:
@@ -246,6 +252,6 @@ def layer_at_work(multi_frame: MultiFrameFilter, oldest_first: bool = True) -> L
     return LSTM(weights.astype(np.float32), bias, cell.state_weights, cell.state_bias)
 
 
-def _ends(multi_frame: MultiFrameFilter) -> np.ndarray:
+def _ends(multi_frame: MultiFrameFilter) -> list[int]:
     """Return where log magnitudes, logits and features end in the inputs of the recurrent layer."""
-    return np.cumsum([2 * AROUND + 1, MASKS, len(multi_frame.features)])
+    return [*itertools.accumulate([2 * AROUND + 1, MASKS, len(multi_frame.features)])]

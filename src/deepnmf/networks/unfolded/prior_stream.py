@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...dsp.arrays import softplus
+from .. import aligned
 from ..layers import FEATURE_FLOOR
-from ..recurrence import ONE, LSTMBank, LSTMRows, in_blocks, products
+from ..recurrence import ONE, LSTMBank, LSTMRows, in_blocks
 from .prior import MARGIN, SUBBAND_STRIDE, SUBBAND_WIDTH, RecurrentPrior
 from .prior_weights import StreamWeights
 
@@ -36,40 +37,54 @@ class PriorStream:
             [LSTMRows(layer.weights, rows[0]) for layer, rows in zip(layers, parts, strict=True)]
             for layers, parts in ((weights.layers, self._row.layers), (weights.fusion, self._row.fusion))
         )
-        self._bank, self._subbands = LSTMBank(prior.subband[0], prior.subbands), prior.subbands
-        self._to_features = np.zeros((0, prior.subband[0].units), np.float32) if features is None else features
-        self.features = self._features_of_one = self._empty_features(1)
+        self._near, self._bank = self._row.near[0], LSTMBank(prior.subband[0], prior.subbands, [SUBBAND_WIDTH])
+        embedding = weights.subband_embedding
+        self._of_subbands = embedding if features is None else aligned.copy(np.concatenate([embedding, features]))
+        self._outputs, self._embedded = aligned.zeros(1, len(self._of_subbands), prior.subbands), len(embedding)
+        self.features = self._features = self._outputs[:, self._embedded :]
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
-        weights, frames = self._weights, m.shape[1]
-        rows = self._row if frames == 1 else _Rows(weights, self._subbands, frames)
-        product = np.ndarray.dot if frames == 1 else np.matmul  # which does not copy slices of several rows
-        bands = m.T.dot(weights.pooling)
+        bands = m.T.dot(self._weights.pooling)
         bands += FLOOR
+        return softplus(self._step(bands) if len(bands) == 1 else self._run(bands)).T
+
+    def _step(self, bands: np.ndarray) -> np.ndarray:
+        """Return h⁰ before its softplus, ``(1, R)``, for the bands of a frame ``(1, bands)`` above a floor."""
+        weights, row, bank = self._weights, self._row, self._bank
+        np.log(bands, row.bands)
+        for layer in self._layers:
+            layer.step()
+        near, features = bank.inputs
+        near[:] = self._near
+        of_fullband = row.fullband.dot(weights.fullband_to_subband.weights)
+        np.tanh(of_fullband.reshape(features.shape), features)
+        bank.step()
+        self._of_subbands.dot(bank.outputs, self._outputs[0])
+        row.embeddings[:] = self._outputs[:, : self._embedded]
+        self.features = self._features
+        for layer in self._fusion:
+            layer.step()
+        return row.known.dot(weights.output.weights)
+
+    def _run(self, bands: np.ndarray) -> np.ndarray:
+        """Return what :meth:`_step` does for frames ``(N, bands)``."""
+        weights, shape = self._weights, self._outputs.shape[1:]
+        rows, outputs = _Rows(weights, shape[1], len(bands)), np.empty((len(bands), *shape), np.float32)
         np.log(bands, rows.bands)
         for layer, part in zip(self._layers, rows.layers, strict=True):
             layer.push(part)
-        of_fullband = product(rows.fullband, weights.fullband_to_subband.weights).reshape(frames, -1, self._subbands)
-        self.features = self._features_of_one if frames == 1 else self._empty_features(frames)
-        for block in in_blocks(rows.near, of_fullband, rows.embeddings, self.features):
-            self._embed(*block)
+        of_fullband = np.matmul(rows.fullband, weights.fullband_to_subband.weights)  # copies no slices, as dot does
+        of_fullband = of_fullband.reshape(len(bands), -1, shape[1])
+        for near, given, out in in_blocks(rows.near, of_fullband, outputs):
+            inputs = self._bank.inputs_of(len(out))
+            inputs[0][:] = near
+            np.tanh(given, inputs[1])
+            np.matmul(self._of_subbands, self._bank.push(len(out))[:, 1:], out)
+        rows.embeddings[:], self.features = outputs[:, : self._embedded], outputs[:, self._embedded :]
         for layer, part in zip(self._fusion, rows.fusion, strict=True):
             layer.push(part)
-        return softplus(product(rows.known, weights.output.weights)).T  # (R, N)
-
-    def _embed(self, near: np.ndarray, of_fullband: np.ndarray, embeddings: np.ndarray, features: np.ndarray) -> None:
-        """Run the sub-bands on the bands and what the full-band layers give some frames; write the last two."""
-        inputs = self._bank.inputs(len(near))
-        inputs[:, :SUBBAND_WIDTH] = near
-        np.tanh(of_fullband, inputs[:, SUBBAND_WIDTH:])
-        outputs = self._bank.advance(len(near))[:, 1:]
-        products(self._weights.subband_embedding, outputs, embeddings)
-        if len(self._to_features):
-            products(self._to_features, outputs, features)
-
-    def _empty_features(self, frames: int) -> np.ndarray:
-        return np.empty((frames, len(self._to_features), self._subbands), np.float32)
+        return np.matmul(rows.known, weights.output.weights)
 
 
 class _Rows:

@@ -206,9 +206,9 @@ class RecurrentDeepNMF(SequenceNetwork):
 
     @functools.cached_property
     def updates(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of each layer, its dictionary, and the reciprocals ``(R,)`` of its update's denominators with β = 1."""
+        """Of each layer, its dictionary, and the reciprocals ``(1, R)`` of its update's denominators with β = 1."""
         floor = self.sparsity + epsilon(self.output)
-        return [(aligned.copy(W), 1 / (W.sum(axis=0) + np.float32(floor))) for W in self.dictionaries]
+        return [(aligned.copy(W), 1 / (W.sum(axis=0, keepdims=True) + np.float32(floor))) for W in self.dictionaries]
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], hyperparameters: dict[str, Any]) -> RecurrentDeepNMF:
