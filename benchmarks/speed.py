@@ -1,6 +1,6 @@
 """Latency, real-time factor, memory and start-up of deepnmf and baselines on one core.
 
-    pip install 'deepnmf[benchmark]'
+    pip install '.[benchmark]'
     python benchmarks/speed.py [--model MODEL] [--long-hours 3] [-o benchmarks/speed.md]
 
 Every measurement runs in a process of its own, bound to one core. Frame times and real-time factors are processor time,

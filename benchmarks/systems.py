@@ -34,7 +34,7 @@ def rnnoise(_: str) -> Opened:
     """Open RNNoise: the C library that pyrnnoise ships, called without its Python layer (which imports much more)."""
     spec = importlib.util.find_spec("pyrnnoise")
     if spec is None or spec.origin is None:
-        raise SystemExit("pyrnnoise is missing: pip install 'deepnmf[benchmark]'")
+        raise SystemExit("pyrnnoise is missing: pip install '.[benchmark]'")
     library = ctypes.CDLL(str(Path(spec.origin).with_name("librnnoise.so")))
     library.rnnoise_create.restype = ctypes.c_void_p
     library.rnnoise_process_frame.argtypes = [ctypes.c_void_p] + [ctypes.POINTER(ctypes.c_float)] * 2

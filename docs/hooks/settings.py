@@ -50,7 +50,7 @@ def _table(section: str, classes: list[tuple[str, type[Settings]]]) -> str:
 def _rows(cls: type[Settings]) -> Iterator[tuple[str, ...]]:
     """Yield setting, default, unit, range and meaning of each setting."""
     meanings, hints = descriptions(cls), typing.get_type_hints(cls)
-    for item in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for item in dataclasses.fields(cls):
         if not dataclasses.is_dataclass(hints[item.name]) and item.name != "kind":
             only = " and ".join(f"`{name} = {value}`" for name, value in item.metadata.get("only", {}).items())
             meaning = f"{meanings[item.name]} Only with {only}." if only else meanings[item.name]
