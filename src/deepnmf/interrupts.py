@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM: what runs is unwound, so that temporary files are removed, and ends without a traceback.
 
-A handler raises an exception wherever Python happens to be. During an import that is no place for one: libraries catch
-all exceptions of an optional import, and torch aborts the process. There, the process ends at once.
+A handler raises an exception wherever Python happens to be. During an import it must not: libraries catch all
+exceptions of an optional import, and torch aborts the process. There, the process ends at once.
 """
 
 from __future__ import annotations

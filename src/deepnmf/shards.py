@@ -82,7 +82,7 @@ def choose_shard(text: str | None = None, environment: Mapping[str, str] | None 
     Raises
     ------
     InputError
-        If `text` is no part, or variables of torchrun or Slurm are missing or no valid numbers.
+        If `text` is not a part, or variables of torchrun or Slurm are missing or invalid.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def rank_shard(environment: Mapping[str, str] | None = None) -> Shard:
     Raises
     ------
     InputError
-        If `RANK` and `WORLD_SIZE` are no valid numbers.
+        If `RANK` and `WORLD_SIZE` are not valid numbers.
     """
     environment = os.environ if environment is None else environment
     if not {"RANK", "WORLD_SIZE"} <= environment.keys():
@@ -134,7 +134,7 @@ def _slurm_shard(environment: Mapping[str, str]) -> Shard:
     )
     index, rest = divmod(task - first, max(1, step))
     if rest or not 0 <= index < count:
-        raise InputError(f"shard {SLURM}: its array is no range of {count} tasks from {first}; give I/N instead")
+        raise InputError(f"shard {SLURM}: its array is not a range of {count} tasks from {first}; give I/N instead")
     return Shard(index, count)
 
 

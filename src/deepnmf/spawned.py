@@ -44,7 +44,7 @@ class _Context(multiprocessing.context.SpawnContext):
 def spawning(needed: Any = None) -> multiprocessing.context.SpawnContext:
     """Return the context in which to start processes that get `needed`.
 
-    Fork would copy locked thread pools, and is not to be had on all systems.
+    Fork would copy locked thread pools, and not all systems have it.
 
     Raises
     ------

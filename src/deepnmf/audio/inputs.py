@@ -159,7 +159,7 @@ def _stdin(name: str) -> ByteStream:
     try:
         os.set_blocking(file.fileno(), True)  # another program may have made it non-blocking
         seekable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-    except (OSError, ValueError):  # replaced by something that is no file
+    except (OSError, ValueError):  # replaced by something that is not a file
         seekable = False
     return ByteStream(file, name, seekable)
 

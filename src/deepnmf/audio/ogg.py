@@ -51,7 +51,7 @@ def scan_ogg(stream: ByteStream) -> OggPages:
         page = _page(stream, at)
         if page is None:
             found = _next_page(stream, at + 1)
-            if found is None:  # trailing tags are no damage, a partial page is
+            if found is None:  # a partial page is damage, trailing tags are not
                 pages.ended &= not _begins_page(stream, at)
                 break
             at, pages.damaged = found, pages.damaged + 1

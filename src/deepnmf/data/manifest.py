@@ -86,7 +86,7 @@ def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
     Raises
     ------
     InputError
-        If the file is missing or not as ``corpus.json`` beside it records, a line is no entry (the message has its
+        If the file is missing or not as ``corpus.json`` beside it records, a line is not an entry (the message has its
         number and the key), two have one id, or there is no entry of that split.
     """
     path = Path(path)

@@ -34,7 +34,7 @@ def tar_paths(pattern: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        If it is no pattern, names too many, or one that does not exist.
+        If it is not a pattern, names too many, or one that does not exist.
     MissingExtra
         If webdataset is not installed.
     """

@@ -129,7 +129,7 @@ def _matches(name: str, output: Path | None, search: Search) -> Iterator[Input]:
     path = Path(name)
     found = kind(path)
     if not name.strip():
-        search.fail(name, "an empty name is no file; is a variable unset?")
+        search.fail(name, "an empty name; is a shell variable unset?")
     elif found == "folder" and name != STDIN:
         yield from _walk(path, output, search)
     elif found in ("file", "special") or name == STDIN:

@@ -97,7 +97,7 @@ def read_partial_scores(path: Path) -> PartialScores:
         If it cannot be read.
     """
     if path.exists() and not path.is_file():  # reading a device or pipe might never end
-        raise DeepnmfError(f"{path}: cannot read, it is no file; delete it")
+        raise DeepnmfError(f"{path}: cannot read, it is not a file; delete it")
     try:
         lines = path.read_bytes().split(b"\n")
     except (FileNotFoundError, NotADirectoryError):

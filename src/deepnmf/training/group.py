@@ -191,7 +191,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 def _silent() -> Iterator[None]:
     """Discard what Python prints; what libraries of other languages print about a crash stays visible."""
     with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123 - os.devnull is no path of a file
+        open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123 - os.devnull is not a path of a file
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):

@@ -105,7 +105,7 @@ def _check_agreement(name: str, own: Config, given: Mapping[str, Any]) -> None:
             if wanted is None:
                 continue
             if key not in known:
-                raise ConfigError(f"{name}: {section}.{key} is no setting of this model; {advice}")
+                raise ConfigError(f"{name}: {section}.{key} is not a setting of this model; {advice}")
             if known[key] != wanted:
                 raise ConfigError(f"{name}: {section}.{key} is {known[key]} in this model, not {wanted}; {advice}")
 

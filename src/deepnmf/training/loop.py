@@ -256,7 +256,7 @@ def _diverged(output: Path, where: str, what: object, config: Config) -> Deepnmf
 def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path, config: Config) -> float:
     score = dev_score(step, dev)
     if not math.isfinite(score):
-        raise _diverged(output, f"epoch {epoch}", "the dev score is no number", config)
+        raise _diverged(output, f"epoch {epoch}", "the dev score is not a number", config)
     return score
 
 

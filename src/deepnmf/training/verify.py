@@ -121,7 +121,7 @@ def _check_tensors(path: Path) -> None:
         return
     kind = open_tensors(path, NAMED_KINDS.get(path.name)).metadata["kind"]
     if kind not in LOADERS:
-        raise DeepnmfError(f"{path}: {shown(kind)} is no kind of file that this deepnmf has; upgrade deepnmf")
+        raise DeepnmfError(f"{path}: {shown(kind)} is not a kind of file of this version; upgrade deepnmf")
     LOADERS[kind](path)
 
 

@@ -1,4 +1,4 @@
-"""The arrays of a network that are no layers of torch: which are trained, and how they stay non-negative."""
+"""The arrays of a network that are not layers of torch: which are trained, and how they stay non-negative."""
 
 from __future__ import annotations
 
