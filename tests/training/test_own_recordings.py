@@ -78,7 +78,7 @@ def test_a_model_to_start_from_determines_the_network_and_lowers_the_rate() -> N
     [
         ("default", {"network": {"layers": 7}}, ["network.layers", "not 7"]),
         ("default", {"network": {"kind": "gru"}}, ["network.kind", "gru"]),
-        ("default", {"network": {"context": 3}}, ["network.context", "no setting"]),
+        ("default", {"network": {"context": 3}}, ["network.context", "not a setting"]),
         ("default", {"network": {"filter_units": 999}}, ["network.filter_units", "not 999"]),
         ("small", {"snmf": {"noise_atoms": 9}}, ["snmf.noise_atoms", "not 9"]),
         ("small", {"features": {"stft": {"hop_ms": 8.0}}}, ["features.stft.hop_ms"]),
