@@ -1,6 +1,6 @@
 """Training throughput of one process against several of one thread each, and the bytes that they exchange.
 
-    python benchmarks/scaling.py [--processes 2] [--seconds 5] [--repeats 5] [-o benchmarks/scaling.md]
+    python benchmarks/scaling.py [--processes 2] [--seconds 5] [--repeats 5] [--only CASE …] [-o benchmarks/scaling.md]
 
 Every update is that of the same batch, made up beforehand, so that neither mixing nor disks are measured. The runs are
 started by torchrun and alternate; each trains for a few seconds, as the first updates find neither memory nor caches
@@ -24,6 +24,7 @@ from typing import Any
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import numpy as np
+from tables import Tables
 
 from deepnmf.networks.kinds import configuration
 from deepnmf.networks.settings import SEGMENT_FRAMES
@@ -153,25 +154,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of the updates of a run")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--worker", metavar="CASE", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", metavar="CASE", choices=CASES, help="networks to measure, by their name")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     if options.worker:
         work(options.worker, options.seconds)
         return
-    n = options.processes
-    lines = [
-        f"| network | frames/s, 1 process | frames/s, {n} processes | ratio, wall time | ratio, processor time "
-        f"| update with {n}, ms | of it exchange, ms | sums of an update, MB | sent by each process, MB |",
-        "|---" * 9 + "|",
-    ]
-    for case in CASES:
-        lines.append(row(case, n, options.seconds, options.repeats))
-        print(lines[-1], flush=True)
-    lines.append(f"\nLoad {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+    n, tables = options.processes, Tables(options.output)
+    tables.start(
+        "network",
+        "frames/s, 1 process",
+        f"frames/s, {n} processes",
+        "ratio, wall time",
+        "ratio, processor time",
+        f"update with {n}, ms",
+        "of it exchange, ms",
+        "sums of an update, MB",
+        "sent by each process, MB",
+    )
+    for case in options.only or CASES:
+        tables.add(row(case, n, options.seconds, options.repeats))
+    tables.finish()
 
 
 if __name__ == "__main__":

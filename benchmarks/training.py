@@ -26,6 +26,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import numpy as np
 from large_corpora import write_recordings
+from tables import Tables
 
 from deepnmf.config import PrepareConfig
 from deepnmf.data.features import features
@@ -199,32 +200,23 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=20, help="updates to measure shares of the time over")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    lines = [
-        "| update | GFLOP | ms | of the peak | memory of N / 4 N, MB "
-        "| by autograd: ms | of the peak | memory of N / 4 N, MB |",
-        "|---" * 8 + "|",
-    ]
+    tables = Tables(options.output)
+    by_autograd = ("by autograd: ms", "of the peak", "memory of N / 4 N, MB")
+    tables.start("update", "GFLOP", "ms", "of the peak", "memory of N / 4 N, MB", *by_autograd)
     for layers in options.layers:
         for rule in RULES:
-            lines.append(update_row(layers, options.context, rule, options.frames, options.repeats))
-            print(lines[-1], flush=True)
-    lines += ["", "| kind | frames | features or mixing, ms | update, ms | share |", "|---" * 5 + "|"]
+            tables.add(update_row(layers, options.context, rule, options.frames, options.repeats))
+    tables.start("kind", "frames", "features or mixing, ms", "update, ms", "share")
     with tempfile.TemporaryDirectory() as name:
         experiment = Path(name) / "exp"
         prepare(experiment, *write_recordings(Path(name), 40, "files"), config=PrepareConfig(mixtures_per_utterance=1))
         features(experiment / "manifest.jsonl", experiment / "features")
         for kind in KINDS:
-            lines.append(data_row(kind, experiment, options.updates))
-            print(lines[-1], flush=True)
-    lines += ["", "| kind | frames | update, ms | memory, MB | memory kept: ms | MB |", "|---" * 6 + "|"]
+            tables.add(data_row(kind, experiment, options.updates))
+    tables.start("kind", "frames", "update, ms", "memory, MB", "memory kept: ms", "MB")
     for segments in (8, 16):
-        lines.append(kept_row("recurrent-deep-nmf", segments, options.updates))
-        print(lines[-1], flush=True)
-    lines.append(f"\nPeak {peak() / 1e9:.0f} GFLOP/s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
+        tables.add(kept_row("recurrent-deep-nmf", segments, options.updates))
+    tables.finish(f"Peak {peak() / 1e9:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":

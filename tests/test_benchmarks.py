@@ -159,3 +159,16 @@ def test_updates_are_measured_beside_those_by_autograd() -> None:
     assert list(found) == ["own", "autograd"]
     assert all(len(repeats) == 2 and min(repeats) > (0, 0) for repeats in found.values())
     assert training.operations(config, 1, "multiplicative") == 30 * config.features.stft.bins * training.ATOMS
+
+
+def test_tables_are_written_as_they_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tables import Tables
+
+    tables = Tables(tmp_path / "tables.md")
+    for heads in (("network", "ms"), ("kind", "frames", "share")):
+        tables.start(*heads)
+        tables.add(f"| {' | '.join('1' * len(heads))} |")
+    tables.finish("Peak 1")
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert [line.count("|") for line in printed.splitlines()[:7]] == [3, 3, 3, 0, 4, 4, 4]
