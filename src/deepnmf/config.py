@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from .errors import ConfigError, DeepnmfError, unread
+from .text_files import read_bounded
 
 T = TypeVar("T")
 
@@ -287,7 +288,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         If it cannot be read or is not TOML.
     """
     try:
-        return _parse_toml(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open("rb") as file:
+            return _parse_toml(read_bounded(file).decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the configuration ({unread(error)})") from None
     except ValueError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DeepnmfError, unread
+from ..text_files import read_regular
 from .atomic import atomic_path
 from .strict_json import parse_json
 from .tensor_file import canonical
@@ -41,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If it is missing, no JSON, or not as it was written.
     """
     try:
-        value = parse_json(Path(path).read_bytes())
+        value = parse_json(read_regular(path))
     except OSError as error:
         raise DeepnmfError(f"{path}: cannot read ({error.strerror}); run the stage that writes it first") from None
     except ValueError as error:
@@ -92,7 +93,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         If it is missing, or no CSV with as many cells in each row as there are columns.
     """
     try:
-        reader = csv.DictReader(io.StringIO(Path(path).read_bytes().decode("utf-8"), newline=""), strict=True)
+        reader = csv.DictReader(io.StringIO(read_regular(path).decode("utf-8"), newline=""), strict=True)
         rows = list(reader)
     except OSError as error:
         raise DeepnmfError(f"{path}: cannot read ({error.strerror}); run the stage that writes it first") from None

@@ -16,6 +16,7 @@ from ..artifacts import read_json, write_text
 from ..artifacts.schema import NumberSpec, shown
 from ..artifacts.strict_json import parse_json
 from ..errors import DeepnmfError, InputError, unread
+from ..text_files import read_regular
 
 Split = Literal["train", "dev", "test"]
 MANIFEST, CORPUS = "manifest.jsonl", "corpus.json"
@@ -91,7 +92,7 @@ def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         lines = content.decode("utf-8-sig").rstrip().split("\n")  # splitlines would split at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the manifest ({unread(error)}); `deepnmf prepare` writes it") from None

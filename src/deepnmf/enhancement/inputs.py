@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import glob
 import os
 import stat
@@ -10,12 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ..audio.formats import READABLE
 from ..audio.inputs import STDIN
 from ..audio.signatures import SIGNATURE_BYTES, signature
 from ..errors import DeepnmfError
+from ..text_files import read_bounded
 
 SUFFIX = "_enhanced"
 """Appended to the stem of the input where no output is given."""
@@ -227,7 +229,8 @@ def read_file_list(source: str) -> list[str]:
         If the list cannot be read or is empty.
     """
     try:
-        data = _stdin() if source == STDIN else Path(source).read_bytes()
+        with _stdin() if source == STDIN else Path(source).open("rb") as file:
+            data = read_bounded(file)
     except OSError as error:
         raise DeepnmfError(f"{source}: cannot read the list of files ({error.strerror})") from None
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as written by PowerShell
@@ -242,7 +245,7 @@ def read_file_list(source: str) -> list[str]:
     return [f"./{name}" if name == STDIN else name for name in names]
 
 
-def _stdin() -> bytes:
+def _stdin() -> contextlib.AbstractContextManager[BinaryIO]:
     if sys.stdin is None:
         raise DeepnmfError("-: stdin is closed")
-    return sys.stdin.buffer.read()
+    return contextlib.nullcontext(sys.stdin.buffer)

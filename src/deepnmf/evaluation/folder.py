@@ -9,6 +9,7 @@ from typing import Any
 
 from ..artifacts import file_hash, read_csv, read_json, write_csv, write_json, write_text
 from ..errors import DeepnmfError
+from ..text_files import read_regular
 from .metrics import METRICS
 from .partial_scores import TIMING as TIMING
 from .scoring import PARTS
@@ -99,7 +100,7 @@ def check_table(folder: Path) -> None:
 def check_text(path: Path, text: str, summary: str) -> None:
     """Raise `DeepnmfError` if a file does not hold the text made of the summary of that name."""
     try:
-        found = path.read_bytes()
+        found = read_regular(path)
     except OSError as error:
         raise DeepnmfError(f"{path}: cannot read ({error.strerror}); run `deepnmf evaluate` again") from None
     if found != text.encode("utf-8", "backslashreplace"):

@@ -14,6 +14,7 @@ from typing import Any
 from ..artifacts import checked_line, read_checked_line, read_json
 from ..errors import DeepnmfError
 from ..shards import WHOLE, Shard
+from ..text_files import read_regular
 
 PARTIAL_SCORES = "scores.partial.jsonl"
 TIMING = "timing.json"
@@ -96,10 +97,8 @@ def read_partial_scores(path: Path) -> PartialScores:
     DeepnmfError
         If it cannot be read.
     """
-    if path.exists() and not path.is_file():  # reading a device or pipe might never end
-        raise DeepnmfError(f"{path}: cannot read, it is not a file; delete it")
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_regular(path).split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         return PartialScores()
     except OSError as error:

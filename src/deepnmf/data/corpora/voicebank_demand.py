@@ -58,7 +58,10 @@ def _conditions(root: Path, part: str, options: PrepareOptions) -> dict[str, tup
     """Read the log of a part, lines of utterance, noise type and SNR in dB; copies of the corpus often lack it."""
     for log in (root / f"log_{part}.txt", root / "logfiles" / f"log_{part}.txt"):
         if log.is_file():
-            lines = (line.split() for line in log.read_text(encoding="utf-8").splitlines())
-            return {words[0]: (words[1], float(words[2])) for words in lines if len(words) == 3}
+            try:
+                lines = (line.split() for line in log.read_text(encoding="utf-8").splitlines())
+                return {words[0]: (words[1], float(words[2])) for words in lines if len(words) == 3}
+            except (OSError, ValueError) as error:
+                raise DeepnmfError(f"{log}: cannot read the conditions ({error}); fetch it again") from None
     options.report.notes.append(f"no log_{part}.txt (in logfiles.zip): SNR and noise type stay unknown")
     return {}
