@@ -101,13 +101,3 @@ def test_python_examples_give_what_they_show(document: str) -> None:
     result = doctest.testfile(str(ROOT / document), module_relative=False, optionflags=flags, encoding="utf-8")
     assert result.attempted
     assert not result.failed
-
-
-@pytest.mark.parametrize("document", [*PAGES, "examples/README.md", "data/README.md"])
-def test_local_links_lead_somewhere(document: str) -> None:
-    path = ROOT / document
-    if not path.exists():
-        pytest.skip(f"no {document}")
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8"))
-    missing = [target for target in targets if "://" not in target and not (path.parent / target).exists()]
-    assert not missing

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from deepnmf.dsp.arrays import softplus
 from deepnmf.networks.unfolded import mean_field as mf
-from deepnmf.networks.unfolded.belief_propagation import beliefs, bethe_free_energy, initial_messages, update
+from deepnmf.networks.unfolded.belief_propagation import beliefs, cavity_logits, initial_messages, logits, update
 from deepnmf.networks.unfolded.graph import Graph
 from deepnmf.networks.unfolded.unfold import unfold
 from helpers.markov_fields import enumerated, field, lattice, tree
@@ -15,6 +16,17 @@ from helpers.markov_fields import enumerated, field, lattice, tree
 
 def messages(b: np.ndarray, A: np.ndarray, graph: Graph, steps: int) -> np.ndarray:
     return unfold(lambda M, _: update(M, b, A, graph), range(steps), initial_messages(b, graph))
+
+
+def bethe_free_energy(M: np.ndarray, b: np.ndarray, graph: Graph) -> np.ndarray:
+    """Return the Bethe free energy ``(N,)`` at a fixed point of `update`; on a tree it is −log Z.
+
+    Unit i contributes ``Z_i = 1 + e^(logit_i)`` and edge (i, j) ``Z_ij / (Z_i Z_j)``, which at a fixed point is
+    ``(1 + e^(u_j)) / Z_j``, from either end.
+    """
+    units = softplus(logits(M, b))
+    edges = softplus(cavity_logits(M, b, graph)) - units[graph.neighbours]
+    return -units.sum(0) - edges.sum(0).sum(0) / 2
 
 
 @pytest.mark.parametrize("seed", range(30))

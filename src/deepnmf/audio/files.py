@@ -13,8 +13,8 @@ from .reader import BLOCK_SECONDS, AudioReader
 from .writer import AudioWriter
 
 
-def find_audio(folder: Path, extensions: tuple[str, ...] = READABLE) -> list[Path]:
-    """Return the files under `folder` with such suffixes, sorted, except hidden ones (the system's, or half-written).
+def find_audio(folder: Path) -> list[Path]:
+    """Return the files under `folder` with suffixes of `READABLE`, sorted, except hidden ones (the system's, or half-written).
 
     Raises
     ------
@@ -26,10 +26,10 @@ def find_audio(folder: Path, extensions: tuple[str, ...] = READABLE) -> list[Pat
     found = sorted(
         p
         for p in Path(folder).rglob("*")
-        if p.suffix.lower() in extensions and not p.name.startswith(".") and p.is_file()
+        if p.suffix.lower() in READABLE and not p.name.startswith(".") and p.is_file()
     )
     if not found:
-        raise DeepnmfError(f"{folder}: no audio files in it ({', '.join(extensions)})")
+        raise DeepnmfError(f"{folder}: no audio files in it ({', '.join(READABLE)})")
     return found
 
 

@@ -114,7 +114,7 @@ def numbers_of(row: dict[str, str]) -> dict[str, Any]:
 
 
 def is_summary(summary: dict[str, Any], metrics: tuple[str, ...]) -> bool:
-    """Return whether a table has the form of :func:`summarise`; missing or odd entries raise built-in errors."""
+    """Return whether a table is one of :func:`.summary.summarise`; missing or odd entries raise built-in errors."""
     groups = [summary["overall"], *summary["by_snr"].values(), *summary["by_noise_type"].values()]
     scores = [group[name] for group in groups for name in metrics]
     counts = [group["files"] for group in groups] + [score[key] for score in scores for key in ("count", "undefined")]

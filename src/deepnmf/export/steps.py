@@ -156,7 +156,7 @@ class RecurrentStep:
         return h * rates * ((m / (h @ transposed + epsilon(W))) @ W)
 
     def _prior(self, m: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return h⁰ ``(1, R)``, the outputs of the sub-bands and the next states, as :class:`PriorStream` in NumPy."""
+        """Return h⁰ ``(1, R)``, the outputs of the sub-bands and the next states, as ``PriorStream`` in NumPy."""
         prior, subbands = self._network.prior, self._network.prior.subbands
         bands = (linear(m, self._weights["pooling"]) + FEATURE_FLOOR).log()
         z, following = bands, []

@@ -7,6 +7,8 @@ import numpy as np
 RANGE_DB = 40.0
 """An atom is shown from its peak down to this far below it."""
 SHADES = " .:-=+*#%@"
+COLUMNS = 34
+"""Most characters of a line of the drawing, for speech and for noise."""
 
 
 def centre_frequencies(W: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -36,13 +38,13 @@ def shading(W: np.ndarray) -> np.ndarray:
     return 1 + np.asarray(20 * np.log10(np.maximum(W / peaks, floor))) / RANGE_DB
 
 
-def drawing(W: np.ndarray, speech_atoms: int, rate_hz: int, columns: int = 34, rows: int = 16) -> str:
+def drawing(W: np.ndarray, speech_atoms: int, rate_hz: int, rows: int = 16) -> str:
     """Return the sorted atoms ``(F, R)`` as text, speech left and noise right; plain ASCII for any terminal.
 
     Where atoms or bins outnumber the characters, a character shows the strongest of those that it covers.
     """
     shades = shading(W[:, sorted_atoms(W, speech_atoms, rate_hz)])
-    halves = [_characters(half, columns, rows) for half in (shades[:, :speech_atoms], shades[:, speech_atoms:])]
+    halves = [_characters(half, rows) for half in (shades[:, :speech_atoms], shades[:, speech_atoms:])]
     text = [f"{'':7} {'speech atoms':{len(halves[0][0])}}  noise atoms"]
     for row, (speech, noise) in enumerate(zip(*halves, strict=True)):
         khz = f"{rate_hz / 2000 * (1 - row / (rows - 1)):.1f} kHz"
@@ -50,11 +52,11 @@ def drawing(W: np.ndarray, speech_atoms: int, rate_hz: int, columns: int = 34, r
     return "\n".join([*text, f"{'':7} sorted by centre frequency, dark to bright over {RANGE_DB:.0f} dB"])
 
 
-def _characters(shades: np.ndarray, columns: int, rows: int) -> list[str]:
+def _characters(shades: np.ndarray, rows: int) -> list[str]:
     """Return ``(F, R)`` in [0, 1] as lines of text, the highest frequency first."""
     if not shades.shape[1]:
         return [""] * rows
-    columns = min(columns, shades.shape[1])
+    columns = min(COLUMNS, shades.shape[1])
     bands = np.array_split(shades, rows)
     cells = [[cell.max(initial=0.0) for cell in np.array_split(band, columns, axis=1)] for band in bands]
     return ["".join(SHADES[round(value * (len(SHADES) - 1))] for value in line) for line in reversed(cells)]

@@ -35,14 +35,3 @@ def update(M: AnyArray, b: AnyArray, A: AnyArray, graph: Graph) -> AnyArray:
     """Return all messages ``M_(j→i) ← log( (1 + e^(A_ij + u)) / (1 + e^u) )``, u the cavity logit of j."""
     u = cavity_logits(M, b, graph)
     return softplus(A[:, :, None] + u) - softplus(u)
-
-
-def bethe_free_energy(M: AnyArray, b: AnyArray, graph: Graph) -> AnyArray:
-    """Return the Bethe free energy ``(N,)`` at a fixed point of :func:`update`; on a tree it is −log Z.
-
-    Unit i contributes ``Z_i = 1 + e^(logit_i)`` and edge (i, j) ``Z_ij / (Z_i Z_j)``, which at a fixed point is
-    ``(1 + e^(u_j)) / Z_j``, from either end.
-    """
-    units = softplus(logits(M, b))
-    edges = softplus(cavity_logits(M, b, graph)) - units[graph.neighbours]
-    return -units.sum(0) - edges.sum(0).sum(0) / 2
