@@ -14,7 +14,7 @@ from .writer import AudioWriter
 
 
 def find_audio(folder: Path) -> list[Path]:
-    """Return the files under `folder` with suffixes of `READABLE`, sorted, except hidden ones (the system's, or half-written).
+    """Return the files under `folder` with suffixes of `READABLE`, sorted; hidden ones are left out.
 
     Raises
     ------
