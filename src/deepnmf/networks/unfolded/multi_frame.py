@@ -162,7 +162,8 @@ class MultiFrameStream:
         weights = np.concatenate([multi_frame.output_bias[:, None], multi_frame.output / 2], axis=1)  # (2·(1+K), 1+U)
         oldest_first = weights.reshape(-1, 2, weights.shape[1])[::-1]
         self._output = aligned.copy(oldest_first.reshape(weights.shape).T)
-        self._around = _Around(multi_frame.bins, bins, 1)
+        around = self._around = _Around(multi_frame.bins, bins, 1)
+        self._logs, self._logits = around.logs[0], around.logits[0]
         self._outputs = aligned.zeros(multi_frame.bins, len(weights))
         self._weights = self._outputs.view(np.complex64).T[None]
 
@@ -188,10 +189,10 @@ class MultiFrameStream:
 
     def _step(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, phases: np.ndarray) -> None:
         """Write the weights of a frame."""
-        bank, around = self._bank, self._around
-        around.write(m, mask)
+        bank = self._bank
+        self._around.write(m, mask)
         of_logs, of_logits, of_features, of_phases = bank.inputs
-        of_logs[:], of_logits[:], of_phases[:] = around.logs[0], around.logits[0], phases
+        of_logs[:], of_logits[:], of_phases[:] = self._logs, self._logits, phases
         features.take(self._subbands, 1, of_features, "clip")
         bank.step()
         bank.known.T.dot(self._output, self._outputs)

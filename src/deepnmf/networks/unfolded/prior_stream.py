@@ -40,8 +40,9 @@ class PriorStream:
         self._near, self._bank = self._row.near[0], LSTMBank(prior.subband[0], prior.subbands, [SUBBAND_WIDTH])
         embedding = weights.subband_embedding
         self._of_subbands = embedding if features is None else aligned.copy(np.concatenate([embedding, features]))
-        self._outputs, self._embedded = aligned.zeros(1, len(self._of_subbands), prior.subbands), len(embedding)
-        self.features = self._features = self._outputs[:, self._embedded :]
+        outputs = self._outputs = aligned.zeros(len(self._of_subbands), prior.subbands)
+        self._embedding, self._features = np.split(outputs[None], [len(embedding)], axis=1)
+        self.features = self._features
 
     def push(self, m: np.ndarray) -> np.ndarray:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
@@ -60,16 +61,15 @@ class PriorStream:
         of_fullband = row.fullband.dot(weights.fullband_to_subband.weights)
         np.tanh(of_fullband.reshape(features.shape), features)
         bank.step()
-        self._of_subbands.dot(bank.outputs, self._outputs[0])
-        row.embeddings[:] = self._outputs[:, : self._embedded]
-        self.features = self._features
+        self._of_subbands.dot(bank.outputs, self._outputs)
+        row.embeddings[:], self.features = self._embedding, self._features
         for layer in self._fusion:
             layer.step()
         return row.known.dot(weights.output.weights)
 
     def _run(self, bands: np.ndarray) -> np.ndarray:
         """Return what :meth:`_step` does for frames ``(N, bands)``."""
-        weights, shape = self._weights, self._outputs.shape[1:]
+        weights, shape = self._weights, self._outputs.shape
         rows, outputs = _Rows(weights, shape[1], len(bands)), np.empty((len(bands), *shape), np.float32)
         np.log(bands, rows.bands)
         for layer, part in zip(self._layers, rows.layers, strict=True):
@@ -81,7 +81,7 @@ class PriorStream:
             inputs[0][:] = near
             np.tanh(given, inputs[1])
             np.matmul(self._of_subbands, self._bank.push(len(out))[:, 1:], out)
-        rows.embeddings[:], self.features = outputs[:, : self._embedded], outputs[:, self._embedded :]
+        rows.embeddings[:], self.features = np.split(outputs, [self._embedding.shape[1]], axis=1)
         for layer, part in zip(self._fusion, rows.fusion, strict=True):
             layer.push(part)
         return np.matmul(rows.known, weights.output.weights)
