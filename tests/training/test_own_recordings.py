@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepnmf.data.features import FeatureSet
 from deepnmf.data.manifest import MixtureEntry, write_manifest
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import Model, load_model, save_model
 from deepnmf.networks.kinds import Config, configuration
+from deepnmf.networks.settings import RATES
 from deepnmf.networks.unfolded.multi_frame import MultiFrameFilter
 from deepnmf.training.corpus_settings import settings_from_corpus
 from deepnmf.training.dev_table import INPUT, NEW, losses
 from deepnmf.training.duration import has_stalled
 from deepnmf.training.experiment import DataSource, train
 from deepnmf.training.initial import Initial, load_initial
+from deepnmf.training.loop import input_score
 from helpers.signals import TinyCorpus
 
 TINY: dict[str, Any] = {
@@ -43,11 +46,19 @@ def size(config: Config) -> int:
     return int(network.units)
 
 
+def rate_of(config: Config) -> float:
+    train: Any = config.train
+    return float(train.weight_learning_rate)
+
+
 def test_more_speech_gives_a_larger_network_and_a_longer_training(tmp_path: Path) -> None:
     configs = [settings_from_corpus(None, manifest(tmp_path, minutes)) for minutes in (1, 10, 60, 600)]
     assert [size(config) for config in configs] == sorted(size(config) for config in configs)
     frames = [config.train.epochs * config.train.epoch_frames for config in configs]
     assert frames == sorted(set(frames))
+    rates = [rate_of(config) for config in configs]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > rates[-1] == rate_of(Config())
     assert all(config.network.kind == "recurrent-deep-nmf" and config.train.patience for config in configs)
 
 
@@ -63,6 +74,24 @@ def test_a_given_setting_counts_more_than_the_corpus(tmp_path: Path) -> None:
     config = settings_from_corpus({"network": {"units": 7}, "train": {"epochs": 3}}, manifest(tmp_path, 10))
     assert (size(config), config.train.epochs) == (7, 3)
     assert settings_from_corpus({"network": {"kind": "gru"}}, manifest(tmp_path, 10)).network.kind == "gru"
+
+
+@pytest.mark.parametrize(
+    ("network", "train"),
+    [({}, {}), ({}, {"optimiser": "multiplicative"}), ({"kind": "gru"}, {}), ({"kind": "dr-nmf"}, {}),
+     ({"kind": "dr-nmf"}, {"optimiser": "multiplicative"})],
+)  # fmt: skip
+def test_every_kind_and_optimiser_gets_the_settings_that_it_has(
+    network: dict[str, Any], train: dict[str, Any], tmp_path: Path
+) -> None:
+    values = {"network": network, "train": train}
+    found: Any = settings_from_corpus(values, manifest(tmp_path, 10)).train
+    default: Any = configuration(values).train
+    assert found.average_share > default.average_share
+    for name in (name for name in RATES if hasattr(found, name)):
+        assert default.has_effect(name) or getattr(found, name) == getattr(default, name)
+    given = settings_from_corpus({**values, "train": {**train, "average_share": 0.5}}, manifest(tmp_path, 10))
+    assert given.train.average_share == 0.5
 
 
 def test_a_model_to_start_from_determines_the_network_and_lowers_the_rate() -> None:
@@ -170,7 +199,10 @@ def test_more_epochs_go_on_and_fewer_change_nothing(experiment: Run) -> None:
 def test_the_end_is_a_table_of_input_and_models(experiment: Run) -> None:
     text = "\n".join(experiment.lines)
     assert all(word in text for word in ("SI-SDR", "ESTOI", INPUT, NEW, "default", "snmf"))
-    assert json.loads((experiment.output / "dev" / "new_model" / "summary.json").read_text())["split"] == "dev"
+    summary = json.loads((experiment.output / "dev" / "new_model" / "summary.json").read_text())
+    assert summary["split"] == "dev"
+    score = input_score(FeatureSet(experiment.output / "features", "dev", 1))
+    assert score == pytest.approx(summary["overall"]["si_sdr"]["input"]["mean"], abs=0.02)
 
 
 @pytest.mark.slow

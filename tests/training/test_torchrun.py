@@ -43,7 +43,7 @@ DYNAMIC = overlaid(
     COMMON,
     {
         "network": {"kind": "recurrent-deep-nmf", "bands": 16, "units": 8, "subband_units": 4, "filter_units": 4},
-        "train": {"batch_segments": 3, "average_share": 0.3},
+        "train": {"batch_segments": 3, "average_share": 0.3, "weight_learning_rate": 2e-3},
     },
 )
 SMALLEST = 0.01
@@ -62,7 +62,7 @@ def arguments(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> list[st
 
 
 def alone(values: dict[str, Any], tiny: TinyCorpus, output: Path) -> None:
-    train(output, DataSource(speech=tiny.speech, noise=tiny.noise), configuration(values), report=lambda _: None)
+    train(output, DataSource(speech=tiny.speech, noise=tiny.noise), values, report=lambda _: None)
 
 
 def assert_equal_to_rounding(found: Path, expected: Path) -> None:

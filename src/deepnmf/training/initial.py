@@ -16,7 +16,9 @@ from ..networks.settings import RATES
 RATE_SHARE = 0.25
 """Step sizes, relative to those of training from scratch."""
 EPOCHS = 20
-OWN_LENGTH = frozenset({"epochs", "epoch_frames", "batch_segments", "batch_frames", "patience", "seed", *RATES})
+OWN_LENGTH = frozenset(
+    {"epochs", "epoch_frames", "batch_segments", "batch_frames", "patience", "average_share", "seed", *RATES}
+)
 """Training settings that are not those of the model's own training."""
 OF_OPTIMISER = frozenset({"optimiser", "split_at", "gradient_decay"})
 FIXED = ("features", "snmf", "network")

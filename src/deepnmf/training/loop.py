@@ -125,6 +125,8 @@ class _Training(NamedTuple):
 def _train_epochs(training: _Training, batches: Batches, curves: Curves, report: Callable[[str], None]) -> None:
     """Train the epochs that are left, each kept as soon as it is complete, until the dev score has stalled."""
     output, _, config, step, dev, history, epochs = training
+    if not history:
+        report(f"input: dev SI-SDR {input_score(dev, step.processes):.2f} dB")
     clock = TimeLeft()
 
     def keep(updates: EpochCurves) -> None:
@@ -268,11 +270,20 @@ def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> st
 
 def dev_score(step: TrainingStep, data: FeatureSet) -> float:
     """Return the mean SI-SDR of the estimates of the split's utterances, in dB, of waveforms."""
+    return _mean_si_sdr(step.estimate, data, step.processes)
+
+
+def input_score(data: FeatureSet, processes: Processes = ALONE) -> float:
+    """Return the mean SI-SDR of the mixtures themselves, in dB, as :func:`dev_score` has it of estimates."""
+    return _mean_si_sdr(lambda mixture: mixture, data, processes)
+
+
+def _mean_si_sdr(estimate_of: Callable[[np.ndarray], np.ndarray], data: FeatureSet, processes: Processes) -> float:
     scores, spec = [], data.config.stft
-    for segment in step.processes.share(data.segments):
+    for segment in processes.share(data.segments):
         (mixture, speech), level = data.spectra(segment)  # (F, past + N)
-        spectra = level * np.stack([step.estimate(mixture), speech])
+        spectra = level * np.stack([estimate_of(mixture), speech])
         estimate, clean = istft(spectra[..., segment.past :], spec, spec.hop * len(level))
         if clean.any():  # of a long recording, a part may be silent
             scores.append(si_sdr(clean, estimate))
-    return float(np.mean(step.processes.gathered(np.array(scores, np.float64))))
+    return float(np.mean(processes.gathered(np.array(scores, np.float64))))
