@@ -19,8 +19,8 @@ import numpy as np
 from ..errors import DeepnmfError
 from .codecs import ENCODERS, PCM_ENCODERS, codec_title, is_lossless, written_subtype
 from .formats import AudioFormat, container_of, library_reason
-from .samples import PCM_BITS, UNBOUNDED, encoded
-from .writer import finite_peak
+from .full_scale import Metered
+from .samples import PCM_BITS, encoded
 
 BITS_PER_CHANNEL = 128_000
 """Bit rate of the sound per channel, at which lossy codecs are transparent; up to twice that if the source has more."""
@@ -35,7 +35,7 @@ _SOURCE_TAGS = {
 """Tags on the source's own bytes."""
 
 
-class ContainerWriter:
+class ContainerWriter(Metered):
     """A file written in blocks of sound; use it on the temporary name of :func:`deepnmf.artifacts.atomic_path`.
 
     Parameters
@@ -56,7 +56,7 @@ class ContainerWriter:
     encoding : AudioFormat
         Encoding of the new sound; its codec, sample format and sampling rate may differ from those of `like`.
     clipped, peak : int, float
-        Samples above full scale, which were clipped, and the largest sample.
+        As of :class:`deepnmf.audio.full_scale.Metered`.
     notes : list of str
         One line for what the container cannot store.
 
@@ -70,7 +70,7 @@ class ContainerWriter:
     _sound: Any
 
     def __init__(self, like: AudioFormat, codec: str, layout: str, start_seconds: float, shown: Path) -> None:
-        self.clipped, self.peak, self.notes = 0, 0.0, list[str]()
+        self.notes: list[str] = []
         self._layout, self._shown = layout, shown
         self._start_seconds, self._written = start_seconds, 0
         self._waiting: np.ndarray | None = None
@@ -127,9 +127,7 @@ class ContainerWriter:
         """Append sound ``(channels, n)``; other tracks are copied up to its end."""
         if not block.shape[1]:
             return
-        self.peak = max(self.peak, finite_peak(block, self._shown))
-        if self.encoding.subtype not in UNBOUNDED:
-            self.clipped += int((np.abs(block) > 1).sum())
+        self.measure(block, self._shown)
         samples = self._samples(block)
         with self._faults_named():
             for part in [samples] if self.encoding.codec != "pcm" else self._packets(samples):

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import DeepnmfError
 from .formats import AudioFormat
-from .samples import BYTES, UNBOUNDED, packed
-from .writer import finite_peak
+from .full_scale import Metered
+from .samples import BYTES, packed
 
 UNKNOWN_LENGTH = 0xFFFFFFFF
 WAV_TAGS = {"PCM_U8": 1, "PCM_16": 1, "PCM_24": 1, "PCM_32": 1, "FLOAT": 3, "DOUBLE": 3, "ALAW": 6, "ULAW": 7}
@@ -23,7 +23,7 @@ class OutputClosed(Exception):  # noqa: N818 - an end, not an error
     """The reader of stdout has closed the pipe."""
 
 
-class PipeWriter:
+class PipeWriter(Metered):
     """Write audio blocks to a stream as WAV or raw samples, flushed after each block.
 
     Parameters
@@ -39,8 +39,6 @@ class PipeWriter:
     def __init__(self, stream: BinaryIO, encoding: AudioFormat, raw: bool = False) -> None:
         self._stream = stream
         self.encoding = encoding
-        self.clipped = 0
-        self.peak = 0.0
         if not raw:
             self._send(wav_header(encoding))
 
@@ -54,9 +52,7 @@ class PipeWriter:
         """
         if not block.shape[1]:
             return
-        self.peak = max(self.peak, finite_peak(block, "-"))
-        if self.encoding.subtype not in UNBOUNDED:
-            self.clipped += int((np.abs(block) > 1).sum())
+        self.measure(block, "-")
         self._send(packed(block, self.encoding.sample_format))
 
     def _send(self, data: bytes) -> None:

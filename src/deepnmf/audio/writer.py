@@ -16,10 +16,11 @@ import numpy as np
 
 from ..errors import DeepnmfError
 from .formats import LAYOUTS, WAV_LIKE, AudioFormat, Tags, library_reason, too_long
-from .samples import UNBOUNDED, encoded
+from .full_scale import Metered
+from .samples import encoded
 
 
-class AudioWriter:
+class AudioWriter(Metered):
     """An audio file written in blocks; use it on the temporary name of :func:`deepnmf.artifacts.atomic_path`.
 
     Samples above full scale are clipped, and counted in `clipped`, unless the subtype holds them. PCM is rounded to
@@ -46,8 +47,6 @@ class AudioWriter:
         import soundfile
 
         self.encoding = encoding
-        self.clipped = 0
-        self.peak = 0.0
         self.notes: list[str] = []
         self._path, self._shown, self._written = path, shown or path, 0
         self._tags = tags or Tags()
@@ -68,9 +67,7 @@ class AudioWriter:
         """Append ``(channels, n)``."""
         if not block.shape[1]:
             return
-        self.peak = max(self.peak, finite_peak(block, self._shown))
-        if self.encoding.subtype not in UNBOUNDED:
-            self.clipped += int((np.abs(block) > 1).sum())
+        self.measure(block, self._shown)
         frames = self._written + block.shape[1]
         if too_long(dataclasses.replace(self.encoding, frames=frames)):
             raise DeepnmfError(f"{self._shown}: more than 4 GB do not fit into WAV; choose .w64, .caf or .flac")
@@ -146,14 +143,6 @@ class AudioWriter:
 def library_path(path: Path) -> str | bytes:
     """Return a path for libsndfile, which takes names that are not valid text as bytes."""
     return str(path) if sys.platform == "win32" else os.fsencode(path)
-
-
-def finite_peak(block: np.ndarray, shown: Path | str) -> float:
-    """Return the largest magnitude; raise if a sample is NaN or infinite, which PCM would turn into silence."""
-    peak = float(np.abs(block).max())
-    if not np.isfinite(peak):
-        raise DeepnmfError(f"{shown}: not written, its samples would be NaN or infinite; is the model damaged?")
-    return peak
 
 
 def _set_channel_mask(file: BinaryIO, mask: int) -> None:
