@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,31 @@ _SOURCE_TAGS = {
     *("major_brand", "minor_version", "compatible_brands"),
 }
 """Tags on the source's own bytes."""
+
+
+@dataclass(frozen=True)
+class SourceContainer:
+    """The container of a recording that FFmpeg decodes, to be copied.
+
+    Attributes
+    ----------
+    open : callable
+        Returns a new demultiplexer of it.
+    track : int
+        Index of the decoded audio track among all tracks.
+    layout : str
+        FFmpeg's name of its channel layout.
+    start_seconds : float
+        Time stamp of its first sample.
+    origin_seconds : float
+        Time stamp that becomes zero.
+    """
+
+    open: Callable[[], Any]
+    track: int
+    layout: str
+    start_seconds: float
+    origin_seconds: float
 
 
 class ContainerWriter(Metered):

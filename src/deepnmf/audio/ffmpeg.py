@@ -20,12 +20,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import InputError, MissingExtra
+from .container import SourceContainer
 from .covers import is_cover
 from .formats import AudioFormat, Tags, library_reason
 from .inputs import ByteStream
 from .signatures import SIGNATURE_BYTES, signature
 from .sizes import missing_bytes
-from .video import Video
 from .window import Window
 
 _DEMULTIPLEXERS = """
@@ -115,8 +115,8 @@ class FfmpegDecoder:
         missing = missing_bytes(stream)
         self.lost = f"truncated, {missing} bytes are missing" if missing else ""
         self._reopen = functools.partial(_demultiplexer, stream.file, stream.tell(), stream.size or 0)
-        self._container: Any = self._reopen()
-        tracks = self._container.streams.audio
+        self._demultiplexer: Any = self._reopen()
+        tracks = self._demultiplexer.streams.audio
         if not tracks:
             raise InputError(f"{self._name}: not readable as audio (no audio track, only pictures or text)")
         if track > len(tracks):
@@ -131,18 +131,18 @@ class FfmpegDecoder:
         if first is None:
             raise InputError(f"{self._name}: not readable as audio (no samples could be decoded from it)")
         self.encoding = self._encoding_of(first)
-        self.video = Video(
+        self.container = SourceContainer(
             self._reopen, self._track.index, first.layout.name, _seconds(first) or 0.0, self._origin_seconds()
         )
-        covers = [stream for stream in self._container.streams.video if is_cover(stream)]
+        covers = [stream for stream in self._demultiplexer.streams.video if is_cover(stream)]
         self.tags = Tags(self._text(), cover=bool(covers))
         self._parts = self._trimmed(itertools.chain([first], frames))
         self._waiting: list[np.ndarray] = []
 
     def _origin_seconds(self) -> float:
         """Return the time stamp at which presentation starts; broadcast formats start anywhere."""
-        is_broadcast = self._container.format.name in ("mpegts", "mpeg")
-        return (self._container.start_time or 0) / 1e6 if is_broadcast else 0.0
+        is_broadcast = self._demultiplexer.format.name in ("mpegts", "mpeg")
+        return (self._demultiplexer.start_time or 0) / 1e6 if is_broadcast else 0.0
 
     def read(self, count: int) -> np.ndarray:
         """Return up to `count` samples of each channel; none at the end."""
@@ -183,7 +183,7 @@ class FfmpegDecoder:
         import av
 
         try:
-            for packet in self._container.demux(*self._timed_tracks()):
+            for packet in self._demultiplexer.demux(*self._timed_tracks()):
                 self._note_time(packet)
                 yield packet
         except (av.FFmpegError, EOFError) as error:
@@ -194,7 +194,7 @@ class FfmpegDecoder:
 
     def _timed_tracks(self) -> list[Any]:
         """Return the tracks to demultiplex: all if only their common length is stored."""
-        return [self._track] if self._track.duration is not None else list(self._container.streams)
+        return [self._track] if self._track.duration is not None else list(self._demultiplexer.streams)
 
     def _note_time(self, packet: Any) -> None:
         if packet.pts is not None and packet.time_base is not None:
@@ -207,9 +207,9 @@ class FfmpegDecoder:
             self.lost = f"truncated, {self._end_seconds:.3f} of {promised:.3f} s are present"
 
     def _promised_seconds(self) -> float:
-        if self._container.format.name.split(",")[0] not in PROMISING:
+        if self._demultiplexer.format.name.split(",")[0] not in PROMISING:
             return 0.0
-        track, container = self._track, self._container
+        track, container = self._track, self._demultiplexer
         if track.duration is not None and track.time_base is not None:
             return float((max(0, track.start_time or 0) + track.duration) * track.time_base)
         return (max(0, container.start_time or 0) + (container.duration or 0)) / 1e6
@@ -233,7 +233,7 @@ class FfmpegDecoder:
     def _placed(self, samples: np.ndarray, seconds: float | None, position: int) -> np.ndarray:
         """Return the samples of a frame, with silence before them in a gap, or without their part in an overlap."""
         rate_hz = self.encoding.rate_hz
-        late = 0.0 if seconds is None else seconds - self.video.start_seconds - position / rate_hz
+        late = 0.0 if seconds is None else seconds - self.container.start_seconds - position / rate_hz
         if abs(late) < GAP_SECONDS:
             return samples
         if late > LARGEST_SECONDS:
@@ -243,13 +243,13 @@ class FfmpegDecoder:
 
     def _encoding_of(self, frame: Any) -> AudioFormat:
         mask = sum(_SPEAKERS.get(channel.name, 0) for channel in frame.layout.channels)
-        own_length = self._track.duration is not None or len(self._container.streams) == 1
+        own_length = self._track.duration is not None or len(self._demultiplexer.streams) == 1
         seconds = self._promised_seconds() if own_length else 0.0  # the video track may be longer
         return AudioFormat(
             frame.sample_rate,
             frame.layout.nb_channels,
             round(seconds * frame.sample_rate) or None,
-            self._container.format.name,
+            self._demultiplexer.format.name,
             _subtype(frame, self._track.codec_context.name),
             channel_mask=mask if mask.bit_count() == frame.layout.nb_channels > 2 else 0,
             codec=_codec(self._track.codec_context.codec),
@@ -271,7 +271,7 @@ class FfmpegDecoder:
         return (values / 2.0 ** (8 * values.itemsize - 1)).astype(np.float32)
 
     def _text(self) -> dict[str, str]:
-        found = {**self._track.metadata, **self._container.metadata}
+        found = {**self._track.metadata, **self._demultiplexer.metadata}
         return {_TAGS[name.lower()]: _printable(text) for name, text in found.items() if name.lower() in _TAGS and text}
 
 

@@ -14,7 +14,7 @@ from ..errors import DeepnmfError
 from .samples import BYTES, UNBOUNDED, SampleFormat
 
 if TYPE_CHECKING:
-    from .video import Video
+    from .container import SourceContainer
 
 EXTENSIONS = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
@@ -135,8 +135,8 @@ class AudioSource(Protocol):
     """One line per loss of data; complete after the last block."""
 
     @property
-    def video(self) -> Video | None:
-        """The container of the recording, if its pictures can be copied."""
+    def container(self) -> SourceContainer | None:
+        """The container of the recording, if FFmpeg reads it: its other tracks and tags can be copied."""
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield blocks ``(channels, n)``, float32."""

@@ -8,10 +8,9 @@ from typing import Any
 
 from ..errors import require
 from .codecs import written_codec
-from .container import ContainerWriter, true_tags
+from .container import ContainerWriter, SourceContainer, true_tags
 from .covers import is_cover
 from .formats import M4A, AudioFormat, Tags
-from .video import Video
 
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 """FFmpeg's names of the layouts of AAC, by the number of channels."""
@@ -31,7 +30,7 @@ class M4aWriter(ContainerWriter):
         Encoding of the source.
     tags : Tags
         Its title and the like, and chunks.
-    container : Video or None
+    container : SourceContainer or None
         Its container, if FFmpeg decodes it: all its tags, chapters and its cover are copied. Else the cover is lost.
     shown : Path
         Name to give in errors.
@@ -42,7 +41,9 @@ class M4aWriter(ContainerWriter):
         If PyAV or its encoder is missing, or it cannot hold the channels.
     """
 
-    def __init__(self, path: Path, like: AudioFormat, tags: Tags, container: Video | None, shown: Path) -> None:
+    def __init__(
+        self, path: Path, like: AudioFormat, tags: Tags, container: SourceContainer | None, shown: Path
+    ) -> None:
         require(f"{shown}: writing .m4a", "av")
         import av
 
@@ -71,7 +72,7 @@ class M4aWriter(ContainerWriter):
         if lost:
             self.notes.append(f"{self._shown}: not copied: {', '.join(lost)}")
 
-    def _describe_like(self, container: Video) -> None:
+    def _describe_like(self, container: SourceContainer) -> None:
         source = container.open()
         stream = source.streams[container.track]
         self._sound = self._add_sound(stream.codec_context.bit_rate or 0)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .container import ContainerWriter, true_tags
+from .container import ContainerWriter, SourceContainer, true_tags
 from .covers import is_cover
 from .formats import AudioFormat
-from .video import Video
 
 
 class OggFlacWriter(ContainerWriter):
@@ -19,13 +18,13 @@ class OggFlacWriter(ContainerWriter):
         File to write.
     like : AudioFormat
         Encoding of the source.
-    container : Video
+    container : SourceContainer
         Its container, with FLAC in it; all its tags are copied.
     shown : Path
         Name to give in errors.
     """
 
-    def __init__(self, path: Path, like: AudioFormat, container: Video, shown: Path) -> None:
+    def __init__(self, path: Path, like: AudioFormat, container: SourceContainer, shown: Path) -> None:
         import av
 
         super().__init__(like, "flac", container.layout, 0.0, shown)

@@ -21,7 +21,7 @@ from .inputs import ByteStream, open_input
 from .signatures import SIGNATURE_BYTES, signature
 
 if TYPE_CHECKING:
-    from .video import Video
+    from .container import SourceContainer
 
 BLOCK_SECONDS = 2.0
 UNKNOWN_BYTES = 1 << 26
@@ -107,11 +107,11 @@ class AudioReader:
             raise
 
     @property
-    def video(self) -> Video | None:
-        """The container of the recording, if its pictures can be copied."""
+    def container(self) -> SourceContainer | None:
+        """The container of the recording, if FFmpeg reads it: its other tracks and tags can be copied."""
         from .ffmpeg import FfmpegDecoder
 
-        return self._decoder.video if isinstance(self._decoder, FfmpegDecoder) else None
+        return self._decoder.container if isinstance(self._decoder, FfmpegDecoder) else None
 
     def _open_decoder(self) -> Decoder:
         """Return the decoder of the stream's contents."""

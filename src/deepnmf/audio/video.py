@@ -6,14 +6,13 @@ bounded (:mod:`deepnmf.audio.ffmpeg` reads the sound). PyAV's containers are `An
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import DeepnmfError, InputError
 from .codecs import written_codec
-from .container import ContainerWriter, true_tags
+from .container import ContainerWriter, SourceContainer, true_tags
 from .covers import is_cover
 from .formats import AudioFormat
 from .subtitles import HELD, SubtitleConverter
@@ -21,31 +20,6 @@ from .video_packets import PacketCopier
 
 _APPLE = "com."
 """Tags with this prefix are kept by MP4 and MOV in Apple's form only."""
-
-
-@dataclass(frozen=True)
-class Video:
-    """The container of a recording that FFmpeg decodes, to be copied.
-
-    Attributes
-    ----------
-    open : callable
-        Returns a new demultiplexer of it.
-    track : int
-        Index of the decoded audio track among all tracks.
-    layout : str
-        FFmpeg's name of its channel layout.
-    start_seconds : float
-        Time stamp of its first sample.
-    origin_seconds : float
-        Time stamp that becomes zero.
-    """
-
-    open: Callable[[], Any]
-    track: int
-    layout: str
-    start_seconds: float
-    origin_seconds: float
 
 
 class VideoWriter(ContainerWriter):
@@ -57,7 +31,7 @@ class VideoWriter(ContainerWriter):
         File to write.
     like : AudioFormat
         Encoding of the sound that is replaced.
-    video : Video or None
+    container : SourceContainer or None
         Its container.
     shown : Path
         Name to give in errors.
@@ -73,14 +47,14 @@ class VideoWriter(ContainerWriter):
         If there is no video, no encoder, or the container cannot store pictures or sound.
     """
 
-    def __init__(self, path: Path, like: AudioFormat, video: Video | None, shown: Path) -> None:
-        if video is None:
+    def __init__(self, path: Path, like: AudioFormat, container: SourceContainer | None, shown: Path) -> None:
+        if container is None:
             raise InputError(f"{shown}: the input has no picture to put the sound beside; choose .wav, .flac or .mp3")
-        self._video, self._suffix = video, shown.suffix.lower()
-        codec, start_seconds = written_codec(self._suffix, like), video.start_seconds - video.origin_seconds
-        super().__init__(like, codec, video.layout, start_seconds, shown)
+        self._container, self._suffix = container, shown.suffix.lower()
+        codec, start_seconds = written_codec(self._suffix, like), container.start_seconds - container.origin_seconds
+        super().__init__(like, codec, container.layout, start_seconds, shown)
         with self._faults_named():
-            self._source = video.open()
+            self._source = container.open()
             self._output = self._open(path)
             self._converters: dict[int, SubtitleConverter] = {}
             tracks = self._add_tracks()
@@ -88,7 +62,7 @@ class VideoWriter(ContainerWriter):
             self._output.metadata.update(true_tags(self._source.metadata))
             self._output.start_encoding()
         strict = not self._is_matroska
-        self._copier = PacketCopier(self._source, tracks, self._converters, video.origin_seconds, strict)
+        self._copier = PacketCopier(self._source, tracks, self._converters, container.origin_seconds, strict)
 
     @property
     def _is_matroska(self) -> bool:
@@ -109,7 +83,7 @@ class VideoWriter(ContainerWriter):
         """Return the tracks of copied packets by the index of the source's; the sound keeps its place among them."""
         tracks = {}
         for stream in self._source.streams:
-            if stream.index == self._video.track:
+            if stream.index == self._container.track:
                 self._sound = self._add_sound(stream.codec_context.bit_rate or 0)
                 self._sound.metadata.update(true_tags(stream.metadata))
                 self._sound.disposition = stream.disposition
@@ -117,7 +91,7 @@ class VideoWriter(ContainerWriter):
                 tracks[stream.index] = track
         sounds = [stream.index for stream in self._source.streams.audio]
         if len(sounds) > 1:
-            chosen = sounds.index(self._video.track) + 1
+            chosen = sounds.index(self._container.track) + 1
             self.notes.append(f"{self._shown}: only audio track {chosen} of {len(sounds)} was enhanced")
         return tracks
 

@@ -178,7 +178,7 @@ def open_writer(
     like, in_container = source.encoding, is_video(path) or is_m4a(path)
     if in_container and subtype is not None:
         raise DeepnmfError(f"{path}: {path.suffix} has no sample format such as {subtype}; leave it out")
-    in_container |= subtype is None and is_ogg_flac(path, like) and source.video is not None
+    in_container |= subtype is None and is_ogg_flac(path, like) and source.container is not None
     encoding = None if in_container else output_encoding(path, like, subtype)
     temporary = stack.enter_context(atomic_path(path))
     stack.enter_context(_then(written, temporary, path))
@@ -196,14 +196,14 @@ def _container_writer(temporary: Path, path: Path, source: AudioSource) -> Conta
     if is_video(path):
         from ..audio.video import VideoWriter
 
-        return VideoWriter(temporary, source.encoding, source.video, shown=path)
-    if is_ogg_flac(path, source.encoding) and source.video is not None:
+        return VideoWriter(temporary, source.encoding, source.container, shown=path)
+    if is_ogg_flac(path, source.encoding) and source.container is not None:
         from ..audio.ogg_flac import OggFlacWriter
 
-        return OggFlacWriter(temporary, source.encoding, source.video, shown=path)
+        return OggFlacWriter(temporary, source.encoding, source.container, shown=path)
     from ..audio.m4a import M4aWriter
 
-    return M4aWriter(temporary, source.encoding, source.tags, source.video, shown=path)
+    return M4aWriter(temporary, source.encoding, source.tags, source.container, shown=path)
 
 
 @contextlib.contextmanager
