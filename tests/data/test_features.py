@@ -185,6 +185,15 @@ def test_a_shard_that_does_not_belong_there_is_named(prepared: Path, tmp_path: P
         features(prepared / "manifest.jsonl", tmp_path, CONFIG)
 
 
+def test_a_manifest_without_the_split_that_is_needed_leaves_the_folder_to_another(
+    prepared: Path, tmp_path: Path
+) -> None:
+    write_manifest(tmp_path / "m.jsonl", read_manifest(prepared / "manifest.jsonl", "dev"))
+    with pytest.raises(DeepnmfError, match="no mixtures in split train"):
+        features(tmp_path / "m.jsonl", tmp_path / "features", CONFIG)
+    assert not (tmp_path / "features").exists()
+
+
 @pytest.mark.usefixtures("small_shards")
 def test_what_cannot_be_mixed_is_left_out_by_name(prepared: Path, tmp_path: Path) -> None:
     rows = read_manifest(prepared / "manifest.jsonl")

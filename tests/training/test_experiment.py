@@ -15,6 +15,8 @@ import soundfile
 from deepnmf.artifacts import load_tensors, read_csv, read_json, save_tensors
 from deepnmf.config import FeatureConfig, StftSpec, overlaid
 from deepnmf.data.features import features
+from deepnmf.data.manifest import read_manifest, write_manifest
+from deepnmf.data.prepare import prepare
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import load_model
 from deepnmf.networks.kinds import Config, configuration
@@ -261,6 +263,19 @@ def test_bad_arguments_give_one_clear_line(arguments: list[str], message: str, t
     assert result.returncode == 1
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["deep-nmf", "gru"])
+@pytest.mark.parametrize("splits", [["train", "test"], ["dev", "test"]])
+def test_a_manifest_without_train_or_dev_is_refused_first_and_leaves_the_folder_to_another(
+    kind: str, splits: list[str], tiny_corpus: TinyCorpus, tmp_path: Path
+) -> None:
+    prepare(tmp_path / "whole", tiny_corpus.speech, tiny_corpus.noise)
+    rows = [row for row in read_manifest(tmp_path / "whole/manifest.jsonl") if row.split in splits]
+    write_manifest(tmp_path / "m.jsonl", rows)
+    with pytest.raises(DeepnmfError, match="no mixtures in split"):
+        train(tmp_path / "out", DataSource(manifest=tmp_path / "m.jsonl"), {"network": {"kind": kind}}, report=quiet)
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_an_output_that_cannot_be_written_is_named(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ..errors import DeepnmfError
 from ..progress import Progress, note
 from ..shards import WHOLE, Shard
 from .blocks import Block, blocks_of
-from .manifest import MixtureEntry, read_manifest
+from .manifest import MixtureEntry, check_splits, read_manifest
 from .pieces import LAYOUTS, SPECTRA, Position, feature_pieces
 from .shards import SIGNALS, open_shard, write_shard
 
@@ -74,6 +74,7 @@ def features(
     config, output = config or FeatureConfig(), Path(output)
     plan = {"format": FORMAT, "features": to_dict(config), "manifest": file_hash(manifest)}
     entries = read_manifest(manifest)
+    check_splits(manifest, entries, splits[:1])
     _check_or_record_run(output, plan)
     of_split = {split: [entry for entry in entries if entry.split == split] for split in _wanted(output, splits)}
     blocks = [block for split, mixtures in of_split.items() for block in blocks_of(split, mixtures, config)]
@@ -91,7 +92,7 @@ def features(
         return left_out
     shards = _checksums(records)
     if splits[0] not in shards:
-        raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0] if left_out else 'it has none'}")
+        raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0]}")
     record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
     write_json(output / "features.json", record)
     return left_out

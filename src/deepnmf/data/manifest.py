@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -107,10 +107,11 @@ def read_manifest(path: Path, split: str | None = None) -> list[MixtureEntry]:
         except (DeepnmfError, ValueError) as error:
             raise InputError(f"{path}:{number}: {error}; correct this line") from None
         entries.append(_resolved(entry, path.parent))
-    entries = [entry for entry in entries if split in (None, entry.split)]
-    if not entries:
-        raise InputError(f"{path}: no mixtures" + (f" in split {split}" if split else ""))
-    return entries
+    if split is not None:
+        check_splits(path, entries, [split])
+    elif not entries:
+        raise InputError(f"{path}: no mixtures")
+    return [entry for entry in entries if split in (None, entry.split)]
 
 
 NUMBERS = {"noise_start": NumberSpec(0, 1), "snr_db": NumberSpec(-100, 100), "seconds": NumberSpec(0, 1e8)}
@@ -142,6 +143,13 @@ def _check_text(key: str, value: object) -> None:
         raise InputError(f"{key} must be text, not {shown(value)}")
     if "\0" in value or not (value.strip() or key in {"noise_type", "speaker"}):
         raise InputError(f"{key} must not be empty or hold a zero byte")
+
+
+def check_splits(path: Path, entries: Sequence[MixtureEntry], splits: Iterable[str]) -> None:
+    """Raise `InputError` unless a manifest has entries of all these splits."""
+    for split in splits:
+        if all(entry.split != split for entry in entries):
+            raise InputError(f"{path}: no mixtures in split {split}")
 
 
 def _check_recorded(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ from ..artifacts.tensor_file import about
 from ..config import difference
 from ..data.features import SPLITS, features, read_record
 from ..data.inventory import recording_changes
-from ..data.manifest import read_manifest
+from ..data.manifest import check_splits, read_manifest
 from ..data.prepare import CORPUS, MANIFEST, describe, prepare, prepare_corpus, read_left_out
 from ..data.scan import counted
 from ..enhancement.device import check_device
@@ -263,7 +263,7 @@ def _manifest(
     output: Path, source: DataSource, config: Config, report: Callable[[str], None]
 ) -> tuple[Path, list[str]]:
     if source.manifest:
-        read_manifest(source.manifest, "train")
+        check_splits(source.manifest, read_manifest(source.manifest), SPLITS)
         return source.manifest, []
     path = output / MANIFEST
     report(f"prepare: {path}" + (", done" if path.exists() else ""))
