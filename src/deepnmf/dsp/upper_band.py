@@ -34,6 +34,8 @@ LEAST_MAGNITUDE = np.finfo(np.float32).tiny ** 0.5
 """Added to magnitudes that are weights, so that silence has a plain mean."""
 TINY = 1e-30
 """Power below anything audible, so that silence has a gain."""
+SILENCE = np.array(LEAST_MAGNITUDE, np.float32)
+"""Converted once, as a scalar is for each use."""
 RULES = {
     "band_bins": BAND_BINS,
     "top_parts": TOP_PARTS,
@@ -110,12 +112,13 @@ class UpperBand:
         ndarray
             Shape ``(bins above, N)``, in [0, 1], float32.
         """
-        weights = magnitudes[self.top] + LEAST_MAGNITUDE
-        total = (self.parts @ weights).T.astype(np.float64)
-        masked = (self.parts @ (mask[self.top] * weights)).T.astype(np.float64)
-        bands = (self.pooling @ power).T.astype(np.float64)
-        gains = [self._next(*frame) for frame in zip(total.tolist(), masked.tolist(), bands, strict=True)]
-        return self.spread @ np.array(gains, np.float32).T
+        weights = magnitudes[self.top] + SILENCE
+        total, masked = (self.parts.dot(x).T.tolist() for x in (weights, mask[self.top] * weights))
+        bands = self.pooling.dot(power).T.astype(np.float64)
+        gains = np.empty(bands.shape, np.float32)
+        for row, *frame in zip(gains, total, masked, bands, strict=True):
+            row[:] = self._next(*frame)
+        return self.spread.dot(gains.T)
 
     def _next(self, total: list[float], masked: list[float], power: np.ndarray) -> np.ndarray:
         """Return the gains ``(B,)`` of a frame, from magnitudes in the parts, masked ones, and power of the bands."""
