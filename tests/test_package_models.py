@@ -28,7 +28,14 @@ def test_a_model_makes_speech_clearer_and_has_a_card(name: str) -> None:
     assert (ROOT / "src/deepnmf/models" / f"{name}.safetensors").stat().st_size < 2.2e6
 
 
-def test_a_model_trained_on_what_may_ship_says_where_from() -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_a_card_has_the_number_of_weights(name: str) -> None:
+    card = (ROOT / "src/deepnmf/models" / f"{name}.md").read_text(encoding="utf-8")
+    (row,) = (line for line in card.splitlines() if line.startswith("| weights |"))
+    assert f"{deepnmf.load_model(name).network.parameters:,}".replace(",", " ") in row
+
+
+def test_the_default_model_has_its_provenance() -> None:
     model = deepnmf.load_model(DEFAULT_MODEL)
     assert {"config", "seed", "history", "manifest", "dictionary", "sha256"} <= set(model.metadata)
 

@@ -83,7 +83,8 @@ def test_the_version_is_that_of_citation_and_changelog() -> None:
 
 
 def test_scripts_are_executable_and_parse() -> None:
-    scripts = [ROOT / ".ci" / name for name in ("lowest", "package", "readme_block", "run")]
+    scripts = [path for path in (ROOT / ".ci").iterdir() if path.read_text(encoding="utf-8").startswith("#!")]
+    assert scripts
     for script in [*scripts, *(ROOT / "recipes").rglob("run.sh")]:
         subprocess.run(["bash", "-n", str(script)], check=True)
         assert script.stat().st_mode & 0o100
