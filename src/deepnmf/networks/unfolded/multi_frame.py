@@ -185,7 +185,7 @@ class MultiFrameStream:
         if frames == 1:
             self._step(m, mask, features[0], phases[0])
             return self._weights
-        return self._run(m, mask, features, phases).view(np.complex64).swapaxes(1, 2)
+        return self._run(m, mask, features, phases)
 
     def _step(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, phases: np.ndarray) -> None:
         """Write the weights of a frame."""
@@ -198,17 +198,19 @@ class MultiFrameStream:
         bank.known.T.dot(self._output, self._outputs)
 
     def _run(self, m: np.ndarray, mask: np.ndarray, features: np.ndarray, phases: np.ndarray) -> np.ndarray:
-        """Return real and imaginary parts of the weights of some frames, ``(N, L, 2·(1 + K))``."""
+        """Return the weights of some frames."""
         bank, around = self._bank, _Around(self._bins, len(m), len(phases))
         around.write(m, mask)
-        outputs = np.empty((len(phases), *self._outputs.shape), np.float32)
+        outputs = np.empty((len(phases), *self._outputs.T.shape), np.float32)
         given = around.logs, around.logits, phases, features, outputs
         for logs, logits, of_phases, of_subbands, out in in_blocks(*given):
             inputs = bank.inputs_of(len(out))
             inputs[0][:], inputs[1][:], inputs[3][:] = logs, logits, of_phases
-            of_subbands.take(self._subbands, 2, inputs[2], "clip")
-            np.matmul(bank.push(len(out)).swapaxes(1, 2), self._output, out)
-        return outputs
+            inputs[2][:] = of_subbands.take(self._subbands, 2)
+            np.matmul(self._output.T, bank.push(len(out)), out)
+        weights = np.empty((len(phases), *self._weights.shape[1:]), np.complex64)
+        weights.real, weights.imag = outputs[:, ::2], outputs[:, 1::2]
+        return weights
 
 
 class _Around:
