@@ -85,6 +85,8 @@ def test_scalars_of_numpy_are_settings_and_stay_serialisable() -> None:
         ('[train]\noptimiser = "sgd"', ["train.optimiser must be one of multiplicative, adam", "'sgd'"]),
         ("[features.stft]\nhop_ms = 30.0", ["hop 480", "window 400"]),
         ("[network\n", ["not valid TOML"]),
+        ("x = " + "[" * 5000 + "]" * 5000, ["not valid TOML", "nested too deeply"]),
+        ("x = " + "{x = " * 5000 + "1" + "}" * 5000, ["not valid TOML", "nested too deeply"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -98,6 +100,13 @@ def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, words: l
 def test_the_file_is_named_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(DeepnmfError, match=r"config\.toml: unknown key"):
         load(toml(tmp_path, "x = 1"))
+
+
+def test_a_setting_has_a_few_names_and_a_value_of_any_depth() -> None:
+    for text in (".".join("x" * 5000) + "=1", "x=1", "a.=1"):
+        with pytest.raises(DeepnmfError, match=r"SECTION\.KEY=VALUE"):
+            parse_setting(text)
+    assert parse_setting("network.layers=" + "[" * 5000 + "]" * 5000)[-1] == "[" * 5000 + "]" * 5000
 
 
 def test_an_override_of_a_section_that_the_file_makes_a_number_is_refused(tmp_path: Path) -> None:

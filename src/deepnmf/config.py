@@ -66,6 +66,8 @@ class Settings:
         return all(self.has_effect(other) and getattr(self, other) == value for other, value in only.items())
 
 
+MOST_NAMES = 8
+"""Of tables around a setting: more than any has, and less than can be nested."""
 TYPE_NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -306,7 +308,7 @@ def parse_setting(text: str) -> tuple[Any, ...]:
     """
     path, equals, value = text.partition("=")
     names = [name.strip() for name in path.split(".")]
-    if not equals or len(names) < 2 or not all(names):
+    if not equals or not 2 <= len(names) <= MOST_NAMES or not all(names):
         raise ConfigError(f"{text!r}: a setting has the form SECTION.KEY=VALUE, such as network.layers=25")
     try:
         return (*names, _parse_toml(f"value = {value}")["value"])
@@ -320,7 +322,10 @@ def _parse_toml(text: str) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def overlaid(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
