@@ -19,6 +19,7 @@ from helpers.enhance_cli import leftovers, run, write_endless
 from helpers.enhance_models import small_model
 from helpers.platforms import NEEDS_NAMES_OF_BYTES
 from helpers.ranks import start_ranks
+from helpers.signals import TinyCorpus
 from helpers.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shells, signals and names of POSIX")
@@ -67,6 +68,28 @@ def test_streams_that_are_closed_or_full_do_not_stop_the_work(folder: Path, line
     assert b"Exception ignored" not in result.stderr
     for name in ("a.wav", "b.wav"):
         assert soundfile.info(str(folder / "out" / name)).frames == 8000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "deepnmf models --json",
+        "deepnmf show m.safetensors",
+        "deepnmf verify m.safetensors",
+        "deepnmf prepare --speech speech --noise noise -o out",
+        pytest.param(
+            "deepnmf train --speech speech --noise noise -o out --epochs 1 --network gru --set network.units=4",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_reader_that_hangs_up_does_not_stop_the_work(folder: Path, tiny_corpus: TinyCorpus, line: str) -> None:
+    (folder / "speech").symlink_to(tiny_corpus.speech)
+    (folder / "noise").symlink_to(tiny_corpus.noise)
+    result = shell(f"{line} | head -0")
+    assert result.returncode == 0, result.stderr
+    assert (folder / "out/manifest.jsonl").exists() == ("-o out" in line)
+    assert (folder / "out/dev").exists() == ("train" in line)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra, printable
 from ..interrupts import received, stop_on_signals
 from ._help import example_lines
-from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, plot_into_files, silence
+from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, plot_into_files, print_line, silence
 from ._suggestions import Group
 
 COMMANDS = (
@@ -83,7 +83,7 @@ def __getattr__(name: str) -> typer.Typer:
 
 def _print_version(value: bool) -> None:
     if value:
-        typer.echo(f"deepnmf {__version__}")
+        print_line(f"deepnmf {__version__}")
         raise typer.Exit
 
 

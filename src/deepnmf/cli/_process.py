@@ -83,6 +83,14 @@ def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("backslashreplace")(error)
 
 
+def print_line(text: object = "") -> None:
+    """Print on stdout; a reader that hangs up, such as `head`, does not stop the work."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        silence(sys.stdout)
+
+
 def silence(stream: Any) -> None:
     """Redirect the buffered rest of a stream to the null device, so that the flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):

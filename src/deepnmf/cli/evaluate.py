@@ -24,6 +24,7 @@ from ._evaluate_options import (
     Split,
 )
 from ._help import EVALUATE, add
+from ._process import print_line
 from ._shard import ShardName, chosen_shard
 
 if TYPE_CHECKING:
@@ -126,20 +127,20 @@ def _named(text: str) -> tuple[str, str]:
 
 def _print_scores(found: Evaluation, output: Path) -> None:
     if found.remaining:
-        typer.echo(f"{len(found.rows)} files scored, {found.remaining} left to other shards: {output}")
+        print_line(f"{len(found.rows)} files scored, {found.remaining} left to other shards: {output}")
         return
-    typer.echo(found.table)
+    print_line(found.table)
     if found.real_time_factor is not None:
-        typer.echo(f"real-time factor {found.real_time_factor:.4f} (seconds of enhancement per second of audio)")
-    typer.echo(f"{len(found.rows)} files scored: {output / 'scores.csv'}")
+        print_line(f"real-time factor {found.real_time_factor:.4f} (seconds of enhancement per second of audio)")
+    print_line(f"{len(found.rows)} files scored: {output / 'scores.csv'}")
 
 
 def _print_comparison(found: Comparison, output: Path) -> None:
     if found.remaining:
-        typer.echo(f"{len(found.rows)} scores, {found.remaining} left to other shards: {output}")
+        print_line(f"{len(found.rows)} scores, {found.remaining} left to other shards: {output}")
         return
-    typer.echo(found.table)
+    print_line(found.table)
     factors = [(name, scored.real_time_factor) for name, scored in found.evaluations.items()]
     if timed := ", ".join(f"{name} {factor:.4f}" for name, factor in factors if factor is not None):
-        typer.echo(f"real-time factors (seconds of enhancement per second of audio): {timed}")
-    typer.echo(f"{len(found.evaluations)} systems compared: {output / 'comparison.csv'}")
+        print_line(f"real-time factors (seconds of enhancement per second of audio): {timed}")
+    print_line(f"{len(found.evaluations)} systems compared: {output / 'comparison.csv'}")

@@ -11,6 +11,7 @@ from ..errors import DeepnmfError
 from ._enhance_options import MaxAttenuationDb
 from ._help import MODEL, STRENGTH, USE, add
 from ._model_option import ModelName
+from ._process import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +53,7 @@ def export(
     export_onnx(loaded, output, options)
     spec = options.spec(loaded)
     shapes = (f"{name} {list(shape)}" for name, shape in state_shapes(loaded, options).items())
-    typer.echo(f"{output}: {spec.hop} samples per call at {spec.rate_hz} Hz, delayed by {delay(spec)} samples")
-    typer.echo(f"states, zero at first, then the outputs NAME_next of the last call: {', '.join(shapes)}")
+    print_line(f"{output}: {spec.hop} samples per call at {spec.rate_hz} Hz, delayed by {delay(spec)} samples")
+    print_line(f"states, zero at first, then the outputs NAME_next of the last call: {', '.join(shapes)}")
     if attenuation_input:
-        typer.echo(f"input {ATTENUATION} [1]: maximum attenuation, infinity for no limit")
+        print_line(f"input {ATTENUATION} [1]: maximum attenuation, infinity for no limit")

@@ -9,7 +9,7 @@ import typer
 from ._enhance_options import MaxAttenuationDb
 from ._help import DEVICE, USE, add
 from ._model_option import ModelName
-from ._process import one_thread_per_worker
+from ._process import one_thread_per_worker, print_line
 
 InputDevice = Annotated[
     str | None,
@@ -54,7 +54,7 @@ def live(
     from ..model import load_model
 
     if list_devices:
-        typer.echo(list_audio_devices())
+        print_line(list_audio_devices())
         return
     devices = (_device(input_device), _device(output_device))
     run_live(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._help import SCRIPTING, USE, add
+from ._process import print_line
 
 if TYPE_CHECKING:
     from ..model import PackageModel
@@ -45,13 +46,13 @@ def models(
     found = models()
     if as_json:
         for model in found:
-            typer.echo(json.dumps(dataclasses.asdict(model)))
+            print_line(json.dumps(dataclasses.asdict(model)))
         return
     for row in _table(found, package_scores("noisy")):
-        typer.echo(row)
+        print_line(row)
     for model in found:
-        typer.echo()
-        typer.echo("\n".join(_paragraph(model)))
+        print_line()
+        print_line("\n".join(_paragraph(model)))
 
 
 def _table(models: list[PackageModel], noisy: dict[str, float]) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 from ._completion import complete_model
 from ._help import IN_OUT, MODEL, USE, add
+from ._process import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -44,4 +45,4 @@ def profile(
     """Compute a profile once, for --noise-profile or --voice-profile of `deepnmf enhance`."""
     from ..enhancement.profile import profile
 
-    typer.echo(f"{profile(source, output, model, span)}")
+    print_line(f"{profile(source, output, model, span)}")

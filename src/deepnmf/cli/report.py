@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ._help import EVALUATE, IN_OUT, add
+from ._process import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -46,4 +47,4 @@ def report(
 
     for note in report(experiment, output, scores=scores, manifest=manifest):
         typer.echo(f"deepnmf: {note}", err=True)
-    typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -9,6 +9,7 @@ import typer
 
 from ._completion import complete_model
 from ._help import EVALUATE, IN_OUT, add
+from ._process import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -32,11 +33,11 @@ def show(
     from ..report.summary import model_summary, summary_text
 
     loaded = load_model(model)
-    typer.echo(summary_text(model_summary(loaded, "" if Path(model).exists() else package_card(model))))
+    print_line(summary_text(model_summary(loaded, "" if Path(model).exists() else package_card(model))))
     if plot is not None:
         from ..report.plot import plot_atoms
 
         plot_atoms(loaded, plot)
-        typer.echo(f"{'atoms':<13}{plot}")
+        print_line(f"{'atoms':<13}{plot}")
     elif (network := loaded.network.with_atoms()) is not None:
-        typer.echo("\n" + drawing(network.output, network.speech_atoms, loaded.features.stft.rate_hz))
+        print_line("\n" + drawing(network.output, network.speech_atoms, loaded.features.stft.rate_hz))

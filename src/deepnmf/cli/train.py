@@ -9,7 +9,7 @@ import typer
 
 from ..errors import DeepnmfError, InputError, printable, require
 from ._help import TRAIN, add
-from ._process import limit_threads
+from ._process import limit_threads, print_line
 from ._shard import ShardName, chosen_shard
 from ._train_options import (
     Accumulate,
@@ -109,8 +109,8 @@ def prepare(
             catalogue.download_corpus(corpus, root or [])
         chosen = dev_speakers.split(",") if dev_speakers else []
         left_out = preparation.prepare_corpus(output, corpus, root or [], *how, chosen, update)
-    typer.echo(f"{output / preparation.MANIFEST}")
-    typer.echo(preparation.describe(output))
+    print_line(f"{output / preparation.MANIFEST}")
+    print_line(preparation.describe(output))
     _report_left_out(left_out)
 
 
@@ -130,7 +130,7 @@ def features(
     loaded = _load(config, settings)
     splits = experiment.splits_of(loaded)
     left_out = stage.features(manifest, output, loaded.features, splits, chosen_shard(shard))
-    typer.echo(f"{output}")
+    print_line(f"{output}")
     _report_left_out(left_out)
 
 
@@ -150,7 +150,7 @@ def pretrain(
     with processes.joined():
         loaded = _load(config, settings, seed)
         pretraining.pretrain(features, output, loaded)
-        typer.echo(f"{output}")
+        print_line(f"{output}")
 
 
 def train(
@@ -202,15 +202,15 @@ def train(
         options |= {"workers": workers, "initial": load_initial(init) if init else None}
         if features:
             _alone("--features", speech, noise, noisy, clean, manifest, corpus)
-            typer.echo(f"{experiment.train_last_stage(features, output, given, dictionary, **options)}")
+            print_line(f"{experiment.train_last_stage(features, output, given, dictionary, **options)}")
             return
         if dictionary:
             raise InputError("--dictionary goes with --features")
         if corpus:
             _alone("--corpus", speech, noise, noisy, clean, manifest)
         source = experiment.DataSource(speech, noise, noisy, clean, manifest, corpus, tuple(root or ()))
-        left_out = experiment.train(output, source, given, report=typer.echo, **options)
-        typer.echo(f"Now: deepnmf enhance --model {output} noisy.wav")
+        left_out = experiment.train(output, source, given, report=print_line, **options)
+        print_line(f"Now: deepnmf enhance --model {output} noisy.wav")
         _report_left_out(left_out)
 
 

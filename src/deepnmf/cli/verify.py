@@ -9,6 +9,7 @@ import typer
 
 from ..errors import InputError, printable
 from ._help import EVALUATE, add
+from ._process import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +25,7 @@ def verify(
 
     found = verify(folder)
     for problem in found.problems:
-        typer.echo(printable(problem))
+        print_line(printable(problem))
     if found.problems:
         raise InputError(f"{folder}: {len(found.problems)} of {len(found.checked)} artifacts are damaged, listed above")
-    typer.echo(f"{folder}: {len(found.checked)} artifacts, none damaged")
+    print_line(f"{folder}: {len(found.checked)} artifacts, none damaged")
