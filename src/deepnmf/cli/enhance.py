@@ -107,9 +107,11 @@ def enhance(
     """
     one_thread_per_worker()
     with uncollected():
+        from ..artifacts.outputs import check_not_read
         from ..enhancement.batch import Batch  # noqa: F401 - here, as it imports most
         from ..enhancement.files import FileOptions
         from ..enhancement.setup import parse_profile, set_up_model
+        from ..model import BEST
 
     subtype, independent = output_subtype.upper() if output_subtype else None, channels is Channels.INDEPENDENT
     beside = output_noise, output_mask, plot
@@ -120,13 +122,15 @@ def enhance(
     console = Console(quiet, verbose, as_json, debug)
     raw = _raw(raw_format, raw_rate_hz, raw_channels)
     part = chosen_shard(shard, quiet)
+    read = model, Path(model or "") / BEST, noise_profile, voice_profile, files_from
+    check_not_read(beside, *read)
     if output == "-" or (names == ["-"] and output is None):
         _check_stdout(part, for_files=as_json or dry_run or skip_existing)
         _enhance_pipe(names[0], _loaded(load, console), options, raw, console)
     else:
         suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
         run = _dry_run if dry_run else functools.partial(_run, load, options, raw, jobs, skip_existing)
-        _plan_and(run, names, output, suffix, console, part)
+        _plan_and(run, names, output, suffix, console, part, read)
     if code := console.finish():
         raise typer.Exit(code)
 
@@ -191,12 +195,15 @@ def _plan_and(
     suffix: str | None,
     console: Console,
     shard: Shard,
+    read: tuple[Path | str | None, ...],
 ) -> None:
+    from ..artifacts.outputs import check_not_read
     from ..enhancement.plan import plan_outputs
     from ..enhancement.record import Records
 
     with Records() as records:
         plan = plan_outputs(names, output, suffix, records, shard)
+        check_not_read((job.target for job in plan.jobs), *read)
         console.not_planned(plan)
         if plan.jobs:
             run(plan, records, console)

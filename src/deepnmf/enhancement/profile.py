@@ -11,13 +11,14 @@ import numpy as np
 
 from .._version import __version__
 from ..artifacts import save_tensors
+from ..artifacts.outputs import check_not_read, check_suffix
 from ..artifacts.records import read_features
 from ..artifacts.schema import ArraySpec, Shapes, check_arrays
 from ..artifacts.tensor_file import about, open_tensors
 from ..audio.reader import AudioReader
 from ..config import FeatureConfig, difference, to_dict
 from ..errors import DeepnmfError, InputError
-from ..model import DEFAULT_MODEL, Model, load_model
+from ..model import BEST, DEFAULT_MODEL, Model, load_model
 from ..networks.unfolded.profile_input import NOISE
 
 SUFFIX = ".safetensors"
@@ -130,8 +131,8 @@ def profile(source: Path | str, output: Path | str, model: str | Path = DEFAULT_
         If the recording cannot be read, is silent or too short, or the name of the output has another suffix.
     """
     source, output = Path(source), Path(output)
-    if output.suffix != SUFFIX:
-        raise InputError(f"{output}: a profile is a {SUFFIX} file; give it that suffix")
+    check_suffix(output, "a profile", SUFFIX)
+    check_not_read([output], source, model, Path(model) / BEST)
     if source.suffix == SUFFIX:
         raise InputError(f"{source}: not a recording, but a file of arrays such as a profile; give the recording")
     part = None if span is None else parse_span(span)

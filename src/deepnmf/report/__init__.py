@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import write_text
+from ..artifacts.outputs import check_suffix
 from ..errors import DeepnmfError, InputError, require
 from ..evaluation import EvaluationFolder, read_comparison
 from ..evaluation.comparison import COMPARISON
@@ -42,8 +43,10 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     Raises
     ------
     DeepnmfError
-        If jinja2 is missing, the model cannot be read, there are no scores of it, or `output` cannot be written.
+        If jinja2 is missing, the model cannot be read, there are no scores of it, or `output` cannot be written
+        or is not the name of a page.
     """
+    check_suffix(output, "a report", ".html", ".htm")
     require("the report", "jinja2")
     from .page import followed, page  # here, as `show` must work without jinja2
 

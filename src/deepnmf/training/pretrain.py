@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import save_tensors
+from ..artifacts.outputs import check_suffix
 from ..config import to_dict
 from ..data.features import FeatureSet, Segment
 from ..errors import DeepnmfError, InputError, require
@@ -41,8 +42,9 @@ def pretrain(features: Path, output: Path, config: Config | None = None) -> Dict
     ------
     DeepnmfError
         If the kind of network starts from no dictionary, there are no features of train although the kind needs them,
-        or the atoms are not finite.
+        the atoms are not finite, or the name of the output has another suffix.
     """
+    check_suffix(output, "a dictionary", ".safetensors")
     config = config or Config()
     if not config.kind.FROM_DICTIONARY:
         raise InputError(f"{config.network.kind} starts from no dictionary: leave out this stage")
