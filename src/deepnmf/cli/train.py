@@ -182,7 +182,8 @@ def train(
 ) -> None:
     """Train a model on your own recordings, by all stages that are not complete; resume an interrupted one.
 
-    Size of the network, length and batch follow from the corpus. Ends with a comparison to the bundled models on dev.
+    Size of the network, length, batch and step size follow from the corpus. Ends with a comparison to the bundled
+    models on dev.
     """
     limit_threads(threads)
     require("training", "torch")

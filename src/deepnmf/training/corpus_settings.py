@@ -1,4 +1,4 @@
-"""Settings that follow from the corpus: size of the network, length of the training, and batch."""
+"""Settings that follow from the corpus: size of the network, length of the training, batch, step sizes, averaging."""
 
 from __future__ import annotations
 

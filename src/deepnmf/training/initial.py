@@ -14,7 +14,7 @@ from ..networks.kinds import Config, changed_settings, configuration, kind_of
 from ..networks.settings import RATES
 
 RATE_SHARE = 0.25
-"""Step sizes, relative to those of training from scratch."""
+"""Step sizes, relative to the defaults."""
 EPOCHS = 20
 OWN_LENGTH = frozenset(
     {"epochs", "epoch_frames", "batch_segments", "batch_frames", "patience", "average_share", "seed", *RATES}
