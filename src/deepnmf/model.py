@@ -129,6 +129,8 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
         If there is no such model, or the file is damaged or not a model: arrays, hyperparameters, features and
         provenance are checked against the specification of its kind of network before any array is copied.
     """
+    if not str(name_or_path).strip():  # "" would be the working folder
+        raise DeepnmfError("an empty name for the model; is a variable unset?")
     path = Path(name_or_path)
     if of_experiment := path.is_dir():
         path /= BEST

@@ -104,6 +104,8 @@ def test_a_reader_that_hangs_up_does_not_stop_the_work(folder: Path, tiny_corpus
         "deepnmf enhance - --model m.safetensors <&-",
         "deepnmf enhance - --model m.safetensors -o out.wav < /dev/null",
         "deepnmf enhance '' --model m.safetensors",
+        "deepnmf enhance a.wav --model ''",
+        "deepnmf show ''",
         "deepnmf enhance a.wav -o '' --model m.safetensors",
         "deepnmf enhance --model m.safetensors",
         "deepnmf enhance - --json < a.wav",
@@ -154,6 +156,32 @@ def test_names_of_any_bytes_are_enhanced_and_printed(folder: Path, environment: 
     assert len(result.stdout.splitlines()) == len(NAMES)
     again = shell("deepnmf enhance in -o out --model m.safetensors --skip-existing")  # the record holds in any locale
     assert b"6 skipped" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "enhance a.wav -o loop --model m.safetensors",
+        "enhance a.wav -o loop/x.wav --model m.safetensors",
+        "enhance loop --model m.safetensors",
+        "prepare --speech loop --noise loop/below -o out",
+        "prepare --corpus wham --root loop -o out",
+        "features loop -o out",
+        "evaluate --clean loop --enhanced loop -o out",
+        "evaluate --manifest loop --model m.safetensors -o out",
+        "verify loop",
+        "show loop",
+        pytest.param("train --speech loop --noise a.wav -o out", marks=pytest.mark.slow),
+        pytest.param("report loop -o out.html", marks=pytest.mark.slow),
+    ],
+)
+def test_links_in_a_circle_are_named(folder: Path, line: str) -> None:
+    (folder / "loop").symlink_to("loop")
+    result = shell(f"deepnmf {line}")
+    assert result.returncode == 1
+    assert b"unexpected" not in result.stderr
+    assert b"loop" in result.stderr.splitlines()[-1]
+    assert not (folder / "out").exists()
 
 
 @pytest.mark.usefixtures("folder")

@@ -110,12 +110,13 @@ def _recordings(
 def _systems(models: list[str], folders: list[str]) -> list[System | EnhancedFiles]:
     """Return models and folders as systems."""
     from .. import evaluation
+    from ..artifacts.paths import resolved
 
     systems: list[System | EnhancedFiles] = []
     for name, value in map(_named, models):
         systems.append(evaluation.model_system(value, name))
     for name, value in map(_named, folders):
-        systems.append(evaluation.EnhancedFiles(name or Path(value).resolve().name, Path(value)))
+        systems.append(evaluation.EnhancedFiles(name or resolved(value).name, Path(value)))
     return systems
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..artifacts import file_hash, read_json, write_json
+from ..artifacts.paths import resolved
 from ..artifacts.records import is_text, read_features
 from ..artifacts.schema import shown
 from ..artifacts.tensor_file import about
@@ -93,7 +94,7 @@ def features(
     shards = _checksums(records)
     if splits[0] not in shards:
         raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0]}")
-    record = {**plan, "recordings": str(Path(manifest).resolve()), "shards": shards, "left_out": left_out}
+    record = {**plan, "recordings": str(resolved(manifest)), "shards": shards, "left_out": left_out}
     write_json(output / "features.json", record)
     return left_out
 

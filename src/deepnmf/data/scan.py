@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..artifacts.paths import resolved
 from ..audio.files import duration_seconds
 from ..audio.formats import READABLE
 from ..errors import DeepnmfError, InputError
@@ -107,7 +108,7 @@ def absolute(path: Path) -> Path:
 def _walk(folder: Path, report: ScanReport) -> Iterator[Path]:
     """Yield all but folders, below real folders first, then below links to folders; each folder once."""
     real, linked = [folder], list[Path]()
-    seen = {_identity(parent) for parent in folder.resolve().parents}  # a link back up leads to another corpus
+    seen = {_identity(parent) for parent in resolved(folder).parents}  # a link back up leads to another corpus
     while real or linked:
         here = real.pop() if real else linked.pop(0)
         try:

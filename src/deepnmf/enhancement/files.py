@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from ..artifacts import atomic_path
+from ..artifacts.paths import resolved
 from ..audio.formats import AudioSource, is_m4a, is_video
 from ..audio.reader import AudioReader
 from ..audio.writer import AudioWriter
@@ -240,7 +241,7 @@ def refuse_overwriting(source: Path, *outputs: Path | None) -> None:
     for path in given:
         if _same_file(path, source):
             raise DeepnmfError(f"{path}: the output is the input; choose another name")
-    if len({path.resolve() for path in given}) < len(given):
+    if len({resolved(path) for path in given}) < len(given):
         raise DeepnmfError(f"{given[0]}: named for two outputs; choose another name")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..artifacts.paths import resolved
 from ..audio.formats import EXTENSIONS, is_m4a, is_video
 from ..audio.inputs import STDIN
 from ..errors import DeepnmfError
@@ -158,7 +159,7 @@ def _root(found: Input) -> Path:
     """Return the default folder of the outputs."""
     if found.folder is None:
         return found.path.parent
-    name = found.folder.resolve() if found.folder.name in ("", "..") else found.folder  # "." has no stem
+    name = resolved(found.folder) if found.folder.name in ("", "..") else found.folder  # "." has no stem
     return name.with_name(name.name + SUFFIX)
 
 

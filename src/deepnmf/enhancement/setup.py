@@ -98,7 +98,7 @@ def set_up_model(
 
 def _for_profiles(name: str | None, noise: Profile | None, voice: Path | None) -> tuple[Model, list[str]]:
     """Return the model for these profiles, and why it is another than the one named."""
-    model = load_model(name or DEFAULT_MODEL)
+    model = load_model(DEFAULT_MODEL if name is None else name)
     wanted = {kind for kind, given in ((NOISE, noise), (VOICE, voice)) if given is not None}
     replaced = noise is not None and noise.replace and voice is None
     if name not in {None, DEFAULT_MODEL} or (wanted <= model.network.profile_inputs() and not replaced):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..artifacts import file_hash
+from ..artifacts.paths import resolved
 from ..audio.files import find_audio, read, read_mono
 from ..audio.reader import AudioReader
 from ..audio.tar_members import file_of
@@ -178,7 +179,7 @@ class ManifestRecordings:
 
     def paths(self) -> dict[str, str]:
         """Return the path of the manifest."""
-        return {"manifest": str(self.manifest.resolve())}
+        return {"manifest": str(resolved(self.manifest))}
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ class FolderRecordings:
     def paths(self) -> dict[str, str]:
         """Return the paths of the folders."""
         given = {"clean": self.clean, "noisy": self.noisy}
-        return {name: str(folder.resolve()) for name, folder in given.items() if folder is not None}
+        return {name: str(resolved(folder)) for name, folder in given.items() if folder is not None}
 
 
 def manifest_items(manifest: Path, split: str) -> list[Item]:

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from ..artifacts.paths import resolved
 from ..audio.files import read, resample
 from ..audio.reader import AudioReader
 from ..errors import DeepnmfError
@@ -110,7 +111,7 @@ class EnhancedFiles:
     @property
     def source(self) -> str:
         """The folder's path."""
-        return str(self.folder.resolve())
+        return str(resolved(self.folder))
 
 
 @dataclass(frozen=True)
@@ -161,5 +162,5 @@ def model_system(name_or_path: str | Path = DEFAULT_MODEL, name: str = "") -> Sy
         enhance=_ModelEnhance(str(name_or_path)),
         sha256=str(model.metadata.get("sha256", "")),
         any_rate=True,
-        source=str(Path(name_or_path).resolve()) if Path(name_or_path).exists() else str(name_or_path),
+        source=str(resolved(name_or_path)) if Path(name_or_path).exists() else str(name_or_path),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..artifacts import write_text
 from ..artifacts.outputs import check_suffix
+from ..artifacts.paths import resolved
 from ..errors import DeepnmfError, InputError, require
 from ..evaluation import EvaluationFolder, read_comparison
 from ..evaluation.comparison import COMPARISON
@@ -63,7 +64,7 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
     player = followed(examples)
     mixture = None if player is None else examples[player].mixture
     trace = None if mixture is None else trace_layers(model, mixture.noisy, mixture.speech)
-    name = experiment.resolve().name
+    name = resolved(experiment).name
     write_text(Path(output), page(name, model, found, _history(folder, model), examples, trace, notes))
     return notes
 
@@ -75,7 +76,7 @@ def _report_comparison(folder: Path, output: Path) -> list[str]:
 
     found = read_comparison(folder)
     players, notes = compared_players(found)
-    write_text(output, comparison_page(folder.resolve().name, found, players, notes))
+    write_text(output, comparison_page(resolved(folder).name, found, players, notes))
     return notes
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ..artifacts import read_json, write_json
 from ..artifacts.locks import only_run
+from ..artifacts.paths import resolved
 from ..artifacts.records import is_text
 from ..artifacts.schema import shown
 from ..artifacts.tensor_file import about
@@ -56,9 +57,9 @@ class DataSource:
     def to_dict(self) -> dict[str, Any]:
         """Return the given sources, with absolute paths."""
         folders = {name: getattr(self, name) for name in ("speech", "noise", "noisy", "clean", "manifest")}
-        given: dict[str, Any] = {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder}
+        given: dict[str, Any] = {name: str(resolved(folder)) for name, folder in folders.items() if folder}
         if self.name:
-            given.update(name=self.name, roots=[str(Path(root).resolve()) for root in self.roots])
+            given.update(name=self.name, roots=[str(resolved(root)) for root in self.roots])
         return given
 
 
