@@ -172,3 +172,20 @@ def test_tables_are_written_as_they_are_printed(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert printed == (tmp_path / "tables.md").read_text(encoding="utf-8")
     assert [line.count("|") for line in printed.splitlines()[:7]] == [3, 3, 3, 0, 4, 4, 4]
+
+
+def test_masks_are_steadier_after_the_changes_to_residual_noise() -> None:
+    import residual_noise
+
+    rng = np.random.default_rng(0)
+    mixture = rng.normal(size=(257, 80)) + 1j * rng.normal(size=(257, 80))
+    before = 0.05 * rng.random((257, 80))
+    pauses = np.ones(80, bool)
+    for change in (
+        residual_noise.steadier,
+        residual_noise.steady_in_pauses,
+        residual_noise.steady_where_small,
+    ):
+        after = residual_noise.mask(mixture, change(mixture, before * mixture, pauses))
+        assert np.log(after).std() < np.log(before).std() / 1.2
+    assert (residual_noise.lower(mixture, before * mixture, pauses) / mixture).real.max() < before.max()
