@@ -158,6 +158,15 @@ def test_names_of_any_bytes_are_enhanced_and_printed(folder: Path, environment: 
     assert b"6 skipped" in again.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such device on this system")
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_devices_of_stdout_are_stdout(folder: Path, name: str) -> None:
+    for redirected in ("> out.wav", "| cat > out.wav"):
+        result = shell(f"deepnmf enhance a.wav --model m.safetensors -o {name} {redirected}")
+        assert result.returncode == 0, result.stderr
+        assert soundfile.info(str(folder / "out.wav")).frames == 8000
+
+
 @pytest.mark.parametrize(
     "line",
     [

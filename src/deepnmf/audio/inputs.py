@@ -16,6 +16,8 @@ from ..errors import InputError
 STDIN = "-"
 DEV_STDIN = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 STDIN_NAMES = (STDIN, *DEV_STDIN)
+STDOUT = "-"
+STDOUT_NAMES = (STDOUT, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 READ_BYTES = 1 << 16
 WRITER_SECONDS = 10.0
 """Timeout for a FIFO that no program opens for writing."""

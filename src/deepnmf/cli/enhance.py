@@ -108,6 +108,7 @@ def enhance(
     one_thread_per_worker()
     with uncollected():
         from ..artifacts.outputs import check_not_read
+        from ..audio.inputs import STDOUT, STDOUT_NAMES
         from ..enhancement.batch import Batch  # noqa: F401 - here, as it imports most
         from ..enhancement.files import FileOptions
         from ..enhancement.setup import parse_profile, set_up_model
@@ -118,13 +119,14 @@ def enhance(
     options = FileOptions(max_attenuation_db, independent, subtype, *beside, salvage, audio_track)
     profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
     load = functools.partial(set_up_model, model, profile, device, voice_profile)
+    output = STDOUT if output in STDOUT_NAMES else output
     names = _names(inputs or [], files_from, output)
     console = Console(quiet, verbose, as_json, debug)
     raw = _raw(raw_format, raw_rate_hz, raw_channels)
     part = chosen_shard(shard, quiet)
     read = model, Path(model or "") / BEST, noise_profile, voice_profile, files_from
     check_not_read(beside, *read)
-    if output == "-" or (names == ["-"] and output is None):
+    if output == STDOUT or (names == ["-"] and output is None):
         _check_stdout(part, for_files=as_json or dry_run or skip_existing)
         _enhance_pipe(names[0], _loaded(load, console), options, raw, console)
     else:
