@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,9 +34,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises
     ------
     DeepnmfError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, or the path is a device or pipe, which the file would replace.
     """
     path = Path(path)
+    _check_replaceable(path)
     temporary = path.parent / _temporary_name(path.suffix)
     with undone(functools.partial(_forget, temporary)):
         try:
@@ -47,6 +49,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             _put_in_place(temporary, path)
         except OSError as error:
             raise DeepnmfError(f"{path}: cannot write ({error.strerror or error})") from error
+
+
+def _check_replaceable(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # there is none, or writing names what is wrong
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DeepnmfError(f"{path}: a device or pipe, not a file; choose another name")
 
 
 def _temporary_name(suffix: str) -> str:
