@@ -15,12 +15,13 @@ from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.export.onnx import ATTENUATION, TOLERANCE, ExportOptions, disagreement, export_onnx, state_shapes
 from deepnmf.model import load_model, save_model
+from deepnmf.onnx_runtime import open_session
 from helpers import ROOT
 from helpers.enhance_cli import run
 from helpers.enhance_models import recurrent_model, small_model
 from helpers.networks import untrained
 
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 
 MODELS = {
@@ -198,3 +199,11 @@ def test_the_command_exports_the_default_model_and_names_its_states(
 def test_other_networks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DeepnmfError, match="gru cannot be exported"):
         export_onnx(dataclasses.replace(small_model(), network=untrained("gru")), tmp_path / "m.onnx")
+
+
+def test_no_telemetry_of_onnx_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: calls.append("disabled"))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: calls.append("opened"))
+    open_session(tmp_path / "graph.onnx")
+    assert calls == ["disabled", "opened"]

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..audio.files import resample
 from ..errors import DeepnmfError, MissingExtra
+from ..onnx_runtime import open_session
 
 RATE_HZ = 16000
 WINDOW_SECONDS = 9.01
@@ -140,8 +141,4 @@ def _session(name: str) -> Any:
     path = Path(package.submodule_search_locations[0]) / "dnsmos_models" / name
     if not path.is_file():
         raise DeepnmfError(f"{path}: missing from this speechmos; install it again: pip install speechmos")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return open_session(path, threads=1)

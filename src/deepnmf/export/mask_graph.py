@@ -28,6 +28,7 @@ from ..networks.unfolded.deep_nmf import infer
 from ..networks.unfolded.prior import bands_read
 from ..networks.unfolded.recurrent_nmf import RecurrentDeepNMF
 from ..nmf.updates import wiener_mask
+from ..onnx_runtime import open_session
 from ..training.modules import PriorModule, multi_frame_module
 from .layers import constant
 from .onnx import OPSET, TOLERANCE
@@ -107,9 +108,7 @@ def disagreement(model: Model, path: Path, frames: int = 50) -> float:
 
     It is relative to the largest value of a result if that is above 1: weights of a filter have no bound.
     """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_session(path)
     names = [each.name for each in session.get_outputs()]
     given = _random_frames(model, frames)
     expected = _estimated(model, given)

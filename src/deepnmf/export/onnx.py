@@ -19,6 +19,7 @@ from ..artifacts import atomic_path
 from ..enhancement.enhancer import spec_at_rate, upper_band
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, InputError, require
+from ..onnx_runtime import open_session
 
 if TYPE_CHECKING:
     from ..config import StftSpec
@@ -157,13 +158,11 @@ def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str
 
 def disagreement(model: Model, path: Path, hops: int = 50, options: ExportOptions | None = None) -> float:
     """Return the largest difference between graph and engine over `hops` hops of intermittent hum and noise."""
-    import onnxruntime
-
     from ..enhancement import Enhancer
 
     options = options or ExportOptions()
     spec, limit_db = options.spec(model), 12.0 if options.attenuation_input else options.max_attenuation_db
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_session(path)
     states = {name: np.zeros(shape, np.float32) for name, shape in state_shapes(model, options).items()}
     limit = {ATTENUATION: np.full(1, limit_db, np.float32)} if options.attenuation_input else {}
     pieces = []
