@@ -50,3 +50,12 @@ def test_what_is_defined_where_it_cannot_be_imported_is_refused(how: str, tmp_pa
 def test_what_cannot_be_pickled_is_refused() -> None:
     with pytest.raises(InputError, match="top level of a module"):
         list(score_each({0: "a", 1: "b"}, None, 2, lambda *_: None, abs))  # type: ignore[arg-type, dict-item, return-value]
+
+
+def test_a_signal_that_meets_a_destructor_prints_no_traceback(tmp_path: Path) -> None:
+    script = (
+        "from deepnmf.evaluation.workers import _end\n"
+        "class Held:\n    def __del__(self): _end()\n"
+        "held = Held()\ndel held\nprint('goes on')\n"
+    )
+    assert run("file", script, tmp_path) == "goes on"  # `run` asserts that stderr is empty

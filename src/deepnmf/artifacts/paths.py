@@ -8,4 +8,4 @@ from pathlib import Path
 
 def resolved(path: Path | str) -> Path:
     """Return an absolute path, its links followed; those in a circle stay, for which `Path.resolve` may raise."""
-    return Path(os.path.realpath(path))  # noqa: PTH
+    return Path(os.path.realpath(path))

@@ -107,34 +107,47 @@ def enhance(
     """
     one_thread_per_worker()
     with uncollected():
-        from ..artifacts.outputs import check_not_read
-        from ..audio.inputs import STDOUT, STDOUT_NAMES
         from ..enhancement.batch import Batch  # noqa: F401 - here, as it imports most
         from ..enhancement.files import FileOptions
         from ..enhancement.setup import parse_profile, set_up_model
-        from ..model import BEST
 
     subtype, independent = output_subtype.upper() if output_subtype else None, channels is Channels.INDEPENDENT
     beside = output_noise, output_mask, plot
     options = FileOptions(max_attenuation_db, independent, subtype, *beside, salvage, audio_track)
     profile = parse_profile(noise_profile, adapt, profile_mode is ProfileMode.REPLACE, salvage)
     load = functools.partial(set_up_model, model, profile, device, voice_profile)
-    output = STDOUT if output in STDOUT_NAMES else output
+    output = _as_dash(output)
     names = _names(inputs or [], files_from, output)
     console = Console(quiet, verbose, as_json, debug)
-    raw = _raw(raw_format, raw_rate_hz, raw_channels)
-    part = chosen_shard(shard, quiet)
-    read = model, Path(model or "") / BEST, noise_profile, voice_profile, files_from
-    check_not_read(beside, *read)
-    if output == STDOUT or (names == ["-"] and output is None):
+    raw, part = _raw(raw_format, raw_rate_hz, raw_channels), chosen_shard(shard, quiet)
+    read = _read_besides(beside, model, noise_profile, voice_profile, files_from)
+    if output == "-" or (names == ["-"] and output is None):
         _check_stdout(part, for_files=as_json or dry_run or skip_existing)
         _enhance_pipe(names[0], _loaded(load, console), options, raw, console)
     else:
-        suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
         run = _dry_run if dry_run else functools.partial(_run, load, options, raw, jobs, skip_existing)
-        _plan_and(run, names, output, suffix, console, part, read)
+        _plan_and(run, names, output, output_format, console, part, read)
     if code := console.finish():
         raise typer.Exit(code)
+
+
+def _as_dash(output: str | None) -> str | None:
+    """Return the output, ``-`` for all names of stdout."""
+    from ..audio.inputs import STDOUT, STDOUT_NAMES
+
+    return STDOUT if output in STDOUT_NAMES else output
+
+
+def _read_besides(
+    outputs: tuple[Path | None, ...], model: str | None, *files: Path | str | None
+) -> tuple[Path | str | None, ...]:
+    """Return the files that are read besides recordings; raise if one of the outputs is among them."""
+    from ..artifacts.outputs import check_not_read
+    from ..model import BEST
+
+    read = model, Path(model or "") / BEST, *files
+    check_not_read(outputs, *read)
+    return read
 
 
 def _names(inputs: list[str], files_from: str | None, output: str | None) -> list[str]:
@@ -194,7 +207,7 @@ def _plan_and(
     run: Callable[[Plan, Records, Console], None],
     names: list[str],
     output: str | None,
-    suffix: str | None,
+    output_format: str | None,
     console: Console,
     shard: Shard,
     read: tuple[Path | str | None, ...],
@@ -203,6 +216,7 @@ def _plan_and(
     from ..enhancement.plan import plan_outputs
     from ..enhancement.record import Records
 
+    suffix = f".{output_format.lower().lstrip('.')}" if output_format else None
     with Records() as records:
         plan = plan_outputs(names, output, suffix, records, shard)
         check_not_read((job.target for job in plan.jobs), *read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -72,9 +72,8 @@ def features(
     DeepnmfError
         If the folder has features of another configuration or manifest, or no mixture can be used.
     """
-    config, output = config or FeatureConfig(), Path(output)
+    config, output, entries = config or FeatureConfig(), Path(output), read_manifest(manifest)
     plan = {"format": FORMAT, "features": to_dict(config), "manifest": file_hash(manifest)}
-    entries = read_manifest(manifest)
     check_splits(manifest, entries, splits[:1])
     _check_or_record_run(output, plan)
     of_split = {split: [entry for entry in entries if entry.split == split] for split in _wanted(output, splits)}
@@ -84,10 +83,7 @@ def features(
     for block in blocks:
         if block not in records and (found := _read_block(output, block, config)):
             records[block] = found
-    per_mixture = (
-        line for block in blocks for record in records.get(block, {}).values() for line in record["left_out"]
-    )
-    left_out = [*dict.fromkeys(per_mixture)]  # a recording is in several mixtures
+    left_out = _left_out(records[block] for block in blocks if block in records)
     if len(records) < len(blocks):
         note(f"features: shard {shard} is done, {len(blocks) - len(records)} of {len(blocks)} blocks are not")
         return left_out
@@ -97,6 +93,12 @@ def features(
     record = {**plan, "recordings": str(resolved(manifest)), "shards": shards, "left_out": left_out}
     write_json(output / "features.json", record)
     return left_out
+
+
+def _left_out(records: Iterable[BlockRecords]) -> list[str]:
+    """Return each line about what was left out once: a recording is in several mixtures."""
+    lines = (line for record in records for file in record.values() for line in file["left_out"])
+    return [*dict.fromkeys(lines)]
 
 
 def _checksums(records: dict[Block, BlockRecords]) -> dict[str, dict[str, str]]:

@@ -138,4 +138,5 @@ def _end(*_: object) -> None:
     # A second one must not interrupt the removal of files. Python would complain of SIG_IGN for one that is pending.
     _on_signals(lambda *_: None)
     _ending.set()
+    sys.unraisablehook = lambda _: None  # a destructor cannot raise: Python would print a traceback, and go on
     sys.exit()
