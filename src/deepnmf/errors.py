@@ -78,6 +78,11 @@ def unread(error: OSError | UnicodeError) -> str:
     return str(error.strerror or error) if isinstance(error, OSError) else "it is not text in UTF-8"
 
 
+def unprinted(error: OSError) -> str:
+    """Return the line about a stdout that cannot be written to, such as a file on a full disk."""
+    return f"cannot write to stdout ({error.strerror or error})"
+
+
 def printable(text: str) -> str:
     r"""Return text as one line, control characters and lone surrogates (from odd file names) escaped.
 

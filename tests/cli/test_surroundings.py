@@ -83,11 +83,16 @@ def test_streams_that_are_closed_or_full_do_not_stop_the_work(folder: Path, line
         ),
     ],
 )
-def test_a_reader_that_hangs_up_does_not_stop_the_work(folder: Path, tiny_corpus: TinyCorpus, line: str) -> None:
+@pytest.mark.parametrize(("reader", "code"), [("| head -0", 0), ("2>&1 | head -0", 0), ("> /dev/full", 1)])
+def test_a_reader_that_hangs_up_does_not_stop_the_work(
+    folder: Path, tiny_corpus: TinyCorpus, line: str, reader: str, code: int
+) -> None:
+    if "/dev/full" in reader and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
     (folder / "speech").symlink_to(tiny_corpus.speech)
     (folder / "noise").symlink_to(tiny_corpus.noise)
-    result = shell(f"{line} | head -0")
-    assert result.returncode == 0, result.stderr
+    result = shell(f"{line} {reader}")
+    assert result.returncode == code, result.stderr
     assert (folder / "out/manifest.jsonl").exists() == ("-o out" in line)
     assert (folder / "out/dev").exists() == ("train" in line)
 
@@ -95,11 +100,6 @@ def test_a_reader_that_hangs_up_does_not_stop_the_work(folder: Path, tiny_corpus
 @pytest.mark.parametrize(
     "line",
     [
-        "deepnmf show m.safetensors > /dev/full",
-        "deepnmf --version > /dev/full",
-        "deepnmf --help > /dev/full",
-        "deepnmf enhance --dry-run a.wav > /dev/full",
-        "deepnmf enhance - --model m.safetensors < a.wav > /dev/full",
         "deepnmf enhance - --model m.safetensors < a.wav >&-",
         "deepnmf enhance - --model m.safetensors <&-",
         "deepnmf enhance - --model m.safetensors -o out.wav < /dev/null",
@@ -121,6 +121,36 @@ def test_what_cannot_be_done_is_one_line(line: str) -> None:
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1, result.stderr
     assert result.stderr.startswith(b"deepnmf: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--version",
+        "--help",
+        "enhance --help",
+        "--show-completion bash",
+        "models",
+        "models --json",
+        "show m.safetensors",
+        "verify m.safetensors",
+        "enhance --dry-run a.wav",
+        "enhance a.wav b.wav --model m.safetensors -o out --quiet",
+        "enhance a.wav b.wav --model m.safetensors -o out --quiet --json",
+        "enhance a.wav --model m.safetensors -o -",
+        "enhance - --model m.safetensors < a.wav",
+        "profile a.wav -o p.safetensors",
+    ],
+)
+def test_a_full_stdout_is_named(folder: Path, line: str) -> None:
+    for full in ("> /dev/full", "1< a.wav"):  # the latter can only be read
+        result = shell(f"deepnmf {line} {full}")
+        is_quiet = "--quiet" in line and "--json" not in line
+        assert result.returncode == (0 if is_quiet else 1), result.stderr
+        assert result.stderr.count(b"\n") == (0 if is_quiet else 1), result.stderr
+        assert is_quiet or b"stdout" in result.stderr
+    assert (folder / "out/b.wav").exists() == ("-o out" in line)
 
 
 @pytest.mark.parametrize("line", [["--nope"], ["enhance", "--nope"], ["train"], ["evaluate", "-j", "x"]])

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import DeepnmfError
+from ..errors import DeepnmfError, unprinted
 from .formats import AudioFormat
 from .full_scale import Metered
 from .samples import BYTES, packed
@@ -62,7 +62,7 @@ class PipeWriter(Metered):
         except BrokenPipeError:
             raise OutputClosed from None
         except OSError as error:
-            raise DeepnmfError(f"-: cannot write to stdout ({error.strerror})") from None
+            raise DeepnmfError(unprinted(error)) from None
 
 
 def stdout_stream() -> BinaryIO:

@@ -17,7 +17,14 @@ from .._version import __version__
 from ..errors import DeepnmfError, MissingExtra, printable
 from ..interrupts import received, stop_on_signals
 from ._help import example_lines
-from ._process import accept_any_name, is_first_process, occupy_closed_descriptors, plot_into_files, print_line, silence
+from ._process import (
+    is_first_process,
+    occupy_closed_descriptors,
+    open_streams,
+    plot_into_files,
+    print_line,
+    stdout_failure,
+)
 from ._suggestions import Group
 
 COMMANDS = (
@@ -108,7 +115,7 @@ def _import_failure(error: ImportError) -> str:
 def main() -> None:
     """Run the command line; bad input gives one line on stderr and exit code 1."""
     occupy_closed_descriptors()
-    accept_any_name()
+    open_streams()
     plot_into_files()
     with stop_on_signals():
         _main()
@@ -123,9 +130,12 @@ def _main() -> NoReturn:
             if is_first_process():
                 error.show()
             code = error.exit_code
+        except SystemExit as end:  # of the completion, which has printed something
+            code = end.code
         finally:
-            _flush()
             gc.freeze()  # at exit, Python would go through all objects for garbage that the system frees anyway
+        if failure := stdout_failure():
+            _end(failure)
         sys.exit(code)
     except DeepnmfError as error:
         _end(str(error))
@@ -133,40 +143,29 @@ def _main() -> NoReturn:
         _end(_import_failure(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        silence(sys.stdout)
-        sys.exit(0)
     except OSError as error:
-        silence(sys.stdout)  # stdout may be the one that cannot be written
-        _end(f"{error.filename or _unnamed()}: {error.strerror or error}")
+        _end(f"{error.filename}: {error.strerror or error}" if error.filename else _unnamed(error))
     except Exception as error:
         if "--debug" in sys.argv:
             raise
         _end(f"unexpected {type(error).__name__} ({error}); deepnmf --debug COMMAND shows where")
 
 
-def _unnamed() -> str:
+def _unnamed(error: OSError) -> str:
     """Return what an error of the system is about that names no file."""
     try:
         Path.cwd()
     except OSError:
-        return "the working folder is gone; change into another"
-    return "cannot write"
-
-
-def _flush() -> None:
-    """Flush stdout, rather than at exit, where a full disk would go unnoticed."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:  # `| head`
-        silence(sys.stdout)
+        return f"the working folder is gone; change into another: {error.strerror or error}"
+    return f"cannot write: {error.strerror or error}"
 
 
 def _end(line: str) -> NoReturn:
+    """End with an error, and another one if what it refers to could not be printed."""
     if (number := received()) is not None:
         sys.exit(128 + number)
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            print(f"deepnmf: {printable(line)}", file=sys.stderr)
+    for text in dict.fromkeys([line, stdout_failure() or line]):
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                print(f"deepnmf: {printable(text)}", file=sys.stderr)
     sys.exit(1)

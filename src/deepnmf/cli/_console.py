@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeepnmfError, printable
-from ._process import silence
+from ._process import print_line
 
 if TYPE_CHECKING:
     from ..enhancement.outcome import Outcome
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 class Console:
     """Reports the outcome of each file, and counts them.
-
-    A closed pipe or a full disk behind stdout does not stop the run; the latter is an error at the end.
 
     Parameters
     ----------
@@ -40,7 +38,6 @@ class Console:
         self.quiet, self._verbose, self._json, self._debug = quiet, verbose, as_json, debug
         self._counts: Counter[str] = Counter()
         self._errors: list[tuple[DeepnmfError, str]] = []
-        self._stdout_error: OSError | None = None
 
     def planned(self, plan: Plan) -> None:
         """Report the outputs of a dry run."""
@@ -87,8 +84,6 @@ class Console:
 
     def finish(self) -> int:
         """Print the count and the errors; return the exit code."""
-        if self._stdout_error is not None:
-            self._errors.append((DeepnmfError(f"cannot write to stdout ({self._stdout_error.strerror})"), ""))
         done, skipped = self._counts["enhanced"], self._counts["skipped"]
         if skipped or (done + len(self._errors) > 1 and not self._counts["planned"]):
             self._note(f"{done:,} enhanced, {skipped:,} skipped, {len(self._errors):,} failed")
@@ -115,16 +110,8 @@ class Console:
             self._err(f"deepnmf: {line}")
 
     def _out(self, line: str) -> None:
-        if self._stdout_error is not None:
-            return
-        try:
-            with _no_bar():
-                print(line, flush=True)
-        except BrokenPipeError:  # `| head`
-            silence(sys.stdout)
-        except OSError as error:
-            self._stdout_error = error
-            silence(sys.stdout)
+        with _no_bar():
+            print_line(line)
 
     def _err(self, text: str, one_line: bool = True) -> None:
         with contextlib.suppress(OSError, ValueError), _no_bar():

@@ -5,10 +5,13 @@ from __future__ import annotations
 import codecs
 import contextlib
 import gc
+import io
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from ..errors import unprinted
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -66,12 +69,56 @@ def occupy_closed_descriptors() -> None:
                 os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
 
 
-def accept_any_name() -> None:
-    """Let stdout print names that it cannot encode: undecodable bytes unchanged, others escaped, as on stderr."""
+class StandardStream(io.TextIOWrapper):
+    """Stdout or stderr whose failure stops no work: a reader that hangs up, such as `head`, or a full disk.
+
+    The latter, of stdout, is an error at the end: :func:`stdout_failure`.
+    """
+
+    failure: str | None = None
+
+    def write(self, text: str) -> int:
+        """Write text; after a failure it is dropped."""
+        with self._given_up_if_it_fails():
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        with self._given_up_if_it_fails():
+            super().flush()
+
+    @contextlib.contextmanager
+    def _given_up_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            silence(self)
+            if not isinstance(error, BrokenPipeError):
+                self.failure = unprinted(error)
+
+
+def open_streams() -> None:
+    """Let stdout and stderr stop no work, and print names that they cannot encode.
+
+    Of these, stdout prints undecodable bytes unchanged and escapes other characters, as stderr does.
+    """
     codecs.register_error("deepnmf", _encode_odd)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
+            options = stream.encoding, stream.errors, None, stream.line_buffering, stream.write_through
+            setattr(sys, name, StandardStream(stream.buffer, *options))
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="deepnmf")
+
+
+def stdout_failure() -> str | None:
+    """Flush stdout, rather than at exit; return why anything could not be printed on it, None if all was."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return getattr(sys.stdout, "failure", None)
 
 
 def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -84,11 +131,8 @@ def _encode_odd(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def print_line(text: object = "") -> None:
-    """Print on stdout; a reader that hangs up, such as `head`, does not stop the work."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        silence(sys.stdout)
+    """Print on stdout at once."""
+    print(text, flush=True)
 
 
 def silence(stream: Any) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from ._completion import complete_model
 from ._help import DEVICE, MODEL, USE, add
+from ._process import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +46,7 @@ def serve(
     from ..page.server import serve
 
     def opened(url: str) -> None:
-        print(f"{url} (Ctrl-C ends it)", flush=True)
+        print_line(f"{url} (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(url)
 
