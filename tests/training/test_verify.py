@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +58,28 @@ def test_the_command_lists_what_is_damaged(
     assert len(lines) == 3
     assert all(str(copy) in line for line in lines)
     assert "3 of" in printed.err
+
+
+def test_folders_that_cannot_be_listed_are_counted_apart(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scandir, denied = os.scandir, {experiment / "features"}
+
+    def refuse(path: str) -> Any:
+        if Path(path) in denied:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert run(monkeypatch, "verify", experiment) == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [f"{experiment / 'features'}: cannot list (Permission denied)"]
+    assert "1 folders cannot be listed" in printed.err
+    assert "damaged" not in printed.err
+    denied.add(experiment)
+    assert run(monkeypatch, "verify", experiment) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"deepnmf: {experiment}: cannot list (Permission denied)\n")
 
 
 def test_one_artifact_alone_can_be_checked(experiment: Path) -> None:

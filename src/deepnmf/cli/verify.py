@@ -18,14 +18,18 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="An experiment, a folder of features or scores, or one artifact.")],
+    folder: Annotated[
+        Path, typer.Argument(help="An experiment, a folder of features or scores, or one artifact.", readable=False)
+    ],
 ) -> None:
     """Check the checksums and contents of all artifacts below a folder; exit with 1 if one is damaged."""
     from ..training.verify import verify
 
     found = verify(folder)
-    for problem in found.problems:
+    for problem in found.problems + found.unlisted:
         print_line(printable(problem))
-    if found.problems:
-        raise InputError(f"{folder}: {len(found.problems)} of {len(found.checked)} artifacts are damaged, listed above")
+    damaged = f"{len(found.problems)} of {len(found.checked)} artifacts are damaged" if found.problems else ""
+    unlisted = f"{len(found.unlisted)} folders cannot be listed" if found.unlisted else ""
+    if damaged or unlisted:
+        raise InputError(f"{folder}: {' and '.join(filter(None, (damaged, unlisted)))}; the lines above name them")
     print_line(f"{folder}: {len(found.checked)} artifacts, none damaged")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,10 +57,13 @@ class Verification:
         All artifacts, in order.
     problems : list of str
         One line for each that is damaged, missing or replaced by another.
+    unlisted : list of str
+        One line for each folder below that cannot be listed: what is in it has not been checked.
     """
 
     checked: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
 
 
 def verify(folder: Path) -> Verification:
@@ -73,18 +77,16 @@ def verify(folder: Path) -> Verification:
     Returns
     -------
     Verification
-        The artifacts, and a line for each that is damaged.
+        The artifacts, and a line for each that is damaged, and for each folder that cannot be listed.
 
     Raises
     ------
     DeepnmfError
-        If there is no such folder, or no artifact in it.
+        If there is no such folder, it cannot be listed, or there is no artifact in it.
     """
     folder = Path(folder)
-    if not folder.exists():
-        raise InputError(f"{folder}: no such folder")
     found = Verification()
-    for path in _files(folder, found.problems):
+    for path in _files(folder, found.unlisted):
         check = _check_partial if is_partial(path.name) else CHECKS.get(path.name) or CHECKS.get(path.suffix)
         if check is None:
             continue
@@ -95,19 +97,28 @@ def verify(folder: Path) -> Verification:
             found.problems.append(str(error))
         except OSError as error:
             found.problems.append(f"{path}: cannot read ({error.strerror})")
-    if not found.checked and not found.problems:
+    if not found.checked and not found.unlisted:
         raise InputError(f"{folder}: no artifact of deepnmf; name an experiment, its folders or one of its files")
     found.problems = list(dict.fromkeys(found.problems))  # a damaged file may fail those that refer to it in one line
     return found
 
 
-def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
-    """Yield the files below a folder, or the file itself; a folder that cannot be listed is a problem."""
+def _files(folder: Path, unlisted: list[str]) -> Iterator[Path]:
+    """Yield the files below a folder, or the file itself; add a line for each folder below that cannot be listed."""
 
     def fail(error: OSError) -> None:
-        problems.append(f"{error.filename}: cannot list ({error.strerror})")
+        line = f"{error.filename}: cannot list ({error.strerror})"
+        if Path(error.filename) == folder:
+            raise InputError(line)
+        unlisted.append(line)
 
-    if not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no such folder") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: cannot read ({getattr(error, 'strerror', error)})") from None
+    if not is_folder:
         yield folder
         return
     for parent, folders, names in os.walk(folder, onerror=fail):
