@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deepnmf.artifacts.outputs import check_not_read
+from deepnmf.artifacts.outputs import check_not_read, check_writable
 from deepnmf.errors import InputError
 from deepnmf.model import BEST, save_model
 from deepnmf.training.pretrain import pretrain
@@ -71,3 +71,56 @@ def test_an_output_of_another_kind_by_its_name_is_refused(
 
 def test_names_that_are_no_files_are_not_read(folder: Path) -> None:
     check_not_read([None, "new.wav", folder / ("x" * 300), "a\0b"], None, "default", "0:0.5", folder / "a.wav", "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "profile none.wav -o {}.safetensors --model exp",
+        "pretrain none -o {}.safetensors",
+        "export {}.onnx --model none",
+        "report none -o {}.html",
+        "features none.jsonl -o {}",
+        "prepare --speech none --noise other -o {}",
+        "prepare --corpus ms_snsd --root none -o {}",
+        "evaluate --manifest none.jsonl --model exp -o {}",
+        "evaluate --clean none --enhanced one --enhanced two -o {}",
+    ],
+)
+@pytest.mark.parametrize("place", ["a.wav/below/new", "dangling/new", "x" * 300, "/proc/new"])
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_inputs_are_read(
+    folder: Path, line: str, place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if place.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs /proc")
+    Path("dangling").symlink_to("nowhere")
+    before = set(folder.rglob("*"))
+    assert run(monkeypatch, *line.format(place).split()) == 1
+    assert "cannot write" in (errors := capsys.readouterr().err)
+    assert place in errors
+    assert set(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("features none.jsonl -o out", "features.json"),
+        ("prepare --speech none --noise other -o out", "manifest.jsonl"),
+        ("evaluate --manifest none.jsonl --model exp -o out", "scores.csv"),
+        ("evaluate --clean none --enhanced one --enhanced two -o out", "comparison.json"),
+        ("evaluate --clean none --enhanced one --enhanced two -o out", "two/summary.json"),
+        ("report none -o out/r.html", "r.html"),
+    ],
+)
+def test_a_folder_in_the_place_of_an_output_is_refused_before_the_inputs_are_read(
+    folder: Path, line: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out" / name).mkdir(parents=True)
+    assert run(monkeypatch, *line.split()) == 1
+    assert f"out/{name}: cannot write" in capsys.readouterr().err
+
+
+def test_a_place_where_files_can_be_written_is_accepted_and_left_as_it_is(folder: Path) -> None:
+    before = set(folder.rglob("*"))
+    check_writable("a.wav", "new/deep/er.json", folder / "exp" / BEST)
+    assert set(folder.rglob("*")) == before

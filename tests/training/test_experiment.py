@@ -209,6 +209,23 @@ def test_another_configuration_is_refused_by_the_field_that_differs(experiment: 
         train(experiment, corpus_of(tiny_corpus), changed(network={"layers": 7}), report=quiet)
 
 
+def test_a_folder_of_another_run_is_refused_before_any_work(
+    experiment: Path, tiny_corpus: TinyCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "batches_of", lambda *_: pytest.fail("recordings are read"))
+    shutil.copy(experiment / "checkpoint.safetensors", tmp_path)
+    last_stage = experiment / "features", tmp_path, changed(network={"layers": 7})
+    with pytest.raises(DeepnmfError, match=r"config\.network\.layers: found 2, expected 7"):
+        train_network(*last_stage, experiment / "dictionary.safetensors")
+    with pytest.raises(DeepnmfError, match="other recordings"):
+        train(tmp_path, corpus_of(tiny_corpus), SMALL, report=quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    (tmp_path / "checkpoint.safetensors").unlink()
+    (tmp_path / "last.safetensors").mkdir()
+    with pytest.raises(DeepnmfError, match=r"last\.safetensors: cannot write"):
+        train_network(experiment / "features", tmp_path, SMALL, experiment / "dictionary.safetensors")
+
+
 def test_features_of_another_stft_are_refused(experiment: Path, tmp_path: Path) -> None:
     other = FeatureConfig(StftSpec(hop_ms=8.0))
     features(experiment / "manifest.jsonl", tmp_path / "features", other)

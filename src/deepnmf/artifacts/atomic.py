@@ -37,7 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the folder cannot be made or written to, or the path is a device or pipe, which the file would replace.
     """
     path = Path(path)
-    _check_replaceable(path)
+    check_replaceable(path)
     temporary = path.parent / _temporary_name(path.suffix)
     with undone(functools.partial(_forget, temporary)):
         try:
@@ -51,7 +51,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             raise DeepnmfError(f"{path}: cannot write ({error.strerror or error})") from error
 
 
-def _check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
+    """Raise `DeepnmfError` if a path is a device or pipe, which a file would replace."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):  # there is none, or writing names what is wrong

@@ -46,11 +46,12 @@ def export(
     """Export a model as a streaming ONNX graph: one hop of samples in and out, with explicit states."""
     if output.suffix.lower() != ".onnx":
         raise DeepnmfError(f"{output}: models are exported as ONNX; give a name that ends in .onnx")
-    from ..artifacts.outputs import check_not_read
+    from ..artifacts.outputs import check_not_read, check_writable
     from ..export.onnx import ATTENUATION, ExportOptions, delay, export_onnx, state_shapes
     from ..model import BEST, load_model
 
     check_not_read([output], model, Path(model) / BEST)
+    check_writable(output)
     loaded, options = load_model(model), ExportOptions(rate_hz, max_attenuation_db, attenuation_input)
     export_onnx(loaded, output, options)
     spec = options.spec(loaded)

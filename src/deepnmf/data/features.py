@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..artifacts import file_hash, read_json, write_json
+from ..artifacts.outputs import check_writable
 from ..artifacts.paths import resolved
 from ..artifacts.records import is_text, read_features
 from ..artifacts.schema import shown
@@ -26,6 +27,8 @@ from .shards import SIGNALS, open_shard, write_shard
 
 FORMAT = 4
 """Of the feature folder: blocks of mixtures in files bounded by frames, listed with their checksums; spectra of dev."""
+PLAN, FEATURES = "plan.json", "features.json"
+"""What the folder holds features of, written first; its shards and their checksums, written last."""
 SPLITS = ("train", "dev")
 SAMPLED_SEGMENTS, SAMPLED_FRAMES, SAMPLED_STEP = 20, 250, 4
 """About how many segments :meth:`FeatureSet.sample` takes, how many frames of each, and each which one."""
@@ -72,7 +75,9 @@ def features(
     DeepnmfError
         If the folder has features of another configuration or manifest, or no mixture can be used.
     """
-    config, output, entries = config or FeatureConfig(), Path(output), read_manifest(manifest)
+    config, output = config or FeatureConfig(), Path(output)
+    check_writable(*(output / name for name in (PLAN, FEATURES)))
+    entries = read_manifest(manifest)
     plan = {"format": FORMAT, "features": to_dict(config), "manifest": file_hash(manifest)}
     check_splits(manifest, entries, splits[:1])
     _check_or_record_run(output, plan)
@@ -91,7 +96,7 @@ def features(
     if splits[0] not in shards:
         raise DeepnmfError(f"{manifest}: no usable {splits[0]} mixture; {left_out[0]}")
     record = {**plan, "recordings": str(resolved(manifest)), "shards": shards, "left_out": left_out}
-    write_json(output / "features.json", record)
+    write_json(output / FEATURES, record)
     return left_out
 
 
@@ -112,7 +117,7 @@ def _checksums(records: dict[Block, BlockRecords]) -> dict[str, dict[str, str]]:
 
 def _wanted(output: Path, splits: Sequence[str]) -> list[str]:
     """Return the splits, and those finished by an earlier run."""
-    path = output / "features.json"
+    path = output / FEATURES
     present = read_record(output)["shards"] if path.exists() else {}
     return [split for split in SPLITS if split in splits or split in present]
 
@@ -171,7 +176,7 @@ def _checked_record(path: Path, split: str, start: Position, config: FeatureConf
 
 def _check_or_record_run(output: Path, plan: dict[str, Any]) -> None:
     """Mark the folder as that of `plan`, or reject it if it holds features of another."""
-    path = output / "plan.json"
+    path = output / PLAN
     if path.exists():
         if found := difference(plan, read_json(path)):
             raise DeepnmfError(f"{output}: holds features of another run ({found}); delete it or choose another folder")
@@ -187,7 +192,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     DeepnmfError
         If the folder is not finished, or the file is damaged or not one of :func:`features`.
     """
-    path = Path(folder) / "features.json"
+    path = Path(folder) / FEATURES
     record = read_json(path)
     if record.get("format") != FORMAT:
         found = f"format {shown(record.get('format'))} of another deepnmf, not {FORMAT}"

@@ -36,8 +36,13 @@ class Changes:
 
 def write_inventory(output: Path, folders: Iterable[Path]) -> None:
     """Write which audio files are in `folders`."""
-    names = [str(absolute(folder)) for folder in folders]
+    names = folder_names(folders)
     write_json(output / INVENTORY, {"folders": names, "files": _files(names)})
+
+
+def folder_names(folders: Iterable[Path]) -> list[str]:
+    """Return folders as an inventory records them."""
+    return [str(absolute(folder)) for folder in folders]
 
 
 def recording_changes(output: Path) -> Changes:

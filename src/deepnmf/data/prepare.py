@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import read_json, write_json
+from ..artifacts.outputs import check_writable
 from ..artifacts.records import is_text
 from ..config import PrepareConfig
 from ..errors import DeepnmfError
@@ -16,7 +17,7 @@ from .corpora.catalogue import find_corpus
 from .corpora.layout import PrepareOptions
 from .folders import SPLITTING as FOLDERS_SPLITTING
 from .folders import mixture_entries, pair_entries, split_clips
-from .inventory import recording_changes, write_inventory
+from .inventory import INVENTORY, folder_names, read_inventory, recording_changes, write_inventory
 from .manifest import CORPUS as CORPUS
 from .manifest import MANIFEST as MANIFEST
 from .manifest import MixtureEntry, manifest_hash, read_manifest, write_manifest
@@ -64,8 +65,10 @@ def prepare(
         If the folders are missing, empty, or leave no training mixture, or `output` has another manifest that is not
         to be updated.
     """
-    config = config or PrepareConfig()
+    config, output = config or PrepareConfig(), Path(output)
     report = ScanReport()
+    folders = [folder for folder in (speech, noise, noisy, clean) if folder]
+    _check_output(output, folders, update)
     for one, other in ((speech, noise), (noisy, clean)):
         if one and other and absolute(one) == absolute(other) and Path(one).exists():
             raise DeepnmfError(f"{one}: given twice, as if it were two folders; give one of each kind")
@@ -76,8 +79,7 @@ def prepare(
         rows = list(pair_entries(noisy, clean, report, seed, config.speaker_level))
     else:
         raise DeepnmfError("give speech and noise, to mix, or noisy and clean, for recorded pairs")
-    folders = [folder for folder in (speech, noise, noisy, clean) if folder]
-    _write(Path(output), rows, report, folders, {"seed": seed, "split_rule": FOLDERS_SPLITTING}, update)
+    _write(output, rows, report, folders, {"seed": seed, "split_rule": FOLDERS_SPLITTING}, update)
     return report.left_out
 
 
@@ -124,6 +126,7 @@ def prepare_corpus(
     spec = find_corpus(name, roots)
     if dev_speakers and name != "voicebank_demand":
         raise DeepnmfError(f"{name}: dev speakers can be chosen for voicebank_demand only")
+    _check_output(Path(output), roots, update)
     options = PrepareOptions(config or PrepareConfig(), seed, tuple(dev_speakers))
     rows, report = list(spec.rows(roots, options)), options.report
     record = {
@@ -166,15 +169,28 @@ def _write(
     write_manifest(output / MANIFEST, entries)  # last: its presence marks this stage as done
 
 
+def _check_output(output: Path, folders: Sequence[Path], update: bool) -> None:
+    """Refuse, before the recordings are read, an output that cannot be written, or has a manifest of other folders."""
+    check_writable(*(output / name for name in (CORPUS, INVENTORY, MANIFEST)))
+    if update or not ((output / MANIFEST).exists() and (output / INVENTORY).exists()):
+        return
+    if read_inventory(output / INVENTORY)["folders"] != folder_names(folders):
+        raise _not_replaced(output, "it was made of other folders")
+
+
 def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
     """Refuse to replace a manifest, which would invalidate all later stages."""
     changes = recording_changes(output)
     if changes or read_manifest(output / MANIFEST) != entries:
         what = f"recordings have changed since: {changes}" if changes else "it was made of other folders or settings"
-        raise DeepnmfError(
-            f"{output / MANIFEST}: {what}; prepare into another folder, or update it, and make features and all "
-            "later stages again"
-        )
+        raise _not_replaced(output, what)
+
+
+def _not_replaced(output: Path, what: str) -> DeepnmfError:
+    return DeepnmfError(
+        f"{output / MANIFEST}: {what}; prepare into another folder, or update it, and make features and all "
+        "later stages again"
+    )
 
 
 def read_left_out(output: Path) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._version import __version__
 from ..artifacts import save_tensors
-from ..artifacts.outputs import check_not_read, check_suffix
+from ..artifacts.outputs import check_not_read, check_suffix, check_writable
 from ..artifacts.records import read_features
 from ..artifacts.schema import ArraySpec, Shapes, check_arrays
 from ..artifacts.tensor_file import about, open_tensors
@@ -133,6 +133,7 @@ def profile(source: Path | str, output: Path | str, model: str | Path = DEFAULT_
     source, output = Path(source), Path(output)
     check_suffix(output, "a profile", SUFFIX)
     check_not_read([output], source, model, Path(model) / BEST)
+    check_writable(output)
     if source.suffix == SUFFIX:
         raise InputError(f"{source}: not a recording, but a file of arrays such as a profile; give the recording")
     part = None if span is None else parse_span(span)

@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
+from ..artifacts.outputs import check_writable
 from ..errors import DeepnmfError, InputError, printable
 from ..model import DEFAULT_MODEL
 from ..progress import note
 from ..shards import WHOLE, Shard
-from .comparison import summarise_comparison, write_comparison
+from .comparison import (
+    COMPARISON,
+    COMPARISON_SCORES,
+    COMPARISON_TABLE,
+    summarise_comparison,
+    write_comparison,
+)
 from .evaluate import Evaluation, NothingScored, evaluate, recordings_of
+from .folder import check_output
 from .items import Recordings
 from .summary import Rows, metric_notes
 from .systems import EnhancedFiles, System, model_system
@@ -89,11 +97,14 @@ def compare(
         If names are equal, there is no such baseline, a model or the recordings cannot be read, `output` cannot be
         written, or no recording could be scored. Recordings that some systems fail on are in ``failures``.
     """
+    check_writable(*(Path(output) / name for name in (COMPARISON, COMPARISON_SCORES, COMPARISON_TABLE)))
     recordings = recordings_of(recordings, split)
     named = _named(systems)
     baseline = next(iter(named), None) if baseline is None else baseline
     if baseline not in named:
         raise InputError(f"baseline {baseline} is none of the systems: {', '.join(named)}")
+    for name in named:
+        check_output(Path(output) / folder_name(name))
     for system in named.values():  # missing files are reported before anything is scored
         recordings.items(system if isinstance(system, EnhancedFiles) else None)
     how = {"jobs": jobs, "limit": limit, "save_audio": save_audio, "only": only, "shard": shard}

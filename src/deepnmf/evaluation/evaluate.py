@@ -13,7 +13,7 @@ from ..errors import DeepnmfError, InputError, require
 from ..model import DEFAULT_MODEL
 from ..progress import note
 from ..shards import WHOLE, Shard
-from .folder import read_evaluation, write_evaluation
+from .folder import check_output, read_evaluation, write_evaluation
 from .items import FolderRecordings, Item, ManifestRecordings, Recordings
 from .metrics import GROUPS, METRICS, available_metrics, metrics_of
 from .partial_scores import partial_paths
@@ -107,6 +107,7 @@ def evaluate(
         If the model or manifest cannot be read, `output` cannot be written, or no recording could be scored. Those that
         fail while others do not are in ``failures``.
     """
+    check_output(output)
     recordings = recordings_of(recordings, split)
     metrics = _metrics(only, recordings.has_reference, save_audio)
     system = model if isinstance(model, System | EnhancedFiles) else model_system(model)

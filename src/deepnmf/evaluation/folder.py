@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import file_hash, read_csv, read_json, write_csv, write_json, write_text
+from ..artifacts.outputs import check_writable
 from ..errors import DeepnmfError
 from ..text_files import read_regular
 from .metrics import METRICS
@@ -46,6 +47,11 @@ class EvaluationFolder:
         """Return the rows that have an improvement in the leading metric, from the worst to the best."""
         gain = f"{self.leading}_improvement"
         return sorted((row for row in self.rows if math.isfinite(row[gain])), key=lambda row: (row[gain], row["id"]))
+
+
+def check_output(output: Path) -> None:
+    """Raise `InputError` unless the results can be written into a folder."""
+    check_writable(*(Path(output) / name for name in (SCORES, SUMMARY, TABLE, TIMING)))
 
 
 def write_evaluation(output: Path, rows: list[dict[str, Any]], summary: dict[str, Any], timing: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..artifacts import write_text
-from ..artifacts.outputs import check_suffix
+from ..artifacts.outputs import check_suffix, check_writable
 from ..artifacts.paths import resolved
 from ..errors import DeepnmfError, InputError, require
 from ..evaluation import EvaluationFolder, read_comparison
@@ -48,6 +48,7 @@ def report(experiment: Path, output: Path, *, scores: Path | None = None, manife
         or is not the name of a page.
     """
     check_suffix(output, "a report", ".html", ".htm")
+    check_writable(output)
     require("the report", "jinja2")
     from .page import followed, page  # here, as `show` must work without jinja2
 

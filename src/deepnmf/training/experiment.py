@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..artifacts import read_json, write_json
+from ..artifacts import file_hash, read_json, write_json
 from ..artifacts.locks import only_run
+from ..artifacts.outputs import check_writable
 from ..artifacts.paths import resolved
-from ..artifacts.records import is_text
+from ..artifacts.records import check_run, is_text
 from ..artifacts.schema import shown
-from ..artifacts.tensor_file import about
+from ..artifacts.tensor_file import about, open_tensors
 from ..config import difference
 from ..data.features import SPLITS, features, read_record
 from ..data.inventory import recording_changes
@@ -28,9 +29,9 @@ from ..shards import Shard
 from .corpus_settings import settings_from_corpus
 from .curves import check_tensorboard
 from .dev_table import compare_on_dev
-from .files import DICTIONARY
+from .files import CHECKPOINT, DICTIONARY
 from .initial import Initial
-from .inputs import check_inputs, without_length
+from .inputs import OUTPUTS, check_inputs, without_length
 from .pretrain import pretrain
 from .processes import Processes, joined
 
@@ -229,12 +230,26 @@ def _check_or_record_run(output: Path, source: DataSource, given: Given, initial
     config = given.to_dict() if isinstance(given, Config) else dict(given or {})
     record = {"corpus": source.to_dict(), "config": config, **({"initial": initial.sha256} if initial else {})}
     if not path.exists():
+        _check_unrecorded(output, source)
         write_json(path, record)
         return True
     recorded = read_experiment(path)
     if found := difference(_comparable(path, record), _comparable(path, recorded)):
         raise InputError(f"{output}: holds another experiment ({found}); choose another folder")
     return False
+
+
+def _check_unrecorded(output: Path, source: DataSource) -> None:
+    """Refuse a folder that cannot take the models, or has those of another manifest: of a last stage run alone."""
+    check_writable(*(output / name for name in OUTPUTS))
+    path, manifest = output / CHECKPOINT, source.manifest or output / MANIFEST
+    if not path.exists():
+        return
+    file = open_tensors(path, "checkpoint")
+    with about(path, "delete it and train again"):
+        check_run(file.metadata)
+    if not manifest.exists() or file.metadata["run"].get("manifest") != file_hash(manifest):
+        raise InputError(f"{output}: holds a training on other recordings; choose another folder")
 
 
 def _comparable(path: Path, record: dict[str, Any]) -> dict[str, Any]:

@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .._version import __version__
-from ..artifacts.records import read_features
+from ..artifacts.outputs import check_writable
+from ..artifacts.records import check_run, read_features
+from ..artifacts.tensor_file import TensorFile, about, open_tensors
 from ..config import difference, to_dict
 from ..data.features import read_record
 from ..errors import ConfigError, InputError
-from ..networks.kinds import Config
+from ..model import BEST
+from ..networks.kinds import Config, with_defaults
 from ..nmf.dictionary import Dictionary, load_dictionary
+from .files import CHECKPOINT, LAST
 from .initial import Initial
 
 Run: TypeAlias = dict[str, Any]
 """What identifies a run: configuration, seed, hashes of its inputs."""
 
 
+OUTPUTS = (BEST, LAST, CHECKPOINT)
 LENGTH = ("epochs", "patience")
 """Training settings that a run may change when it goes on."""
 
@@ -27,6 +32,36 @@ LENGTH = ("epochs", "patience")
 def without_length(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration less the length of its training."""
     return {**config, "train": {name: value for name, value in config["train"].items() if name not in LENGTH}}
+
+
+def check_output(output: Path, run: Run) -> None:
+    """Raise `InputError` if the models cannot be written into a folder, or it holds another run: before any work."""
+    check_writable(*(output / name for name in OUTPUTS))
+    checkpoint_of(output, run)
+
+
+def checkpoint_of(output: Path, run: Run) -> TensorFile | None:
+    """Return the checkpoint of a run in a folder, None if there is none.
+
+    Raises
+    ------
+    DeepnmfError
+        If it is damaged, or of another run.
+    """
+    path = output / CHECKPOINT
+    if not path.exists():
+        return None
+    file = open_tensors(path, "checkpoint")
+    with about(path, "delete it and train again"):
+        check_run(file.metadata)
+    recorded = file.metadata["run"]
+    recorded = {**recorded, "config": with_defaults(recorded["config"], str(path))}
+    if "precision" not in run:  # it is known once the network is on its device
+        recorded.pop("precision", None)
+    expected, present = ({**each, "config": without_length(each["config"])} for each in (run, recorded))
+    if found := difference(expected, present):
+        raise InputError(f"{output}: holds a run of another configuration ({found}); choose another folder")
+    return file
 
 
 def check_inputs(

@@ -14,17 +14,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..artifacts import save_tensors
-from ..artifacts.records import check_run
 from ..artifacts.schema import ArraySpec, check_arrays, shown
-from ..artifacts.tensor_file import about, open_tensors
-from ..config import difference
+from ..artifacts.tensor_file import about
 from ..data.features import FeatureSet
 from ..dsp.stft import istft
 from ..errors import DeepnmfError, InputError
 from ..evaluation.metrics import si_sdr
 from ..model import BEST, Model, save_model
 from ..networks.base import Network
-from ..networks.kinds import Config, with_defaults
+from ..networks.kinds import Config
 from ..networks.settings import RATES
 from ..nmf.dictionary import Dictionary
 from ..progress import Progress
@@ -34,7 +32,7 @@ from .curves import Curves, EpochCurves
 from .duration import TimeLeft, has_stalled
 from .files import CHECKPOINT, LAST
 from .initial import Initial
-from .inputs import Run, check_inputs, without_length
+from .inputs import Run, check_inputs, check_output, checkpoint_of
 from .memory import keep_freed_memory
 from .processes import ALONE, Processes, joined
 from .step import Diverged, State, TrainingStep
@@ -97,6 +95,7 @@ def train_network(
     with joined(device) as processes:
         report = processes.only_first(report)
         config, source, run = check_inputs(Path(features), config or Config(), dictionary, initial)
+        processes.from_first(lambda: check_output(output, run))
         inputs = Path(features), config, processes, accumulate, workers
         batches = processes.first_alone(lambda: batches_of(*inputs))  # it may decode the recordings
         start = initial.model.network if initial else _untrained(config, source)
@@ -179,18 +178,10 @@ def _precision(step: TrainingStep, config: Config, report: Callable[[str], None]
 
 def _resume(output: Path, run: Run, step: TrainingStep, report: Callable[[str], None]) -> tuple[History, State]:
     """Restore the step from the checkpoint, if there is one; return the history, and the state of the step."""
-    path = output / CHECKPOINT
-    if not path.exists():
+    file = checkpoint_of(output, run)
+    if file is None:
         return [], step.state_dict()
-    file = open_tensors(path, "checkpoint")
-    with about(path, "delete it and train again"):
-        check_run(file.metadata)
-    recorded = file.metadata["run"]
-    recorded = {**recorded, "config": with_defaults(recorded["config"], str(path))}
-    expected, present = ({**each, "config": without_length(each["config"])} for each in (run, recorded))
-    if found := difference(expected, present):
-        raise InputError(f"{output}: holds a run of another configuration ({found}); choose another folder")
-    with about(path, "delete it and train again"):
+    with about(file.path, "delete it and train again"):
         _check_state(file.arrays, step)
         try:
             step.load_state_dict(file.copy())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..artifacts import save_tensors
-from ..artifacts.outputs import check_suffix
+from ..artifacts.outputs import check_suffix, check_writable
 from ..config import to_dict
 from ..data.features import FeatureSet, Segment
 from ..errors import DeepnmfError, InputError, require
@@ -49,6 +49,7 @@ def pretrain(features: Path, output: Path, config: Config | None = None) -> Dict
     if not config.kind.FROM_DICTIONARY:
         raise InputError(f"{config.network.kind} starts from no dictionary: leave out this stage")
     with joined() as processes:
+        processes.from_first(lambda: check_writable(output))
         dev = FeatureSet(features, "dev", 1)
         config = dataclasses.replace(config, features=dev.config)
         atoms, objectives, snmf = {}, {}, config.snmf
