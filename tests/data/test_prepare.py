@@ -118,8 +118,10 @@ def test_preparing_again_changes_nothing_unless_the_recordings_have_changed(copi
 def test_a_manifest_of_other_settings_or_folders_is_not_replaced(copied: TinyCorpus, tmp_path: Path) -> None:
     prepare(tmp_path / "exp", copied.speech, copied.noise)
     for config, noise in ((PrepareConfig(snr_db_low=0), copied.noise), (PrepareConfig(), copied.noise / "hiss")):
-        with pytest.raises(DeepnmfError, match="made of other folders"):
+        with pytest.raises(DeepnmfError, match="other folders or settings"):
             prepare(tmp_path / "exp", copied.speech, noise, config=config)
+    with pytest.raises(DeepnmfError, match="not made of"):  # and so refused before it is searched
+        prepare(tmp_path / "exp", copied.speech, tmp_path / "elsewhere")
 
 
 def test_the_table_has_the_figures_of_each_split(tiny_corpus: TinyCorpus, tmp_path: Path) -> None:

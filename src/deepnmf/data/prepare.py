@@ -174,8 +174,10 @@ def _check_output(output: Path, folders: Sequence[Path], update: bool) -> None:
     check_writable(*(output / name for name in (CORPUS, INVENTORY, MANIFEST)))
     if update or not ((output / MANIFEST).exists() and (output / INVENTORY).exists()):
         return
-    if read_inventory(output / INVENTORY)["folders"] != folder_names(folders):
-        raise _not_replaced(output, "it was made of other folders")
+    recorded = [Path(name) for name in read_inventory(output / INVENTORY)["folders"]]
+    for given in map(Path, folder_names(folders)):  # a corpus may be given as one folder or as the parts of it
+        if not any(given == one or given in one.parents or one in given.parents for one in recorded):
+            raise _not_replaced(output, f"it was not made of {given}")
 
 
 def _check_unchanged(output: Path, entries: list[MixtureEntry]) -> None:
