@@ -2,28 +2,32 @@
 
 Usage: python benchmarks/residual_noise.py MANIFEST [--split dev] [--every 3] [--model default]
 
-Prints the means of DNSMOS and SI-SDR of the model and of RNNoise, of clean speech as it is and enhanced, and of the
-model's output changed afterwards: lower masks, and smoothed ones. The changes are an analysis, not part of the product;
-"all three" look ahead and find pauses by the clean speech, those of small masks do neither.
+Prints the means of DNSMOS, PESQ and SI-SDR of the model and of RNNoise, of clean speech as it is and enhanced, of the
+model's own output, without the further attenuation in pauses that enhancement has, of that changed afterwards (lower
+masks, smoothed ones), and of the model with other gains in pauses. The changes are an analysis, not part of the
+product; "all three" look ahead and find pauses by the clean speech, those of small masks do neither.
 """
 
 import argparse
+import copy
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from baselines import peer
 from scipy.ndimage import maximum_filter1d, uniform_filter, uniform_filter1d
 from scipy.signal import lfilter
 
-from deepnmf import enhance, load_model
+from deepnmf import Model, enhance, load_model
 from deepnmf.config import StftSpec
 from deepnmf.data.manifest import read_manifest
 from deepnmf.data.mixing import mixture_blocks
 from deepnmf.dsp.stft import istft, stft
 from deepnmf.evaluation.dnsmos import PARTS, dnsmos
-from deepnmf.evaluation.metrics import si_sdr
+from deepnmf.evaluation.metrics import METRICS, si_sdr
 
 RATE_HZ, SPEC = 16000, StftSpec()
 LEAST = 1e-6
@@ -33,6 +37,8 @@ PAUSE_BELOW_DB, PAUSE_AROUND, PAUSE_BOX = -20.0, 10, (33, 7)
 """Frames of clean speech this far below the loud ones, as all around them; bins and frames that are averaged there."""
 SMALL, SMALL_DECAY, FURTHER = 0.1, 0.8, 0.5
 """Masks that count as small, the decay per frame of the energies that they are taken of, and their own attenuation."""
+
+PAUSE_GAINS = 0.1, 0.5
 
 Change = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """From the spectra of mixture and output, and the pauses, to another output."""
@@ -100,20 +106,36 @@ def changed(
 def systems(model_name: str) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
     """Return the rows of the table: from noisy and clean speech to what is rated."""
     model, rnnoise = load_model(model_name), peer("RNNoise")
-
-    def enhanced(samples: np.ndarray) -> np.ndarray:
-        return enhance(samples, RATE_HZ, model)
+    enhanced, plain = (functools.partial(enhance, rate_hz=RATE_HZ, model=each) for each in (model, as_trained(model)))
 
     rows: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
         "clean speech": lambda _, speech: speech,
         f"clean speech, by {model_name}": lambda _, speech: enhanced(speech),
         "clean speech, by RNNoise": lambda _, speech: rnnoise.enhance(speech, RATE_HZ),
         model_name: lambda noisy, _: enhanced(noisy),
+        f"{model_name}, as trained": lambda noisy, _: plain(noisy),
         "RNNoise": lambda noisy, _: rnnoise.enhance(noisy, RATE_HZ),
     }
     for name, changes in CHANGES.items():
-        rows[f"{model_name}, {name}"] = functools.partial(changed, changes, enhanced)
+        rows[f"{model_name} as trained, {name}"] = functools.partial(changed, changes, plain)
+    for gain in PAUSE_GAINS:
+        rows[f"{model_name}, with a gain of {gain} in pauses"] = functools.partial(with_pause_gain, gain, enhanced)
     return rows
+
+
+def with_pause_gain(
+    gain: float, enhanced: Callable[[np.ndarray], np.ndarray], noisy: np.ndarray, _: np.ndarray
+) -> np.ndarray:
+    """Return the output with another gain in pauses."""
+    with mock.patch("deepnmf.dsp.pauses.PAUSE_GAIN", gain):
+        return enhanced(noisy)
+
+
+def as_trained(model: Model) -> Model:
+    """Return the model without further attenuation in pauses."""
+    network = copy.copy(model.network)
+    object.__setattr__(network, "ATTENUATES_PAUSES", False)
+    return dataclasses.replace(model, network=network)
 
 
 def main() -> None:
@@ -126,7 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     entries = read_manifest(options.manifest, options.split)[:: options.every]
     mixtures = [np.concatenate(list(mixture_blocks(entry, RATE_HZ)), axis=1)[:2] for entry in entries]
-    print(f"{len(mixtures)} mixtures\n\n| | SIG | BAK | OVRL | P.808 | SI-SDR, dB |\n|---|---|---|---|---|---|")
+    print(f"{len(mixtures)} mixtures\n\n| | SIG | BAK | OVRL | P.808 | PESQ-WB | SI-SDR, dB |\n|{'---|' * 7}")
     for name, system in systems(options.model).items():
         print(row(name, [(system(*pair), pair[1]) for pair in mixtures]), flush=True)
 
@@ -135,8 +157,9 @@ def row(name: str, rated: list[tuple[np.ndarray, np.ndarray]]) -> str:
     """Return a line of the table, of outputs and their clean speech."""
     ratings = [dnsmos(output, RATE_HZ) for output, _ in rated]
     means = [f"{np.mean([found[part] for found in ratings]):.2f}" for part in PARTS]
+    pesq = np.nanmean([METRICS["pesq_wb"].score(speech, output, RATE_HZ) for output, speech in rated])
     decibels = np.mean([si_sdr(speech, output) for output, speech in rated])
-    return f"| {name} | {' | '.join(means)} | {decibels:.2f} |"
+    return f"| {name} | {' | '.join(means)} | {pesq:.2f} | {decibels:.2f} |"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from deepnmf import Enhancer
 from deepnmf.audio import files as audio
 from deepnmf.dsp.stft import synthesis_window, window
+from deepnmf.enhancement.arrays import enhance_array
 from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.export.onnx import ATTENUATION, TOLERANCE, ExportOptions, disagreement, export_onnx, state_shapes
@@ -18,7 +19,7 @@ from deepnmf.model import load_model, save_model
 from deepnmf.onnx_runtime import open_session
 from helpers import ROOT
 from helpers.enhance_cli import run
-from helpers.enhance_models import recurrent_model, small_model
+from helpers.enhance_models import hum_and_hiss, recurrent_model, small_model
 from helpers.networks import untrained
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -69,12 +70,13 @@ def test_names_and_shapes_are_as_documented(tmp_path: Path) -> None:
     assert list(state_shapes(small_model(1))) == ["analysis", "level", "synthesis"]
     recurrent = state_shapes(recurrent_model(recurrent_layers=2))
     assert {name: shape for name, shape in recurrent.items() if name not in states} == {
+        "pauses": (3, 10),
         "cell.0": (2, 1, 12),
         "cell.1": (2, 1, 12),
         "subband": (2, 10, 6),
     }
     filtered = state_shapes(recurrent_model(filter_units=5, filter_frames=3))
-    assert list(filtered) == ["analysis", "level", "synthesis", "past_frames", "cell.0", "subband", "filter"]
+    assert list(filtered) == ["analysis", "level", "synthesis", "pauses", "past_frames", "cell.0", "subband", "filter"]
     assert (filtered["past_frames"], filtered["filter"]) == ((2, 3, 96), (2, 96, 5))
     assert inputs == {"samples": (160,), **states}
     assert outputs == {"enhanced": (160,), **{f"{name}_next": shape for name, shape in states.items()}}
@@ -169,6 +171,25 @@ def test_whole_recordings_and_streams_equal_the_command_line(
     expected = np.concatenate([*chunks, stream.flush()], axis=1)[0]
     assert np.abs(enhanced_by_graph(tmp_path / "m.onnx", samples[0], False, limit_db) - expected).max() < 1e-4
     assert np.abs(whole - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 8000, 48000])
+@pytest.mark.parametrize("filter_units", [0, 6])
+def test_pauses_are_attenuated_further_as_by_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filter_units: int, rate_hz: int
+) -> None:
+    model, samples = recurrent_model(20, filter_units=filter_units), hum_and_hiss(rate_hz)
+    export_onnx(model, tmp_path / "m.onnx", ExportOptions(rate_hz))
+    whole = enhance_array(samples, rate_hz, model)
+    assert np.abs(enhanced_by_graph(tmp_path / "m.onnx", samples, True) - whole).max() <= TOLERANCE
+    stream = Enhancer(model, rate_hz)
+    expected = np.concatenate([stream.process(samples[None]), stream.flush()], axis=1)[0]
+    assert np.abs(enhanced_by_graph(tmp_path / "m.onnx", samples, False) - expected).max() <= TOLERANCE
+    monkeypatch.setattr(type(model.network), "ATTENUATES_PAUSES", False)
+    assert "pauses" not in state_shapes(model)
+    pause = slice(rate_hz, None)
+    without = enhance_array(samples, rate_hz, model)
+    assert np.square(whole[pause]).sum() < 0.1 * np.square(without[pause]).sum()
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,11 @@ def constant_model(gain: float) -> Model:
     model = small_model()
     network = _Constant(**{**vars(model.network), "sparsity": gain})
     return dataclasses.replace(model, network=network)
+
+
+def hum_and_hiss(rate_hz: int, seconds: float = 2.0) -> np.ndarray:
+    """Return ``(n,)``: harmonics of 500 Hz for 0.4 s, and hiss throughout, which some layers separate from them."""
+    time = np.arange(int(seconds * rate_hz)) / rate_hz
+    hum = sum(np.sin(2 * np.pi * pitch_hz * time) for pitch_hz in range(500, min(rate_hz // 2, 8000), 500)) / 40
+    hiss = np.random.default_rng(0).standard_normal(len(time)) / 20
+    return (np.where(time < 0.4, hum, 0) + hiss).astype(np.float32)

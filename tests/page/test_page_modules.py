@@ -14,11 +14,13 @@ import soundfile
 
 from deepnmf.audio.samples import UNBOUNDED
 from deepnmf.config import StftSpec, to_dict
+from deepnmf.dsp.pauses import RULES as PAUSES_RULES
+from deepnmf.dsp.pauses import Pauses
 from deepnmf.enhancement.arrays import enhance_array
 from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.page.build import RULES, STATIC, enhancer_settings
-from helpers.enhance_models import recurrent_model
+from helpers.enhance_models import hum_and_hiss, recurrent_model
 from helpers.waiting import PATIENCE_SECONDS
 
 NODE = shutil.which("node")
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
 MODELS = {
     "a mask": recurrent_model(2, 2, fusion=5),
     "a filter": recurrent_model(1, 2, filter_units=5, filter_frames=3),
+    "pauses": recurrent_model(20, filter_units=5),
 }
 RATES_HZ = (2000, 8000, 11025, 12345, 16000, 22050, 24000, 32000, 44100, 47999, 48000, 96000, 192000)
 
@@ -92,6 +95,33 @@ def test_the_transform_at_another_rate_is_the_package_s_and_reconstructs(modules
         spec = spec_at_rate(StftSpec(), rate_hz)
         assert sizes == [spec.window, spec.hop, spec.fft_size, spec.bins]
         assert error < 1e-6
+
+
+@pytest.mark.parametrize("bins", [257, 7])
+def test_pauses_are_those_of_the_package(modules: Path, bins: int) -> None:
+    script = """
+    import { Pauses } from "./pauses.js";
+    const [rules, bins, pieces] = given;
+    const pauses = new Pauses(rules, bins);
+    result = pieces.map(([mask, magnitudes]) => {
+      const changed = Float32Array.from(mask);
+      pauses.push(changed, magnitudes, mask.length / bins);
+      return [...changed];
+    });
+    """
+    rng = np.random.default_rng(4)
+    mask, magnitudes = rng.uniform(0, 1, (bins, 150)), rng.rayleigh(1, (bins, 150))
+    mask[:, 40:120] *= 0.03
+    magnitudes[:, 70:75] = 0
+    mask, magnitudes = mask.astype(np.float32), magnitudes.astype(np.float32)
+    expected = Pauses(bins).push(mask, magnitudes)
+    changed = (expected != mask).any(axis=0)
+    assert changed[100:120].all()
+    assert not changed[:40].any()
+    cuts = slice(77), slice(77, 150)
+    pieces = [[array[:, cut].ravel().tolist() for array in (mask, magnitudes)] for cut in cuts]
+    found = [np.reshape(piece, (bins, -1)) for piece in run(modules, script, PAUSES_RULES, bins, pieces)]
+    assert np.abs(np.concatenate(found, axis=1) - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"])
@@ -176,6 +206,18 @@ def test_rates_of_mp4_and_webm_are_in_their_headers(modules: Path, tmp_path: Pat
     assert found == [rate_hz for _, rate_hz in cases.values()]
 
 
+WITH_PAUSES = [(16000, 1), (8000, 1), (48000, 2)]
+
+
+@pytest.mark.parametrize("rate_hz", [rate_hz for rate_hz, _ in WITH_PAUSES])
+def test_recordings_with_pauses_have_some(monkeypatch: pytest.MonkeyPatch, rate_hz: int) -> None:
+    model, pause = MODELS["pauses"], slice(rate_hz, None)
+    attenuated = enhance_array(hum_and_hiss(rate_hz), rate_hz, model)[pause]
+    monkeypatch.setattr(type(model.network), "ATTENUATES_PAUSES", False)
+    plain = enhance_array(hum_and_hiss(rate_hz), rate_hz, model)[pause]
+    assert np.square(attenuated).sum() < 0.1 * np.square(plain).sum()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_any_rate_and_channel_count_is_enhanced_as_by_the_package(modules: Path, tmp_path: Path, name: str) -> None:
@@ -196,6 +238,8 @@ def test_any_rate_and_channel_count_is_enhanced_as_by_the_package(modules: Path,
     recordings = [0.1 * rng.standard_normal((channels, rate_hz)).astype(np.float32) for rate_hz, channels in cases]
     recordings += [np.full((1, samples), 0.1, np.float32) for samples in (1, 100, 401)]
     cases += [(16000, 1)] * 3
+    recordings += [np.stack([hum_and_hiss(rate_hz)] * channels) for rate_hz, channels in WITH_PAUSES]
+    cases += WITH_PAUSES
     np.concatenate([each.reshape(-1) for each in recordings]).tofile(tmp_path / "in.f32")
     lengths = [each.shape[1] for each in recordings]
     run(modules, ENHANCE, str(runtime / SCRIPT), tmp_path, enhancer_settings(model), RULES, cases, lengths)

@@ -5,6 +5,7 @@ window and hop in milliseconds and the model's bin spacing in hertz, so bin f of
 16 kHz model: the mask is estimated on the common bins, and the bins above the model's band get gains extrapolated from
 the top of it (:mod:`deepnmf.dsp.upper_band`). No band is cut off, a mask of ones returns the input at any rate, and the
 delay is one window. A network with a filter over several frames adds to the lowest bins what the filter makes of them.
+Recurrent deep NMF is followed by further attenuation in pauses (:mod:`deepnmf.dsp.pauses`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..audio.formats import LARGEST_SAMPLE, RATE_RANGE_HZ
 from ..config import StftSpec
 from ..dsp.level import LevelTracker
 from ..dsp.past_frames import PastFrames, turns
+from ..dsp.pauses import Pauses
 from ..dsp.stft import Analyser, Synthesiser, padding
 from ..dsp.upper_band import UpperBand
 from ..errors import DeepnmfError
@@ -233,6 +235,7 @@ class _Track:
         self._estimator = model.estimator()
         self._bins, self._model_band = spec.bins, ModelBand(features.stft, spec)
         self._above = upper_band(features.stft, spec) if spec.bins > features.stft.bins else None
+        self._pauses = Pauses(features.stft.bins) if model.network.ATTENUATES_PAUSES else None
         self._past: PastFrames | None = None
         if (multi_frame := model.network.multi_frame) is not None:
             self._past = PastFrames(turns(spec, multi_frame.bins, multi_frame.past_frames), channels)
@@ -250,7 +253,7 @@ class _Track:
         level = self._level.push(inside)
         inside /= level
         if self._past is None:
-            mask, added = self._estimator.push(inside), None
+            mask, added = self._in_pauses(self._estimator.push(inside), inside), None
         else:
             mask, added = self._filtered(spectra, inside, level, self._past)
         if self._above is None:
@@ -266,9 +269,14 @@ class _Track:
         scale = self._model_band.scale / level
         frames, advances = past.push(spectra, scale)
         mask, weights = cast("FilterEstimator", self._estimator).push_with_filter(inside, advances)
+        mask = self._in_pauses(mask, inside)
         added = np.add.reduce(frames * weights, 2).swapaxes(1, 2)  # (channels, L, N)
         added *= mask[: past.bins] / scale
         return mask, added[:, : spectra.shape[1]]
+
+    def _in_pauses(self, mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Return the mask ``(F, N)``, with further attenuation in pauses."""
+        return mask if self._pauses is None else self._pauses.push(mask, inside)
 
 
 def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:

@@ -15,6 +15,7 @@ from ..dsp.upper_band import RULES, UpperBand
 from ..enhancement.enhancer import MISSING_BAND_GAIN, upper_band
 from .fourier import Transform
 from .multi_frame import Frames
+from .pauses import PausesStep
 from .steps import mask_step
 
 if TYPE_CHECKING:
@@ -60,26 +61,34 @@ def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
 
 
 class Estimate:
-    """The mask of a frame, and what the network's filter adds to the masked spectrum, if it has one."""
+    """The mask of a frame, as pauses change it, and what the network's filter adds to the spectrum, if it has one."""
 
     def __init__(self, model: Model, spec: StftSpec) -> None:
         self._step = mask_step(model.network)
         multi_frame = model.network.multi_frame
         self._frames = Frames(multi_frame, model.features.stft, spec) if multi_frame is not None else None
+        self._pauses = PausesStep(model.features.stft.bins) if model.network.ATTENUATES_PAUSES else None
 
     def __call__(self, spectrum: Tensor, inside: Tensor, level: Tensor, *memory: Tensor) -> tuple[Any, ...]:
         """Return the mask ``(F,)``, what is added to the lowest bins ``(2, L′)`` or None, and the next states."""
         frames = self._frames
+        before, memory = (memory[:1], memory[1:]) if self._pauses else ((), memory)
         if frames is None:
             mask, *following = self._step(inside, *memory)
-            return (mask, None, *following)
+            mask, *after = self._in_pauses(mask, inside, *before)
+            return (mask, None, *after, *following)
         past, *states = memory
         together = frames.together(spectrum, level, past)
         times_i = frames.times_i(together)
         step = cast("FilterStep", self._step)
         mask, weights, *following = step.with_filter(inside, frames.advances(together, times_i), *states)
+        mask, *after = self._in_pauses(mask, inside, *before)
         filtered = mask[: frames.bins] * frames.filtered(together, times_i, weights, level)
-        return (mask, filtered, frames.following(together, past), *following)
+        return (mask, filtered, *after, frames.following(together, past), *following)
+
+    def _in_pauses(self, mask: Tensor, inside: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Return the mask with further attenuation in pauses, and the state after it, if there is one."""
+        return (mask,) if self._pauses is None else self._pauses(mask, inside, *state)
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:

@@ -1,8 +1,8 @@
 """Export of a model to ONNX: one hop of samples in, one hop out, every state an explicit input and output.
 
-The graph holds everything: analysis, level, mask, filter over several frames, limit of the attenuation, the gain above
-the model's band and synthesis (:mod:`deepnmf.export.chain`), at the model's rate or another one. A host application
-needs no Fourier transform and keeps only the state tensors between calls.
+The graph holds everything: analysis, level, mask, further attenuation in pauses, filter over several frames, limit of
+the attenuation, the gain above the model's band and synthesis (:mod:`deepnmf.export.chain`), at the model's rate or
+another one. A host application needs no Fourier transform and keeps only the state tensors between calls.
 """
 
 from __future__ import annotations
@@ -137,9 +137,10 @@ def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
     A warm-up clears those of `OF_AUDIO` (samples, spectra of past frames) and keeps the others (level, upper band,
-    network).
+    pauses, network).
     """
     from .multi_frame import past_shape
+    from .pauses import pauses_shape
     from .steps import mask_step
 
     spec = (options or ExportOptions()).spec(model)
@@ -151,6 +152,8 @@ def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str
     }
     if spec.bins > model.features.stft.bins:
         states["upper_band"] = (2 + 2 * len(upper_band(model.features.stft, spec).steps),)
+    if model.network.ATTENUATES_PAUSES:
+        states["pauses"] = pauses_shape(model.features.stft.bins)
     if (multi_frame := model.network.multi_frame) is not None:
         states["past_frames"] = past_shape(multi_frame, spec)
     return {**states, **mask_step(model.network).states}

@@ -93,6 +93,8 @@ class Network(ABC):
     """Arrays that stay ≥ 0, by name without the layer: training keeps them so."""
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]]
     """Hyperparameters stored beside the arrays, and their ranges."""
+    ATTENUATES_PAUSES: ClassVar[bool] = False
+    """Whether pauses are attenuated further when it enhances (:mod:`deepnmf.dsp.pauses`)."""
     multi_frame: MultiFrameFilter | None = None
     """The filter behind the mask; its :meth:`estimator` is a :class:`FilterEstimator`, then."""
 

@@ -15,6 +15,7 @@ from ..audio.formats import RATE_RANGE_HZ
 from ..config import to_dict
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.past_frames import LEAST_POWER
+from ..dsp.pauses import RULES as PAUSES_RULES
 from ..dsp.upper_band import RULES as UPPER_BAND_RULES
 from ..enhancement.enhancer import MISSING_BAND_GAIN, TOP_BAND
 from ..enhancement.record import file_digest
@@ -35,6 +36,7 @@ RULES: dict[str, Any] = {
     "least_power": LEAST_POWER,
     "top_band": TOP_BAND,
     "upper_band": UPPER_BAND_RULES,
+    "pauses": PAUSES_RULES,
     "missing_band_gain": MISSING_BAND_GAIN,
     "warm_up_seconds": WARM_UP_SECONDS,
 }
@@ -135,11 +137,15 @@ def _described(folder: Path, index: int, named: tuple[str, Model]) -> dict[str, 
 
 
 def enhancer_settings(model: Model) -> dict[str, Any]:
-    """Return what `enhancer.js` needs of a model besides its graph: transform, level, and filter if it has one."""
+    """Return what `enhancer.js` needs of a model besides its graph.
+
+    Transform, level, whether pauses are attenuated further, and filter if it has one.
+    """
     multi_frame = model.network.multi_frame
     return {
         "stft": to_dict(model.features.stft),
         "level_seconds": model.features.level_seconds,
+        "pauses": model.network.ATTENUATES_PAUSES,
         "filter": multi_frame and {"bins": multi_frame.bins, "past_frames": multi_frame.past_frames},
     }
 

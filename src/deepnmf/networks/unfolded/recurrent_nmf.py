@@ -66,6 +66,7 @@ class RecurrentDeepNMF(SequenceNetwork):
 
     SETTINGS = in_settings("RecurrentDeepNMFConfig")
     TRAINING = in_settings("RecurrentDeepNMFTraining")
+    ATTENUATES_PAUSES: ClassVar[bool] = True
     FROM_DICTIONARY: ClassVar[bool] = True
     NONNEGATIVE: ClassVar[frozenset[str]] = frozenset({"dictionary", "output"})
     HYPERPARAMETERS: ClassVar[dict[str, NumberSpec]] = {

@@ -1,7 +1,8 @@
 // The enhancer of deepnmf.enhancement.enhancer: the transform runs at the recording's own rate, the mask is estimated
 // on the bins shared with the model, and bins above its band get gains extrapolated from the top of it. What a filter over
-// several frames makes of the lowest bins is added.
+// several frames makes of the lowest bins is added. After some models, pauses are attenuated further.
 import { MultiFrame } from "./multi_frame.js";
+import { Pauses } from "./pauses.js";
 import { Analyser, Synthesiser, padding, specAtRate } from "./stft.js";
 import { UpperBand } from "./upper_band.js";
 
@@ -90,7 +91,7 @@ export class Enhancer {
 /** One gain for all channels, from the mean of their powers, and what the model's filter adds to each. */
 class Track {
   constructor(model, rules, spec, channels) {
-    const { stft, level_seconds: seconds, filter } = model.describe;
+    const { stft, level_seconds: seconds, filter, pauses } = model.describe;
     this.spec = spec;
     this.rules = rules;
     this.bins = Math.floor(stft.fft_size / 2) + 1;
@@ -99,6 +100,7 @@ class Track {
     this.estimator = model.estimator();
     this.top = rules.top_band.map((share) => Math.floor(share * this.bins));
     this.above = spec.bins > this.bins ? new UpperBand(rules.upper_band, this.top, spec.bins) : null;
+    this.pauses = pauses ? new Pauses(rules.pauses, this.bins) : null;
     this.filter = filter ? new MultiFrame(filter, rules.least_power, spec, channels) : null;
   }
 
@@ -121,6 +123,7 @@ class Track {
     }
     const frames = this.filter?.push(spectra, scales);
     const { mask, weights } = await this.estimator.push(magnitudes, count, this.filter?.advances(frames));
+    this.pauses?.push(mask, magnitudes, count);
     return {
       gains: repeated(count, (t) => this.#atRate(mask, magnitudes, t, count, spectra)),
       added: frames?.map((channels, t) => channels.map((each) => this.#filtered(each, mask, weights, t, scales))),
