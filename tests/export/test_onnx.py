@@ -70,13 +70,17 @@ def test_names_and_shapes_are_as_documented(tmp_path: Path) -> None:
     assert list(state_shapes(small_model(1))) == ["analysis", "level", "synthesis"]
     recurrent = state_shapes(recurrent_model(recurrent_layers=2))
     assert {name: shape for name, shape in recurrent.items() if name not in states} == {
-        "pauses": (3, 10),
+        "pauses": (2, 10),
+        "highest_gain": (1,),
         "cell.0": (2, 1, 12),
         "cell.1": (2, 1, 12),
         "subband": (2, 10, 6),
     }
     filtered = state_shapes(recurrent_model(filter_units=5, filter_frames=3))
-    assert list(filtered) == ["analysis", "level", "synthesis", "pauses", "past_frames", "cell.0", "subband", "filter"]
+    assert list(filtered) == [
+        *("analysis", "level", "synthesis", "pauses", "highest_gain"),
+        *("past_frames", "cell.0", "subband", "filter"),
+    ]
     assert (filtered["past_frames"], filtered["filter"]) == ((2, 3, 96), (2, 96, 5))
     assert inputs == {"samples": (160,), **states}
     assert outputs == {"enhanced": (160,), **{f"{name}_next": shape for name, shape in states.items()}}
@@ -189,7 +193,7 @@ def test_pauses_are_attenuated_further_as_by_the_engine(
     assert "pauses" not in state_shapes(model)
     pause = slice(rate_hz, None)
     without = enhance_array(samples, rate_hz, model)
-    assert np.square(whole[pause]).sum() < 0.1 * np.square(without[pause]).sum()
+    assert np.square(whole[pause]).sum() < 0.2 * np.square(without[pause]).sum()
 
 
 @pytest.mark.parametrize(

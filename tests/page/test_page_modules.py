@@ -215,7 +215,7 @@ def test_recordings_with_pauses_have_some(monkeypatch: pytest.MonkeyPatch, rate_
     attenuated = enhance_array(hum_and_hiss(rate_hz), rate_hz, model)[pause]
     monkeypatch.setattr(type(model.network), "ATTENUATES_PAUSES", False)
     plain = enhance_array(hum_and_hiss(rate_hz), rate_hz, model)[pause]
-    assert np.square(attenuated).sum() < 0.1 * np.square(plain).sum()
+    assert np.square(attenuated).sum() < 0.3 * np.square(plain).sum()
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ class Estimate:
     def __call__(self, spectrum: Tensor, inside: Tensor, level: Tensor, *memory: Tensor) -> tuple[Any, ...]:
         """Return the mask ``(F,)``, what is added to the lowest bins ``(2, L′)`` or None, and the next states."""
         frames = self._frames
-        before, memory = (memory[:1], memory[1:]) if self._pauses else ((), memory)
+        before, memory = (memory[:2], memory[2:]) if self._pauses else ((), memory)
         if frames is None:
             mask, *following = self._step(inside, *memory)
             mask, *after = self._in_pauses(mask, inside, *before)
@@ -86,9 +86,9 @@ class Estimate:
         filtered = mask[: frames.bins] * frames.filtered(together, times_i, weights, level)
         return (mask, filtered, *after, frames.following(together, past), *following)
 
-    def _in_pauses(self, mask: Tensor, inside: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return the mask with further attenuation in pauses, and the state after it, if there is one."""
-        return (mask,) if self._pauses is None else self._pauses(mask, inside, *state)
+    def _in_pauses(self, mask: Tensor, inside: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Return the mask with further attenuation in pauses, and the states after it, if there are any."""
+        return (mask,) if self._pauses is None else self._pauses(mask, inside, *states)
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:

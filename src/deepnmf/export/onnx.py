@@ -30,8 +30,8 @@ TOLERANCE = 1e-5
 """Largest difference from the engine that an export may have."""
 ATTENUATION = "max_attenuation_db"
 """Name of the input with the limit; infinity sets none."""
-OF_AUDIO = ("analysis", "synthesis", "past_frames")
-"""States that hold audio: they are zero again after a warm-up, which keeps the others."""
+OF_AUDIO = ("analysis", "synthesis", "past_frames", "pauses")
+"""States that hold the last frames: they are zero again after a warm-up, which keeps the others."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,11 @@ def delay(spec: StftSpec) -> int:
 def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
-    A warm-up clears those of `OF_AUDIO` (samples, spectra of past frames) and keeps the others (level, upper band,
-    pauses, network).
+    A warm-up clears those of `OF_AUDIO` (samples, spectra and energies of past frames) and keeps the others (level,
+    upper band, highest gain, network).
     """
     from .multi_frame import past_shape
-    from .pauses import pauses_shape
+    from .pauses import pauses_states
     from .steps import mask_step
 
     spec = (options or ExportOptions()).spec(model)
@@ -153,7 +153,7 @@ def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str
     if spec.bins > model.features.stft.bins:
         states["upper_band"] = (2 + 2 * len(upper_band(model.features.stft, spec).steps),)
     if model.network.ATTENUATES_PAUSES:
-        states["pauses"] = pauses_shape(model.features.stft.bins)
+        states |= pauses_states(model.features.stft.bins)
     if (multi_frame := model.network.multi_frame) is not None:
         states["past_frames"] = past_shape(multi_frame, spec)
     return {**states, **mask_step(model.network).states}

@@ -16,8 +16,9 @@ TINY = 1e-30
 class PausesStep:
     """The mask to use for a frame.
 
-    The state, ``(3, B + 1)``, is energies of mixture and of output in each band and as a whole, and the highest gains
-    so far. Gains are roots of ratios of energies here; that of the whole counts as that of a band with the same limit.
+    The states are energies of mixture and of output in each band and as a whole, ``(2, B + 1)``, and the highest gain so
+    far, ``(1,)``. Gains are roots of ratios of energies here; that of the whole counts as that of a band with the same
+    limit.
     """
 
     def __init__(self, bins: int) -> None:
@@ -28,24 +29,21 @@ class PausesStep:
         self._spread = constant(np.pad(spread, ((0, 1), (0, 0))))  # (B + 1, F): nothing of the whole
         self._least = torch.tensor(LEAST_ENERGY).sqrt().split(1)
         self._as_band = torch.tensor([1.0] * len(spread) + [BAND_GAIN / WHOLE_GAIN])
-        self.state_shape = pauses_shape(bins)
 
-    def __call__(self, mask: Tensor, inside: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mask ``(F,)`` to use and the next state, for the model's mask and magnitudes at unit level."""
+    def __call__(self, mask: Tensor, inside: Tensor, energies: Tensor, highest: Tensor) -> tuple[Tensor, ...]:
+        """Return the mask ``(F,)`` to use and the next states, for the model's mask and magnitudes at unit level."""
         of_mixture, of_output = self._least
         magnitudes = torch.cat([inside, of_mixture, mask * inside, of_output]).reshape(2, -1)
-        energies, highest = state.split([2, 1])
         energies = torch.addmm(energies, magnitudes.square(), self._next, beta=DECAY)
         mixture, output = energies.split(1)
         gains = (output / mixture).sqrt()
-        as_bands = gains * self._as_band
-        highest = torch.maximum(highest, as_bands)
-        limit_by_fade = (OF_HIGHEST / FADE * highest.max()).clamp(TINY, BAND_GAIN / FADE)
-        share = (FADE - as_bands.max() / limit_by_fade).clamp(0, 1)
+        gain = (gains * self._as_band).amax(1)
+        highest = torch.maximum(highest, gain)
+        share = (FADE - gain / (OF_HIGHEST / FADE * highest).clamp(TINY, BAND_GAIN / FADE)).clamp(0, 1)
         steady = (gains @ self._spread)[0]
-        return mask + share * (steady - mask), torch.cat([energies, highest])
+        return mask + share * (steady - mask), energies, highest
 
 
-def pauses_shape(bins: int) -> tuple[int, int]:
-    """Return the shape of the state for F bins, ``(3, B + 1)``."""
-    return 3, len(Pauses(bins).spread) + 1
+def pauses_states(bins: int) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of the states for F bins."""
+    return {"pauses": (2, len(Pauses(bins).spread) + 1), "highest_gain": (1,)}

@@ -104,9 +104,10 @@ class Track {
     this.filter = filter ? new MultiFrame(filter, rules.least_power, spec, channels) : null;
   }
 
-  /** Clear the frames that a filter reads; level and states stay. */
+  /** Clear what was kept of single frames, for a filter and of pauses; level and states stay. */
   forgetFrames() {
     this.filter?.clear();
+    this.pauses?.forgetFrames();
   }
 
   /** Return the `gains` (Float32Array) of frames, given the spectra of every channel, and what is `added` to these. */
