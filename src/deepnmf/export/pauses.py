@@ -16,9 +16,9 @@ TINY = 1e-30
 class PausesStep:
     """The mask to use for a frame.
 
-    The states are energies of mixture and of output in each band and as a whole, ``(2, B + 1)``, and the highest gain so
-    far, ``(1,)``. Gains are roots of ratios of energies here; that of the whole counts as that of a band with the same
-    limit.
+    The states are energies of mixture and of output in each band and as a whole, ``(2, B + 1)``, and the highest gain
+    so far, ``(1,)``. Gains are roots of ratios of energies here; that of the whole counts as that of a band with the
+    same limit.
     """
 
     def __init__(self, bins: int) -> None:
