@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from deepnmf.artifacts import load_tensors
 from deepnmf.config import overlaid
 from deepnmf.data.features import features
 from deepnmf.data.prepare import prepare
+from deepnmf.errors import InputError
 from deepnmf.networks.kinds import configuration
+from deepnmf.training import group
 from deepnmf.training.batches import DynamicBatches, Example, StoredBatches
 from deepnmf.training.experiment import DataSource, train
 from deepnmf.training.group import JOIN_TIMEOUT
@@ -187,3 +190,20 @@ def test_the_ranks_share_the_mixtures_that_one_process_draws(size: int, accumula
         expected = [frames_of(list(batch)) for batch in whole.epoch(1)]
         shares = [[frames_of(list(batch)) for batch in part.epoch(1)] for part in parts]
         assert [list(itertools.chain(*batch)) for batch in zip(*shares, strict=True)] == expected
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_waits_for_the_others_names_the_place(
+    rank: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(group, "NAMED_SECONDS", 0.0)
+    monkeypatch.setattr(group, "JOIN_TIMEOUT", timedelta(seconds=2))
+    with reserved_port() as held:
+        port = str(held.getsockname()[1])
+        for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": rank, "WORLD_SIZE": 2}.items():
+            monkeypatch.setenv(name, str(value))
+        with pytest.raises(InputError, match=f"127.0.0.1:{port}"), group.group_of(rank, 2, "cpu"):
+            pass
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("deepnmf: ")]
+    assert f"127.0.0.1:{port}" in line
+    assert "MASTER_ADDR" in line

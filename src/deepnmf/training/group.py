@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import NoReturn, TypeVar
@@ -22,13 +23,16 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from ..errors import DeepnmfError, InputError
+from ..errors import DeepnmfError, InputError, printable
+from ..progress import note
 from .processes import Processes
 from .watch import Watch, accept, connect, listen, reachable_address
 
 T = TypeVar("T")
 
 JOIN_TIMEOUT = timedelta(minutes=10)
+NAMED_SECONDS = 15.0
+"""Time after which a process that waits to join names what it waits for; on a busy machine, torch loads for seconds."""
 WAIT_TIMEOUT = timedelta(days=30)
 """Of a collective: process 0 may prepare features for days, and the loss of a process is noticed by the watch."""
 REPORT_SECONDS = 10.0
@@ -97,7 +101,7 @@ def group_of(rank: int, size: int, device: str) -> Iterator[Group]:
     InputError
         If the device cannot be used by several processes, or the others cannot be reached.
     """
-    with _ended_by_sigterm():
+    with _ended_by_sigterm(), _waiting_named(rank, size):
         store, watch = _connected(rank, size)
     watch.start()
     if rank:
@@ -171,6 +175,25 @@ def _watch(rank: int, size: int, store: Store) -> Watch:
     connection = connect(address, int(port), token, f"rank {rank} (process {os.getpid()} on {host})")
     prints = rank == 1 or os.environ.get("LOCAL_RANK") == "0"  # of the loss of process 0: once on each machine
     return Watch({connection: f"rank 0 ({address})"}, prints, REMEDY)
+
+
+@contextlib.contextmanager
+def _waiting_named(rank: int, size: int) -> Iterator[None]:
+    """Print a line if the others are not there after some seconds: once on each machine."""
+    place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    line = (
+        f"process {rank} of {size} is still waiting for the others at {place}: check that all have been started, that "
+        "MASTER_ADDR and MASTER_PORT are those of process 0, and that no firewall is between; it gives up after "
+        f"{JOIN_TIMEOUT.total_seconds() / 60:.0f} minutes"
+    )
+    timer = threading.Timer(NAMED_SECONDS, note, [printable(line)])
+    timer.daemon = True
+    if os.environ.get("LOCAL_RANK", "0") == "0" or "LOCAL_WORLD_SIZE" not in os.environ:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager
