@@ -356,6 +356,16 @@ def test_transforms_have_the_model_bins_in_hertz_at_any_rate() -> None:
         assert abs(1000 * spec.hop / rate_hz - 10) < 0.06
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["output", "cell.0.input_weights", "dictionary.0"])
+def test_weights_that_are_not_finite_are_refused_without_a_warning(name: str, value: float) -> None:
+    model = recurrent_model()
+    model.network.arrays()[name].flat[0] = value
+    with pytest.raises(DeepnmfError, match="not finite"):
+        Enhancer(model, 16000)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_model_whose_gains_are_not_finite_is_refused(value: float) -> None:
     with pytest.raises(DeepnmfError, match="NaN or infinite"):

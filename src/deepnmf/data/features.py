@@ -46,10 +46,8 @@ def features(
     """Write the magnitudes of the manifest's train mixtures and the spectra of dev into the folder `output`.
 
     Networks trained with dynamic mixing need dev alone: give `splits`. Splits already in the folder are kept.
-
-    Files (:func:`deepnmf.data.shards.write_shard`) that exist already are kept, so an interrupted run
-    resumes. Memory holds one file, however large the corpus and however long its recordings.
-    ``features.json``, written last, lists frames and sha256 of each file.
+    Files (:func:`deepnmf.data.shards.write_shard`) that exist already are kept, so an interrupted run resumes. Memory
+    holds one, however large the corpus. ``features.json``, written last, lists frames and sha256 of each.
 
     Parameters
     ----------
@@ -62,13 +60,13 @@ def features(
     splits : sequence of str
         Splits of the manifest.
     shard : Shard
-        Which part of the mixtures. The last shard to finish writes ``features.json``; so does a run without shards,
-        which also writes missing ones. The files are the same, however many shards there are.
+        Which part of the mixtures, without a change to the files. The last one to finish writes ``features.json``; so
+        does a run without shards, which also writes missing ones.
 
     Returns
     -------
     list of str
-        One line for each mixture that was left out, and why: of all once ``features.json`` is written, else of `shard`.
+        Mixtures that were left out, and why: of all once ``features.json`` is written, else of `shard`.
 
     Raises
     ------

@@ -67,7 +67,7 @@ class Enhancer:
     Raises
     ------
     DeepnmfError
-        If the rate, the number of channels or the attenuation is out of range.
+        If the rate, the number of channels or the attenuation is out of range, or a weight is not finite.
 
     Examples
     --------
@@ -92,6 +92,8 @@ class Enhancer:
             raise DeepnmfError(f"channels must be at least 1, not {channels}")
         if max_attenuation_db is not None and not max_attenuation_db >= 0:
             raise DeepnmfError(f"max_attenuation_db must be at least 0 dB, not {max_attenuation_db}")
+        if not all(np.isfinite(weights).all() for weights in model.network.arrays().values()):
+            raise DeepnmfError("the model has weights that are not finite; use another model")
         self.model = model
         self.channels = channels
         self.spec = spec_at_rate(model.features.stft, rate_hz)

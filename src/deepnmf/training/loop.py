@@ -87,8 +87,7 @@ def train_network(
     Raises
     ------
     DeepnmfError
-        If the inputs do not belong together, `output` holds another run, or the error or a weight is no longer finite:
-        the models of the epochs before are kept.
+        If the inputs do not belong together, `output` holds another run, or an error or a weight is no longer finite.
     """
     output = Path(output)
     keep_freed_memory()
