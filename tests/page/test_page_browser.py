@@ -130,7 +130,7 @@ def set_slider(browser: Any, value: int) -> None:
 def downloaded(browser: Any, tmp_path: Path) -> Path:
     find(browser, "download").click()
     folder = tmp_path / "downloads"
-    wait_until(lambda: list(folder.glob("*.wav")))
+    wait_until(lambda: [path for path in folder.glob("*.wav") if path.stat().st_size])  # it reserves the name first
     return next(folder.glob("*.wav"))
 
 
