@@ -5,7 +5,7 @@ const ort = require("onnxruntime-web");
 const { readFileSync, writeFileSync } = require("fs");
 
 const WARM_UP_HOPS = 300; // 3 s: warm_up_hops of the graph's metadata
-const OF_AUDIO = ["analysis", "synthesis", "pauses", "past_frames"]; // its cleared_after_warm_up, or more
+const OF_AUDIO = ["analysis", "synthesis", "past_frames"]; // its cleared_after_warm_up; the last only with a filter
 ort.env.wasm.numThreads = 1;
 
 const tensor = (shape, fill = 0) => new ort.Tensor("float32", new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(fill), shape);

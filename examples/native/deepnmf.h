@@ -121,11 +121,10 @@ static int deepnmf_process(Deepnmf *d, const float *samples, float *output) {
 }
 
 /* After some hops of a recording: forget its samples and frames, keep its level and the states of the network. The names
- * are those in cleared_after_warm_up of the graph's metadata, or more. */
+ * are those in cleared_after_warm_up of the graph's metadata; past_frames is only in graphs with a filter. */
 static inline void deepnmf_end_warm_up(Deepnmf *d) {
-  const char *cleared[] = {"analysis", "synthesis", "pauses", "past_frames"};
   for (size_t i = 0; i < d->inputs; i++)
-    for (size_t k = 0; k < sizeof cleared / sizeof *cleared; k++)
-      if (!strcmp(d->names[i], cleared[k])) memset(d->buffers[d->turn][i], 0, d->sizes[i] * sizeof(float));
+    if (!strcmp(d->names[i], "analysis") || !strcmp(d->names[i], "synthesis") || !strcmp(d->names[i], "past_frames"))
+      memset(d->buffers[d->turn][i], 0, d->sizes[i] * sizeof(float));
 }
 #endif

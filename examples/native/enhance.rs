@@ -9,7 +9,7 @@ type Ptr = *mut c_void; // an object of ONNX Runtime
 type Status = Ptr;
 type Api = [*const c_void; 101]; // functions at fixed places: see onnxruntime_c_api.h beside this file
 const WARM_UP_HOPS: usize = 300; // 3 s: warm_up_hops of the graph's metadata
-const OF_AUDIO: [&str; 4] = ["analysis", "synthesis", "pauses", "past_frames"]; // its cleared_after_warm_up, or more
+const OF_AUDIO: [&str; 3] = ["analysis", "synthesis", "past_frames"]; // its cleared_after_warm_up; the last, with a filter
 
 #[repr(C)]
 struct ApiBase {

@@ -96,16 +96,3 @@ def test_any_number_of_bins_will_do(bins: int) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_damaged_mask_raises_nothing(value: float) -> None:
     assert changed(np.full((BINS, FRAMES), value, np.float32), magnitudes()).shape == (BINS, FRAMES)
-
-
-def test_energies_are_forgotten_and_the_highest_gain_is_not() -> None:
-    """A pause at the end of a warm-up is no pause at the start of the recording."""
-    pauses, observed = Pauses(BINS), magnitudes(200)
-    pauses.push(np.full((BINS, 3), 0.8, np.float32), observed[:, :3])
-    pause = np.full((BINS, 200), 0.02, np.float32)
-    assert pauses.push(pause, observed)[:, -1].max() < 0.01
-    pauses.forget_frames()
-    speech = np.full((BINS, 1), 0.8, np.float32)
-    np.testing.assert_array_equal(pauses.push(speech, observed[:, :1]), speech)
-    pauses.forget_frames()
-    assert pauses.push(pause[:, :1], observed[:, :1]).max() < 0.01

@@ -72,10 +72,6 @@ class Pauses:
         self._frame[:, bins] = LEAST_ENERGY
         self._highest = 0.0
 
-    def forget_frames(self) -> None:
-        """Clear the energies of past frames; the highest gain so far stays."""
-        self._energies[:] = 0
-
     def push(self, mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask to use for the next frames, in [0, 1], ``(F, N)``.
 

@@ -243,11 +243,9 @@ class _Track:
             self._past = PastFrames(turns(spec, multi_frame.bins, multi_frame.past_frames), channels)
 
     def forget_frames(self) -> None:
-        """Clear what was kept of single frames, for a filter and of pauses; level and states stay."""
+        """Clear the frames that a filter reads; level and states stay."""
         if self._past is not None:
             self._past.clear()
-        if self._pauses is not None:
-            self._pauses.forget_frames()
 
     def push(self, spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the gains ``(1, F, N)`` of spectra ``(channels, F, N)``, and what a filter adds to the lowest bins."""

@@ -30,8 +30,8 @@ TOLERANCE = 1e-5
 """Largest difference from the engine that an export may have."""
 ATTENUATION = "max_attenuation_db"
 """Name of the input with the limit; infinity sets none."""
-OF_AUDIO = ("analysis", "synthesis", "past_frames", "pauses")
-"""States that hold the last frames: they are zero again after a warm-up, which keeps the others."""
+OF_AUDIO = ("analysis", "synthesis", "past_frames")
+"""States that hold audio: they are zero again after a warm-up, which keeps the others."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def delay(spec: StftSpec) -> int:
 def state_shapes(model: Model, options: ExportOptions | None = None) -> dict[str, tuple[int, ...]]:
     """Return name and shape of the states; they start as zeros, and outputs have ``_next`` after the name.
 
-    A warm-up clears those of `OF_AUDIO` (samples, spectra and energies of past frames) and keeps the others (level,
-    upper band, highest gain, network).
+    A warm-up clears those of `OF_AUDIO` (samples, spectra of past frames) and keeps the others (level, upper band,
+    pauses, network).
     """
     from .multi_frame import past_shape
     from .pauses import pauses_states

@@ -104,10 +104,9 @@ class Track {
     this.filter = filter ? new MultiFrame(filter, rules.least_power, spec, channels) : null;
   }
 
-  /** Clear what was kept of single frames, for a filter and of pauses; level and states stay. */
+  /** Clear the frames that a filter reads; level and states stay. */
   forgetFrames() {
     this.filter?.clear();
-    this.pauses?.forgetFrames();
   }
 
   /** Return the `gains` (Float32Array) of frames, given the spectra of every channel, and what is `added` to these. */

@@ -14,11 +14,6 @@ export class Pauses {
     this.highest = 0;
   }
 
-  /** Clear the energies of past frames; the highest gain so far stays. */
-  forgetFrames() {
-    this.energies.forEach((energies) => energies.fill(0));
-  }
-
   /** Change the masks of the next frames in place, given magnitudes at unit level: (F, N) both, row by row. */
   push(mask, magnitudes, frames) {
     for (let t = 0; t < frames; t++) {
