@@ -2,8 +2,8 @@
 
 In a pause, a mask that follows the noise leaves musical noise: single bins that flicker. There the mask becomes the
 attenuation that it has on average, over neighbouring bins and the past, and less by a constant. A frame is in a pause
-if the model passes little of it, as a whole and in each band; where a model passes little of everything, as at low SNR,
-compared with what it has passed so far.
+if the model passes little of it, as a whole and in each band: little in absolute terms, and compared with the most that
+it has passed so far, as at low SNR it passes little of speech, too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ DECAY = 0.9
 WHOLE_GAIN, BAND_GAIN = 0.2, 0.6
 """Gains below which a frame is in a pause: of its energy, and of each band's."""
 OF_HIGHEST = 0.2
-"""The same as a share of the highest gain so far, if that is less."""
+"""The same, as a share of the highest gain so far: the lower limit counts."""
 FADE = 8.0
-"""A frame counts as a pause fully if the gain is below that by an eighth."""
+"""Slope of the transition: a frame is fully a pause from an eighth below the limit on."""
 PAUSE_GAIN = 0.2
 """Further gain in a pause: 14 dB."""
 LEAST_ENERGY = 1e-12, 1e-18
