@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 import deepnmf
 from deepnmf import DeepnmfError, Enhancer
@@ -13,6 +14,7 @@ from deepnmf.dsp.stft import istft, stft
 from deepnmf.enhancement.enhancer import spec_at_rate
 from deepnmf.enhancement.warm_up import opening
 from deepnmf.model import Model
+from helpers import ROOT
 from helpers.enhance_models import constant_model, recurrent_model, small_model
 
 FILTERING = recurrent_model(filter_units=4)
@@ -235,6 +237,23 @@ def test_the_attenuation_is_bounded() -> None:
     assert np.abs(gentle - samples * 10 ** (-6 / 20)).max() < 1e-6
     for model in (small_model(), FILTERING):
         assert np.abs(deepnmf.enhance(samples, 16000, model, max_attenuation_db=0) - samples).max() < 1e-5
+
+
+@pytest.mark.parametrize("limit_db", [0.1, 3.0, 6.0, 12.0, 20.0])
+@pytest.mark.parametrize("of", ["filter", "default"])
+def test_no_stretch_is_attenuated_beyond_the_limit(of: str, limit_db: float) -> None:
+    """Also where what the filter adds is opposite to the masked spectrum."""
+    model = deepnmf.load_model() if of == "default" else FILTERING
+    noisy, rate_hz = soundfile.read(ROOT / "examples/noisy.wav", always_2d=True)
+    samples = np.concatenate([noisy.T, noise(1, rate_hz)[:, :rate_hz]], axis=1).astype(np.float32)
+    enhanced = deepnmf.enhance(samples, rate_hz, model, max_attenuation_db=limit_db)
+    assert stretch_gains_db(samples, enhanced, rate_hz // 5).min() > -limit_db - 0.1
+
+
+def stretch_gains_db(samples: np.ndarray, enhanced: np.ndarray, length: int) -> np.ndarray:
+    """Return the gains in energy over all stretches of a length."""
+    before, after = (np.convolve(np.square(x[0], dtype=float), np.ones(length), "valid") for x in (samples, enhanced))
+    return 10 * np.log10(after / before)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,14 @@ def test_whole_recordings_and_streams_equal_the_command_line(
     expected = np.concatenate([*chunks, stream.flush()], axis=1)[0]
     assert np.abs(enhanced_by_graph(tmp_path / "m.onnx", samples[0], False, limit_db) - expected).max() < 1e-4
     assert np.abs(whole - expected).max() > 1e-3
+
+
+def test_a_limit_of_infinity_is_none(tmp_path: Path) -> None:
+    samples = hum_and_hiss(16000)
+    for name, options in (("free", ExportOptions()), ("input", ExportOptions(attenuation_input=True))):
+        export_onnx(MODELS["with a filter"], tmp_path / f"{name}.onnx", options)
+    free = enhanced_by_graph(tmp_path / "free.onnx", samples, True)
+    assert np.abs(enhanced_by_graph(tmp_path / "input.onnx", samples, True, math.inf) - free).max() < 1e-6
 
 
 @pytest.mark.parametrize("rate_hz", [16000, 8000, 48000])

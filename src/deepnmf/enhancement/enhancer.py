@@ -40,6 +40,9 @@ MISSING_BAND_GAIN = 0.7
 """Gain of the substitute for the band missing from a recording of lower rate. On dev mixtures at 8 kHz SI-SDR is 0.3 dB
 better than with zeros, and as good as with the true band."""
 
+TINY_POWER = 1e-30
+"""Power of a bin below which what a filter adds has no phase relative to it."""
+
 Observer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 """Called for each piece with its spectrum ``(channels, F, N)``, its gains ``(channels or 1, F, N)``, and the spectrum
 of the output, which is their product but for what a filter adds."""
@@ -218,9 +221,7 @@ class Enhancer:
     def _estimate(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return gains ``(channels or 1, F, N)``, and what a filter adds to the lowest bins ``(channels, L, N)``."""
         gains, added = self._tracks[0].push(spectrum) if self._masks == 1 else self._estimate_each(spectrum)
-        if not self._least_gain:
-            return gains, added
-        return np.maximum(gains, self._least_gain), None if added is None else (1 - self._least_gain) * added
+        return limited(spectrum, gains, added, self._least_gain) if self._least_gain else (gains, added)
 
     def _estimate_each(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         found = [track.push(part) for track, part in zip(self._tracks, np.split(spectrum, self._masks), strict=True)]
@@ -279,6 +280,45 @@ class _Track:
     def _in_pauses(self, mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
         """Return the mask ``(F, N)``, with further attenuation in pauses."""
         return mask if self._pauses is None else self._pauses.push(mask, inside)
+
+
+def limited(
+    spectrum: np.ndarray, gains: np.ndarray, added: np.ndarray | None, least: np.float32
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Limit the attenuation: raise the part of the output that is in phase with the input to a share of it.
+
+    A floor on the gains is not enough where a filter adds to their product, as it may cancel that. The energy of an
+    output whose part in phase is at least `least` times the input is at least ``least²`` times the input's after
+    overlap-add as well, by the inequality of Cauchy and Schwarz, which a floor on its magnitude would not ensure.
+
+    Parameters
+    ----------
+    spectrum : ndarray
+        Of the input, ``(channels, F, N)``.
+    gains : ndarray
+        ``(channels or 1, F, N)``.
+    added : ndarray or None
+        What a filter adds to the lowest bins, ``(channels, L, N)``.
+    least : float32
+        The least gain, above 0; 1 returns the input.
+
+    Returns
+    -------
+    ndarray
+        The gains, at least `least`.
+    ndarray or None
+        What is added to the lowest bins, so that the limit holds for the sum.
+    """
+    floored = np.maximum(gains, least)
+    if added is None:
+        return floored, None
+    bins = added.shape[1]
+    lowest, gains = spectrum[:, :bins], gains[:, :bins]
+    added = np.sqrt(1 - least**2) * added
+    power = np.square(lowest.real) + np.square(lowest.imag)
+    in_phase = gains + (added * lowest.conj()).real / np.maximum(power, TINY_POWER)
+    lift = np.maximum(in_phase, least) - in_phase - (floored[:, :bins] - gains)
+    return floored, added + lift * lowest
 
 
 def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -12,7 +11,7 @@ from torch.nn.functional import pad
 from ..config import StftSpec
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.upper_band import RULES, UpperBand
-from ..enhancement.enhancer import MISSING_BAND_GAIN, upper_band
+from ..enhancement.enhancer import MISSING_BAND_GAIN, TINY_POWER, upper_band
 from .fourier import Transform
 from .multi_frame import Frames
 from .pauses import PausesStep
@@ -30,7 +29,7 @@ def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
     estimate, transform = Estimate(model, spec), Transform(spec)
     least_weight = min(1.0, spec.hop / spec.rate_hz / features.level_seconds)
     upper = Upper(upper_band(features.stft, spec)) if spec.bins > features.stft.bins else None
-    fixed_db = torch.tensor([math.inf if options.max_attenuation_db is None else options.max_attenuation_db])
+    fixed_db = None if options.max_attenuation_db is None else torch.tensor([options.max_attenuation_db])
 
     class Chain(torch.nn.Module):
         def forward(self, samples: Any, *others: Any) -> tuple[Any, ...]:
@@ -50,10 +49,10 @@ def chain(model: Model, options: ExportOptions) -> torch.nn.Module:
                 gains = gains[:, 0]
             else:
                 gains = mask[: spec.bins] if spec.bins < len(mask) else mask
-            least_gain = 10 ** (-limit_db / 20)
-            enhanced = spectrum * torch.maximum(gains, least_gain)
-            if filtered is not None:
-                enhanced = enhanced + pad((1 - least_gain) * filtered, (0, spec.bins - filtered.shape[1]))
+            filtered = None if filtered is None else pad(filtered, (0, spec.bins - filtered.shape[1]))
+            if limit_db is not None:
+                gains, filtered = _limited(spectrum, gains, filtered, 10 ** (-limit_db / 20))
+            enhanced = spectrum * gains if filtered is None else spectrum * gains + filtered
             added = _overlapped(transform.synthesise(enhanced), tail, spec)
             return (added[0], frame[spec.hop :], level, added[1:], *above, *remembered)
 
@@ -89,6 +88,18 @@ class Estimate:
     def _in_pauses(self, mask: Tensor, inside: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Return the mask with further attenuation in pauses, and the states after it, if there are any."""
         return (mask,) if self._pauses is None else self._pauses(mask, inside, *states)
+
+
+def _limited(spectrum: Tensor, gains: Tensor, filtered: Tensor | None, least: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return gains ``(F,)`` and what is added to the spectrum: :func:`deepnmf.enhancement.enhancer.limited`.
+
+    Here the gains include what makes up for the filter. A limit of infinity, where `least` is 0, changes nothing.
+    """
+    in_phase = gains
+    if filtered is not None:
+        filtered = (1 - least.square()).sqrt() * filtered
+        in_phase = gains + (filtered * spectrum).sum(0) / spectrum.square().sum(0).clamp(min=TINY_POWER)
+    return gains + (least - in_phase).clamp(min=0) * (least > 0), filtered
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:

@@ -17,7 +17,7 @@ from ..dsp.level import LEVEL_FLOOR
 from ..dsp.past_frames import LEAST_POWER
 from ..dsp.pauses import RULES as PAUSES_RULES
 from ..dsp.upper_band import RULES as UPPER_BAND_RULES
-from ..enhancement.enhancer import MISSING_BAND_GAIN, TOP_BAND
+from ..enhancement.enhancer import MISSING_BAND_GAIN, TINY_POWER, TOP_BAND
 from ..enhancement.record import file_digest
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, require
@@ -38,6 +38,7 @@ RULES: dict[str, Any] = {
     "upper_band": UPPER_BAND_RULES,
     "pauses": PAUSES_RULES,
     "missing_band_gain": MISSING_BAND_GAIN,
+    "tiny_power": TINY_POWER,
     "warm_up_seconds": WARM_UP_SECONDS,
 }
 """The constants of the enhancer, for `enhancer.js`."""

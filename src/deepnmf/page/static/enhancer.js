@@ -29,6 +29,7 @@ export class Enhancer {
     this.spec = specAtRate(model.describe.stft, rateHz);
     this.channels = channels;
     this.leastGain = maxAttenuationDb === null ? 0 : 10 ** (-maxAttenuationDb / 20);
+    this.tinyPower = rules.tiny_power;
     this.observer = observer;
     this.track = new Track(model, rules, this.spec, channels);
     this.analysers = repeated(channels, () => new Analyser(this.spec));
@@ -73,18 +74,29 @@ export class Enhancer {
   }
 
   #applied(spectra, { gains, added }) {
-    for (const gain of gains) {
-      for (let k = 0; k < gain.length; k++) gain[k] = Math.max(gain[k], this.leastGain);
-    }
     return spectra.map((frames, channel) =>
       frames.map((frame, t) => {
-        const output = frame.map((part) => part.map((value, k) => value * gains[t][k]));
-        added?.[t][channel].forEach((part, index) =>
-          part.forEach((value, k) => (output[index][k] += (1 - this.leastGain) * value)),
-        );
+        const filtered = added?.[t][channel];
+        const gain = this.leastGain ? this.#limited(frame, gains[t], filtered) : gains[t];
+        const output = frame.map((part) => part.map((value, k) => value * gain[k]));
+        filtered?.forEach((part, index) => part.forEach((value, k) => (output[index][k] += value)));
         return output;
       }),
     );
+  }
+
+  /** Return gains that limit the attenuation, and scale what a filter adds: `limited` of the Python package. */
+  #limited([re, im], gain, filtered) {
+    const share = Math.sqrt(1 - this.leastGain ** 2);
+    filtered?.forEach((part) => part.forEach((value, k) => (part[k] = share * value)));
+    return gain.map((value, k) => {
+      let inPhase = value;
+      if (k < filtered?.[0].length) {
+        const power = Math.max(re[k] ** 2 + im[k] ** 2, this.tinyPower);
+        inPhase += (filtered[0][k] * re[k] + filtered[1][k] * im[k]) / power;
+      }
+      return value + Math.max(this.leastGain - inPhase, 0);
+    });
   }
 }
 
