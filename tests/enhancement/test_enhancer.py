@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from helpers import ROOT
 from helpers.enhance_models import constant_model, recurrent_model, small_model
 
 FILTERING = recurrent_model(filter_units=4)
+LARGEST = np.finfo(np.float32).max
 RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]
 
 
@@ -385,6 +387,25 @@ def test_weights_that_are_not_finite_are_refused_without_a_warning(name: str, va
         Enhancer(model, 16000)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e10, 1e20, 1e30, 1e38])
+@pytest.mark.parametrize("filter_units", [None, 0, 4])
+def test_huge_weights_give_a_finite_output_or_one_error(filter_units: int | None, scale: float) -> None:
+    """Of a frame-wise network, and of a recurrent one with and without a filter."""
+    template = small_model() if filter_units is None else recurrent_model(filter_units=filter_units)
+    for name in template.network.arrays():
+        model = copy.deepcopy(template)
+        weights = model.network.arrays()[name]
+        weights[...] = np.clip(weights * scale, -LARGEST, LARGEST)
+        try:
+            output = deepnmf.enhance(noise(2, 16000), 16000, model, max_attenuation_db=12)
+        except DeepnmfError as error:
+            assert "NaN or infinite" in str(error)  # noqa: PT017 - either is right
+        else:
+            assert np.isfinite(output).all()
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_model_whose_gains_are_not_finite_is_refused(value: float) -> None:
     with pytest.raises(DeepnmfError, match="NaN or infinite"):

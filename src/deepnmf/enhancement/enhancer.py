@@ -143,7 +143,8 @@ class Enhancer:
         analyser = Analyser(self.spec, self.channels)
         for piece in self._pieces(samples):
             if (spectrum := analyser.push(piece)).shape[2]:
-                self._estimate(spectrum)
+                with np.errstate(all="ignore"):
+                    self._estimate(spectrum)
         for track in self._tracks:
             track.forget_frames()
 
@@ -185,7 +186,8 @@ class Enhancer:
     def _reset(self) -> None:
         self._analyser = Analyser(self.spec, self.channels)
         self._synthesiser = Synthesiser(self.spec, self.channels)
-        self._tracks = [_Track(self.model, self.spec, self.channels // self._masks) for _ in range(self._masks)]
+        with np.errstate(all="ignore"):
+            self._tracks = [_Track(self.model, self.spec, self.channels // self._masks) for _ in range(self._masks)]
         self._received = self._returned = 0
 
     def _checked(self, block: np.ndarray) -> np.ndarray:
@@ -207,12 +209,14 @@ class Enhancer:
         spectrum = self._analyser.push(samples)
         if not spectrum.shape[2]:
             return np.zeros((self.channels, 0), np.float32)
-        gains, added = self._estimate(spectrum)
-        enhanced = spectrum * gains
-        if added is not None:
-            enhanced[:, : added.shape[1]] += added
-        parts = enhanced.ravel("K").view(np.float32)
-        if not math.isfinite(parts.dot(parts)):  # before PCM turns it into silence
+        with np.errstate(all="ignore"):  # what is not finite gets an error instead of warnings
+            gains, added = self._estimate(spectrum)
+            enhanced = spectrum * gains
+            if added is not None:
+                enhanced[:, : added.shape[1]] += added
+            parts = enhanced.ravel("K").view(np.float32)
+            energy = parts.dot(parts)
+        if not math.isfinite(energy):  # before PCM turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         if self._observer is not None:
             self._observer(spectrum, gains, enhanced)
