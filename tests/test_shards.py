@@ -65,7 +65,7 @@ def test_what_is_no_shard_is_one_line(text: str) -> None:
         (None, {"RANK": "-1", "WORLD_SIZE": "2"}, "RANK"),
         (None, {"RANK": "0", "WORLD_SIZE": "two"}, "WORLD_SIZE"),
         ("slurm", {}, "SLURM_ARRAY_TASK_ID"),
-        ("slurm", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_MIN"),
+        ("slurm", {"SLURM_ARRAY_TASK_ID": "3"}, "SLURM_ARRAY_TASK_MIN is not set"),
         ("slurm", {f"SLURM_ARRAY_TASK_{n}": v for n, v in (("ID", "9"), ("MIN", "1"), ("COUNT", "3"))}, "I/N"),
     ],
 )

@@ -108,7 +108,7 @@ def rank_shard(environment: Mapping[str, str] | None = None) -> Shard:
     environment = os.environ if environment is None else environment
     if not {"RANK", "WORLD_SIZE"} <= environment.keys():
         return WHOLE
-    rank, size = (_number(name, environment) for name in ("RANK", "WORLD_SIZE"))
+    rank, size = (environment_number(name, environment) for name in ("RANK", "WORLD_SIZE"))
     if not 0 <= rank < size:
         raise InputError(f"RANK={rank} is not below WORLD_SIZE={size}; start with torchrun, or unset them")
     return Shard(rank, size)
@@ -129,7 +129,7 @@ def _slurm_shard(environment: Mapping[str, str]) -> Shard:
     if "SLURM_ARRAY_TASK_ID" not in environment:
         raise InputError(f"shard {SLURM}: SLURM_ARRAY_TASK_ID is not set; submit with sbatch --array, or give I/N")
     task, first, count, step = (
-        _number(f"SLURM_ARRAY_TASK_{name}", environment, default)
+        environment_number(f"SLURM_ARRAY_TASK_{name}", environment, default)
         for name, default in (("ID", None), ("MIN", None), ("COUNT", None), ("STEP", "1"))
     )
     index, rest = divmod(task - first, max(1, step))
@@ -138,8 +138,17 @@ def _slurm_shard(environment: Mapping[str, str]) -> Shard:
     return Shard(index, count)
 
 
-def _number(name: str, environment: Mapping[str, str], default: str | None = None) -> int:
+def environment_number(name: str, environment: Mapping[str, str], default: str | None = None) -> int:
+    """Return the value of an environment variable that is a whole number.
+
+    Raises
+    ------
+    InputError
+        If it is not one, or is not set and has no default.
+    """
     text = environment.get(name, default)
-    if text is None or not re.fullmatch(r"[0-9]{1,9}", text.strip()):
+    if text is None:
+        raise InputError(f"{name} is not set; it must be a whole number")
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()):
         raise InputError(f"{name} must be a whole number, not {text!r}")
     return int(text)

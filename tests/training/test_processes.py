@@ -16,6 +16,7 @@ from helpers.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
+TWO = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 
 
@@ -91,13 +92,17 @@ def test_only_process_0_prints(tmp_path: Path) -> None:
         ({"WORLD_SIZE": "2", "RANK": "0"}, "MASTER_ADDR"),
         ({"WORLD_SIZE": "2", "RANK": "2"}, "below"),
         ({"WORLD_SIZE": "two", "RANK": "0"}, "whole number"),
-        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "none"}, "cannot reach"),
+        *(
+            (TWO | {"MASTER_PORT": port}, "MASTER_PORT must be")
+            for port in ("none", "-1", "0", "70000", "1.5", "1" * 99)
+        ),
+        (TWO | {"LOCAL_RANK": "first"}, "LOCAL_RANK must be"),
     ],
 )
 def test_variables_that_no_launcher_sets_are_named(
     variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MASTER_ADDR", "MASTER_PORT"):
+    for name in ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

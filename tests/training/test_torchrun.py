@@ -142,8 +142,11 @@ def test_a_killed_rank_is_named_and_one_process_resumes_what_two_began(stages: P
     assert {path.suffix for path in output.iterdir()} <= {".safetensors", ".csv", ".lock", ""}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_waits_for_the_others_ends_at_sigterm(rank: int, stages: Path, tmp_path: Path) -> None:
+def test_a_rank_that_waits_for_the_others_ends_at_a_signal(
+    rank: int, number: signal.Signals, stages: Path, tmp_path: Path
+) -> None:
     with reserved_port() as held:
         if rank == 1:
             held.listen()
@@ -156,8 +159,8 @@ def test_a_rank_that_waits_for_the_others_ends_at_sigterm(rank: int, stages: Pat
         else:
             held.settimeout(PATIENCE_SECONDS)
             held.accept()
-        process.terminate()
-        assert process.wait(JOIN_TIMEOUT.total_seconds() / 2) == -signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(JOIN_TIMEOUT.total_seconds() / 2) == -number
 
 
 def is_listening(port: int) -> bool:

@@ -101,7 +101,7 @@ def group_of(rank: int, size: int, device: str) -> Iterator[Group]:
     InputError
         If the device cannot be used by several processes, or the others cannot be reached.
     """
-    with _ended_by_sigterm(), _waiting_named(rank, size):
+    with _ended_by_signals(), _waiting_named(rank, size):
         store, watch = _connected(rank, size)
     watch.start()
     if rank:
@@ -197,17 +197,18 @@ def _waiting_named(rank: int, size: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process at once: a handler in Python would not run while torch waits for the others."""
-    try:
-        before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    except ValueError:  # outside the main thread
-        yield
-        return
+def _ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process at once: a handler in Python would not run while torch waits."""
+    before = {}
+    with contextlib.suppress(ValueError):  # outside the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import InputError
 from ..nmf.partition import Partition
-from ..shards import rank_shard
+from ..shards import environment_number, rank_shard
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 T = TypeVar("T")
+
+HIGHEST_PORT = 65535
 
 
 class Processes(Partition):
@@ -76,7 +78,7 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
     Raises
     ------
     InputError
-        If the variables that torchrun sets are incomplete, or the others cannot be reached.
+        If the variables that torchrun sets are incomplete or invalid, or the others cannot be reached.
     """
     global _current
     own = rank_shard()
@@ -85,7 +87,7 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
     elif own.is_whole:
         yield Processes(device=device)
     else:
-        _check_master(own.count)
+        _check_variables(own.count)
         from .group import group_of  # torch takes seconds to import
 
         with group_of(own.index, own.count, device) as _current:
@@ -95,9 +97,12 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
                 _current = ALONE
 
 
-def _check_master(size: int) -> None:
+def _check_variables(size: int) -> None:
     if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
         raise InputError(
             f"WORLD_SIZE is {size}, but {' and '.join(missing)} not set: start the processes with torchrun, or unset "
             "WORLD_SIZE for a run of one process"
         )
+    if not 1 <= (port := environment_number("MASTER_PORT", os.environ)) <= HIGHEST_PORT:
+        raise InputError(f"MASTER_PORT must be a port from 1 to {HIGHEST_PORT}, not {port}; set that of process 0")
+    environment_number("LOCAL_RANK", os.environ, "0")
