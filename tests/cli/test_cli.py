@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from deepnmf._version import __version__
-from deepnmf.cli import app
+from deepnmf.cli import UsageError, app
 from deepnmf.config import FeatureConfig
 from deepnmf.model import Model, save_model
 from helpers.networks import deep_nmf
@@ -158,3 +159,24 @@ def test_a_mistyped_folder_does_not_keep_the_right_one_out(tmp_path: Path, tiny_
     assert deepnmf("train", *corpus, "none", "-o", "exp", *ends, cwd=tmp_path).returncode == 1
     result = deepnmf("train", *corpus, tiny_corpus.noise, "-o", "exp", *ends, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "value", ["twelve", "", "nan", "inf", "-inf", "1e400", "12dB", "-1e9", "1" * 5000, "\N{SUPERSCRIPT TWO}"]
+)
+def test_a_numeric_option_says_what_it_expects(name: str, value: str) -> None:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    options = [
+        option for option in command.params if hasattr(option.type, "min") or option.type.name in {"int", "float"}
+    ]
+    for option in options:
+        with pytest.raises(UsageError) as refused:
+            command.make_context(
+                name, [f"{option.opts[0]}={value}"] if len(option.opts[0]) > 2 else [option.opts[0], value]
+            )
+        message = refused.value.format_message()
+        assert option.opts[-1] in message
+        assert re.search(r"must be a (whole )?number.*, not '", message), message
+        assert len(message.splitlines()) == 1
+        assert len(message) < 160

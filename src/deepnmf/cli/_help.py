@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ._numbers import describe_numbers
+
 IN_OUT, STRENGTH, NOISE, DEVICE, SCRIPTING = "Input and output", "Strength", "Noise", "Device", "Scripting"
 MODEL, NETWORK, SETTINGS, SCORES, HELP = "Model", "Network", "Settings", "Scores", "Help"
 USE, TRAIN, EVALUATE = "Use a model", "Train a model", "Evaluate and inspect"
@@ -22,6 +24,11 @@ EXAMPLES = "\b\nExamples:\n"
 
 class PanelCommand(TyperCommand):
     """A command with its options in panels; rich is imported only to draw them on a terminal."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for parameter in self.params:
+            describe_numbers(parameter)
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return `--help`, in the last panel, as an option without panel would come first."""
