@@ -168,7 +168,7 @@ def test_the_residue_term_follows_the_attenuation_down_to_its_floor_without_spee
     assert float(residue_loss(*map(Parts.of, (mixture / 10, mixture, speech)))) == 0
 
 
-ALL_TERMS = RecurrentDeepNMFTraining(loss_distortion=2.0, loss_residue=3.0)
+ALL_TERMS = RecurrentDeepNMFTraining(loss_distortion=2.0, loss_residue=3.0, loss_perceptual=5.0)
 
 
 def random_spectra(*shape: int, seed: int = 0) -> Tensor:

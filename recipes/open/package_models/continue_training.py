@@ -91,10 +91,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--filter-frames", type=int, default=2, help="past frames of that filter")
     parser.add_argument("--loss-distortion", type=float, default=0.0)
     parser.add_argument("--loss-residue", type=float, default=0.0)
+    parser.add_argument("--loss-perceptual", type=float, default=0.0)
     parser.add_argument("--teacher", help="model whose estimates are a part of the targets")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="0: the truth alone; 1: the teacher alone")
     parser.add_argument("--segments", type=int, help="of a batch; default: as the model was trained")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--workers", type=int, default=0, help="processes that mix ahead")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -140,6 +142,8 @@ def settings(model: Model, network: RecurrentDeepNMF, options: argparse.Namespac
         "dictionary_learning_rate": options.dictionary_rate,
         "loss_distortion": options.loss_distortion,
         "loss_residue": options.loss_residue,
+        "loss_perceptual": options.loss_perceptual,
+        "precision": options.precision,
         "batch_segments": options.segments,
         "average_share": 0.0,
         "seed": options.seed,

@@ -182,6 +182,8 @@ class SegmentTraining(TrainConfig):
     """Weight of the negative SI-SDR in dB, averaged over the segments."""
     loss_residue: float = setting(0.0, 0, 1000)
     """Weight of the residual noise of segments without speech, in dB, averaged over all segments."""
+    loss_perceptual: float = setting(0.0, 0, 1000)
+    """Weight of what audible differences of loudness take from PESQ, averaged over the segments."""
 
 
 @dataclass(frozen=True)

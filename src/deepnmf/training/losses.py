@@ -13,6 +13,7 @@ from torch import Tensor
 from ..config import FeatureConfig, StftSpec, TrainConfig
 from ..dsp.arrays import epsilon
 from ..networks.settings import FramewiseTraining, SegmentTraining
+from .perceptual import perceptual_loss
 from .resynthesis import complete_frames, resynthesised
 from .spectral_error import Parts, spectral_error
 from .targets import phase_sensitive
@@ -109,6 +110,10 @@ def sequence_loss(
         error = error + frames * train.loss_distortion * distortion_loss(found, truth)
     if train.loss_residue:
         error = error + frames * train.loss_residue * residue_loss(found, Parts.of(mixture), truth)
+    if train.loss_perceptual:
+        error = error + frames * train.loss_perceptual * perceptual_loss(
+            found.power(), truth.power(), spec, LEAST_SPEECH
+        )
     return error
 
 
