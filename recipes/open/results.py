@@ -86,7 +86,7 @@ def trained(model: Model) -> bool:
 
 def best(model: Model) -> float:
     """Return the dev score of the best epoch."""
-    return max(entry["dev_sdr_db"] for entry in model.metadata["history"])
+    return max(entry["dev_si_sdr_db"] for entry in model.metadata["history"])
 
 
 def row(*cells: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .artifacts import save_tensors
-from .artifacts.records import check_best, check_provenance, read_features
+from .artifacts.records import check_best, read_features, read_provenance
 from .artifacts.schema import Shapes, check_arrays, check_numbers, shown
 from .artifacts.tensor_file import about, open_tensors
 from .config import FeatureConfig, to_dict
@@ -139,14 +139,14 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     file = open_tensors(path, "model")
     with about(path):
         features = read_features(file.metadata.get("features"))
-        check_provenance(file.metadata)
+        metadata = read_provenance(file.metadata)
         if of_experiment:
-            check_best(file.metadata.get("history", []))
+            check_best(metadata.get("history", []))
         cls, hyperparameters = _check_network(file.metadata.get("network"), file.arrays, features.stft.bins)
     weights = {name: np.array(values, np.float32) for name, values in file.arrays.items()}
     with about(path, "train it again"):
         network = cls.from_arrays(weights, hyperparameters).checked()
-    return Model(network, features, file.metadata)
+    return Model(network, features, metadata)
 
 
 def _check_network(record: Any, arrays: Mapping[str, np.ndarray], bins: int) -> tuple[type[Network], dict[str, Any]]:

@@ -20,7 +20,7 @@ from deepnmf.report.summary import model_summary
 from helpers.made_up_files import made_up_files
 from helpers.networks import FEATURES, F, untrained
 
-HISTORY = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.0, "dev_sdr_db": 3.0}]
+HISTORY = [{"error": None, "dev_si_sdr_db": 1.0}, {"error": 2.0, "dev_si_sdr_db": 3.0}]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,11 @@ from helpers.enhance_models import recurrent_model, small_model
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     config = configuration({"network": {"kind": "deep-nmf"}, "train": {"optimiser": "adam"}}).to_dict()
-    history = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.0, "dev_sdr_db": 4.5}, {"error": 1.0, "dev_sdr_db": 4.0}]
+    history = [
+        {"error": None, "dev_si_sdr_db": 1.0},
+        {"error": 2.0, "dev_si_sdr_db": 4.5},
+        {"error": 1.0, "dev_si_sdr_db": 4.0},
+    ]
     metadata = {"config": config, "seed": 3, "history": history, "manifest": "m" * 64, "dictionary": "d" * 64}
     save_model(tmp_path / "model.safetensors", dataclasses.replace(small_model(2), metadata=metadata))
     return tmp_path / "model.safetensors"

@@ -21,7 +21,11 @@ from helpers.signals import noise, voice
 
 RATE_HZ = 16000
 HOSTILE = "<script>alert(1)<" + "script>&\"'"  # no slash: it is also a file's name
-HISTORY = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.5, "dev_sdr_db": 3.0}, {"error": 2.0, "dev_sdr_db": 2.75}]
+HISTORY = [
+    {"error": None, "dev_si_sdr_db": 1.0},
+    {"error": 2.5, "dev_si_sdr_db": 3.0},
+    {"error": 2.0, "dev_si_sdr_db": 2.75},
+]
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_folders_of_files_are_shown_too(folder: Path, tmp_path: Path) -> None:
 
 
 def test_learning_shows_the_curves_of_the_same_run_only(tmp_path: Path) -> None:
-    history = [{"error": None, "dev_sdr_db": 1.0}, {"error": 2.0, "dev_sdr_db": 2.0}]
+    history = [{"error": None, "dev_si_sdr_db": 1.0}, {"error": 2.0, "dev_si_sdr_db": 2.0}]
     curves = Curves(tmp_path, [])
     curves.add(1.0, EpochCurves())
     curves.add(2.0, EpochCurves(2.0, 0.25, 7.0, 100.0))

@@ -14,7 +14,7 @@ from deepnmf.training.curves import CURVES, TENSORBOARD, Curves, EpochCurves, ch
 EPOCHS = [EpochCurves(), *(EpochCurves(1 / n, 0.1 * n, 2.0 + n, 1000.0 * n) for n in (1, 2, 3))]
 SCORES = [-3.5, 1 / 3, 0.1, 2e-9]
 HISTORY: list[dict[str, Any]] = [
-    {"error": epoch.loss, "dev_sdr_db": score} for epoch, score in zip(EPOCHS, SCORES, strict=True)
+    {"error": epoch.loss, "dev_si_sdr_db": score} for epoch, score in zip(EPOCHS, SCORES, strict=True)
 ]
 
 
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_written_anew_with_what_the_history_has(damage: bytes,
 
 def test_lines_of_another_run_are_not_kept(tmp_path: Path) -> None:
     write(tmp_path, 0, 4)
-    other = [{**entry, "dev_sdr_db": entry["dev_sdr_db"] + 1} for entry in HISTORY]
+    other = [{**entry, "dev_si_sdr_db": entry["dev_si_sdr_db"] + 1} for entry in HISTORY]
     Curves(tmp_path, other[:3]).add(0.0, EPOCHS[3])
     assert [row["gradient_norm"] for row in read_csv(tmp_path / CURVES)] == ["", "", "", "5.0"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deepnmf.data.prepare import prepare
 from deepnmf.errors import DeepnmfError
 from deepnmf.model import load_model
 from deepnmf.networks.kinds import Config, configuration
+from deepnmf.report.summary import model_summary
 from deepnmf.training import batches, loop
 from deepnmf.training.curves import CURVES, EpochCurves
 from deepnmf.training.experiment import DataSource, train
@@ -89,7 +91,7 @@ def test_training_lowers_the_error_it_minimises(experiment: Path) -> None:
     errors = [entry["error"] for entry in history[1:]]
     assert errors[-1] < errors[0]
     rows = curves(experiment)
-    assert [float(row["dev_si_sdr_db"]) for row in rows] == [entry["dev_sdr_db"] for entry in history]
+    assert [float(row["dev_si_sdr_db"]) for row in rows] == [entry["dev_si_sdr_db"] for entry in history]
     assert [float(row["loss"]) for row in rows[1:]] == errors
     rates = [float(row["learning_rate"]) for row in rows[1:]]
     assert rates == sorted(rates, reverse=True)
@@ -123,6 +125,18 @@ def test_killed_and_run_again_gives_the_model_of_an_uninterrupted_run(
     assert curves(output) == curves(experiment)
 
 
+def interrupted_at(epoch: int) -> Callable[..., EpochCurves]:
+    """Return the function that trains an epoch, interrupted before one."""
+    whole_epoch = loop._epoch
+
+    def epoch_or_stop(*arguments: Any) -> EpochCurves:
+        if arguments[2] == epoch:
+            raise KeyboardInterrupt
+        return whole_epoch(*arguments)
+
+    return epoch_or_stop
+
+
 TRAININGS = [
     {"optimiser": "multiplicative"},
     {"optimiser": "multiplicative", "split_at": "none", "eta": 1.0},
@@ -141,13 +155,7 @@ def test_stopped_after_any_epoch_it_resumes_exactly(
     whole_epoch = loop._epoch
     for stop in (1, 2, 3):
         output = tmp_path / f"stopped-{stop}"
-
-        def epoch_or_stop(*arguments: Any, stop: int = stop) -> EpochCurves:
-            if arguments[2] == stop:
-                raise KeyboardInterrupt
-            return whole_epoch(*arguments)
-
-        monkeypatch.setattr(loop, "_epoch", epoch_or_stop)
+        monkeypatch.setattr(loop, "_epoch", interrupted_at(stop))
         with pytest.raises(KeyboardInterrupt):
             train_network(experiment / "features", output, *inputs)
         monkeypatch.setattr(loop, "_epoch", whole_epoch)
@@ -155,6 +163,24 @@ def test_stopped_after_any_epoch_it_resumes_exactly(
         for name in ("best.safetensors", "last.safetensors"):
             assert (output / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
         assert curves(output) == curves(tmp_path / "whole")
+
+
+def test_a_run_of_deepnmf_0_4_is_shown_and_resumed(experiment: Path, tmp_path: Path) -> None:
+    inputs = experiment / "features", tmp_path / "run", SMALL, experiment / "dictionary.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_epoch", interrupted_at(2))
+        with pytest.raises(KeyboardInterrupt):
+            train_network(*inputs)
+    for name, kind in (("checkpoint", "checkpoint"), ("best", "model"), ("last", "model")):
+        path = tmp_path / f"run/{name}.safetensors"
+        tensors, record = load_tensors(path, kind)
+        history = [{"error": entry["error"], "dev_sdr_db": entry["dev_si_sdr_db"]} for entry in record["history"]]
+        save_tensors(path, tensors, kind, record | {"history": history})
+    model = load_model(tmp_path / "run" / "last.safetensors")
+    assert f"{model.metadata['history'][0]['dev_si_sdr_db']:.2f} dB" in dict(model_summary(model))["dev score"]
+    train_network(*inputs)
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (experiment / name).read_bytes()
 
 
 def test_a_finished_experiment_is_left_as_it_is(experiment: Path, tiny_corpus: TinyCorpus) -> None:

@@ -148,7 +148,7 @@ def test_a_model_that_records_no_settings_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scores", "patience", "stalled"), [([1, 2, 1, 1], 2, True), ([1, 2, 1], 2, False)])
 def test_training_stops_when_the_dev_score_has_not_risen(scores: list[float], patience: int, stalled: bool) -> None:
-    history = [{"dev_sdr_db": score} for score in scores]
+    history = [{"dev_si_sdr_db": score} for score in scores]
     assert has_stalled(history, patience) == stalled
     assert not has_stalled(history, 0)
 

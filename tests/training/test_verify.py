@@ -97,7 +97,7 @@ def test_the_last_model_in_the_place_of_the_best_is_refused(experiment: Path, tm
     from deepnmf.artifacts import load_tensors, save_tensors
 
     arrays, metadata = load_tensors(experiment / "last.safetensors", "model")
-    history = [*metadata["history"], {"error": 1.0, "dev_sdr_db": -5.0}]
+    history = [*metadata["history"], {"error": 1.0, "dev_si_sdr_db": -5.0}]
     save_tensors(tmp_path / "best.safetensors", arrays, "model", {**metadata, "history": history})
     (problem,) = verify(tmp_path).problems
     assert "another model stands in the place" in problem

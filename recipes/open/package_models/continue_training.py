@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from deepnmf.artifacts import load_tensors, save_tensors
+from deepnmf.artifacts.records import read_provenance
 from deepnmf.config import StftSpec, overlaid
 from deepnmf.data.features import FeatureSet
 from deepnmf.errors import InputError
@@ -179,7 +180,7 @@ class Run:
     def score(self, dev: FeatureSet) -> str:
         """Score both sets of weights, keep the best so far, and return a line for the log."""
         history = self._record["history"]
-        best = max((entry["dev_sdr_db"] for entry in history), default=-np.inf)
+        best = max((entry["dev_si_sdr_db"] for entry in history), default=-np.inf)
         present = dev_score(self._step, dev)
         if present > best:
             self._keep(present)
@@ -188,12 +189,12 @@ class Run:
         if averaged > max(best, present):
             self._keep(averaged)
         self._swap()
-        history.append({"error": None, "dev_sdr_db": max(present, averaged)})
+        history.append({"error": None, "dev_si_sdr_db": max(present, averaged)})
         self._checkpoint()
         return f"epoch {len(history)}: dev {present:.3f} dB, averaged {averaged:.3f} dB"
 
-    def _keep(self, dev_sdr_db: float) -> None:
-        history = [*self._record["history"], {"error": None, "dev_sdr_db": dev_sdr_db}]
+    def _keep(self, dev_si_sdr_db: float) -> None:
+        history = [*self._record["history"], {"error": None, "dev_si_sdr_db": dev_si_sdr_db}]
         record = {**self._record, "history": history}
         save_model(self._output / BEST, Model(self._step.to_numpy(), self._features, record))
 
@@ -205,7 +206,8 @@ class Run:
         """Resume an earlier run, if there is one; return its epochs."""
         if not (self._output / CHECKPOINT).exists():
             return 0
-        tensors, self._record = load_tensors(self._output / CHECKPOINT, "checkpoint")
+        tensors, record = load_tensors(self._output / CHECKPOINT, "checkpoint")
+        self._record = read_provenance(record)
         for number, mean in enumerate(self._average):
             mean.copy_(torch.tensor(tensors[f"average.{number:03d}"]))
         self._step.load_state_dict({name: tensors[name] for name in tensors if not name.startswith("average.")})

@@ -104,7 +104,7 @@ def trained(entries: Sequence[MixtureEntry], dev: FeatureSet, folder: Path, opti
     for batch in itertools.islice(passes, updates):
         step.step(batch)
     score = dev_score(step, dev)
-    record = {"config": config.to_dict(), "seed": options.seed, "history": [{"error": None, "dev_sdr_db": score}]}
+    record = {"config": config.to_dict(), "seed": options.seed, "history": [{"error": None, "dev_si_sdr_db": score}]}
     save_model(path, Model(step.to_numpy(), snmf.features, record))
     return score
 

@@ -10,6 +10,8 @@ from .schema import LAYERS_LIMIT, NumberSpec, shown
 
 PREPARE_SETTINGS = frozenset({"copies", "snr_db_low", "snr_db_high"})
 """Of :class:`deepnmf.config.PrepareConfig`; deepnmf 0.1 recorded them in a model's features."""
+SCORE, OLD_SCORE = "dev_si_sdr_db", "dev_sdr_db"
+"""Of an epoch of a history."""
 TEXT_LIMIT = 1000
 """Most characters of a text in the training record of a file."""
 
@@ -28,8 +30,14 @@ def read_features(values: Any) -> FeatureConfig:
     return from_dict(FeatureConfig, kept, "features")
 
 
-def check_provenance(metadata: dict[str, Any]) -> None:
-    """Raise `DeepnmfError` if what a model file records of its training is not what its card and report show."""
+def read_provenance(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a model file, with the names of today in its history.
+
+    Raises
+    ------
+    DeepnmfError
+        If what it records of its training is not what card and report show.
+    """
     for name in ("config", "seed", "manifest", "dictionary", "deepnmf"):
         if not _is_printable(metadata.get(name)):
             raise DeepnmfError(f"{name} has text that cannot be printed")
@@ -41,24 +49,36 @@ def check_provenance(metadata: dict[str, Any]) -> None:
             NumberSpec(0, LAYERS_LIMIT + 1, integer=True).check(f"config.network.{name}", network[name])
     if not isinstance(network.get("kind", ""), str):
         raise DeepnmfError(f"config.network.kind must be a name, not {shown(network['kind'])}")
-    history = metadata.get("history", [])
+    return metadata | {"history": _read_history(metadata["history"])} if "history" in metadata else metadata
+
+
+def _read_history(history: Any) -> list[dict[str, Any]]:
+    """Return the history of a training; up to deepnmf 0.4, the key of the dev score was `OLD_SCORE`."""
     if not isinstance(history, list) or not all(isinstance(epoch, dict) for epoch in history):
         raise DeepnmfError("history must be a list of tables")
+    history = [{SCORE if key == OLD_SCORE else key: value for key, value in epoch.items()} for epoch in history]
     for epoch in history:
-        NumberSpec(-1e6, 1e6).check("history.dev_sdr_db", epoch.get("dev_sdr_db"))
+        NumberSpec(-1e6, 1e6).check(f"history.{SCORE}", epoch.get(SCORE))
+    return history
 
 
-def check_run(metadata: dict[str, Any]) -> None:
-    """Raise `DeepnmfError` if what a checkpoint records is not a run and its history."""
+def read_run(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a checkpoint, with the names of today in its history.
+
+    Raises
+    ------
+    DeepnmfError
+        If they are not a run and its history.
+    """
     run = metadata.get("run")
     if not isinstance(run, dict) or not isinstance(run.get("config"), dict) or not metadata.get("history"):
         raise DeepnmfError("it records no run")
-    check_provenance({**run, "history": metadata["history"]})
+    return metadata | {"history": read_provenance({**run, "history": metadata["history"]})["history"]}
 
 
 def check_best(history: list[dict[str, Any]]) -> None:
     """Raise `DeepnmfError` if the last epoch of a `history` is not its best: then the model is not the best one."""
-    scores = [epoch["dev_sdr_db"] for epoch in history]
+    scores = [epoch[SCORE] for epoch in history]
     if scores and max(scores) > scores[-1]:
         raise DeepnmfError("its last epoch is not its best, so that another model stands in the place of the best one")
 

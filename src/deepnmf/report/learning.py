@@ -35,7 +35,7 @@ def learning_curves(history: list[dict[str, Any]], model_history: list[dict[str,
     """
     if len(history) < 2:
         return None
-    scores = [float(entry["dev_sdr_db"]) for entry in history]
+    scores = [float(entry["dev_si_sdr_db"]) for entry in history]
     used = len(model_history) - 1
     charts = [curve(scores, "epoch", "dev SI-SDR (dB)", marked=(used, f"epoch {used}, the model of this report"))]
     for name, title in {"error": "training loss per frame", **OTHERS}.items():

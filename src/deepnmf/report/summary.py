@@ -90,7 +90,7 @@ def _training(metadata: dict[str, Any]) -> Facts:
 
 
 def _dev_score(history: list[dict[str, Any]]) -> str:
-    scores = [entry["dev_sdr_db"] for entry in history]
+    scores = [entry["dev_si_sdr_db"] for entry in history]
     if not scores:
         return ""
     best = scores.index(max(scores))

@@ -110,7 +110,7 @@ def _rows(history: list[dict[str, Any]], found: dict[int, dict[str, str]]) -> li
 
 def _row(epoch: int, entry: dict[str, Any], line: dict[str, str]) -> dict[str, Any]:
     """Return the values of an epoch of the history, and the further columns of its line in the file."""
-    row: dict[str, Any] = {"epoch": epoch, "dev_si_sdr_db": entry["dev_sdr_db"], **asdict(EpochCurves())}
+    row: dict[str, Any] = {"epoch": epoch, "dev_si_sdr_db": entry["dev_si_sdr_db"], **asdict(EpochCurves())}
     row["loss"] = entry.get("error")
     with contextlib.suppress(ValueError):
         if {name: _number(line.get(name, "")) for name in ("dev_si_sdr_db", "loss")}.items() <= row.items():

@@ -12,10 +12,10 @@ def epochs_without_gain(history: Sequence[dict[str, Any]]) -> int:
 
     Examples
     --------
-    >>> epochs_without_gain([{"dev_sdr_db": 1.0}, {"dev_sdr_db": 3.0}, {"dev_sdr_db": 2.0}])
+    >>> epochs_without_gain([{"dev_si_sdr_db": 1.0}, {"dev_si_sdr_db": 3.0}, {"dev_si_sdr_db": 2.0}])
     1
     """
-    scores = [entry["dev_sdr_db"] for entry in history]
+    scores = [entry["dev_si_sdr_db"] for entry in history]
     return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 

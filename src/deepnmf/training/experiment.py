@@ -12,7 +12,7 @@ from ..artifacts import file_hash, read_json, write_json
 from ..artifacts.locks import only_run
 from ..artifacts.outputs import check_writable
 from ..artifacts.paths import resolved
-from ..artifacts.records import check_run, is_text
+from ..artifacts.records import is_text, read_run
 from ..artifacts.schema import shown
 from ..artifacts.tensor_file import about, open_tensors
 from ..config import difference
@@ -247,7 +247,7 @@ def _check_unrecorded(output: Path, source: DataSource) -> None:
         return
     file = open_tensors(path, "checkpoint")
     with about(path, "delete it and train again"):
-        check_run(file.metadata)
+        file.metadata = read_run(file.metadata)
     if not manifest.exists() or file.metadata["run"].get("manifest") != file_hash(manifest):
         raise InputError(f"{output}: holds a training on other recordings; choose another folder")
 

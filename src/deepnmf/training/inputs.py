@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from .._version import __version__
 from ..artifacts.outputs import check_writable
-from ..artifacts.records import check_run, read_features
+from ..artifacts.records import read_features, read_run
 from ..artifacts.tensor_file import TensorFile, about, open_tensors
 from ..config import difference, to_dict
 from ..data.features import read_record
@@ -53,7 +53,7 @@ def checkpoint_of(output: Path, run: Run) -> TensorFile | None:
         return None
     file = open_tensors(path, "checkpoint")
     with about(path, "delete it and train again"):
-        check_run(file.metadata)
+        file.metadata = read_run(file.metadata)
     recorded = file.metadata["run"]
     recorded = {**recorded, "config": with_defaults(recorded["config"], str(path))}
     if "precision" not in run:  # it is known once the network is on its device

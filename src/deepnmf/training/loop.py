@@ -128,7 +128,7 @@ def _train_epochs(training: _Training, batches: Batches, curves: Curves, report:
     clock = TimeLeft()
 
     def keep(updates: EpochCurves) -> None:
-        curves.add(history[-1]["dev_sdr_db"], updates)
+        curves.add(history[-1]["dev_si_sdr_db"], updates)
         _save(training)
         done = len(history) - 1
         report(_line(done, epochs, **history[-1]) + (clock.after_epoch(epochs - done) if done else ""))
@@ -139,7 +139,7 @@ def _train_epochs(training: _Training, batches: Batches, curves: Curves, report:
                 report(f"stopped early: the dev score has not risen for {config.train.patience} epochs")
                 break
             updates = _epoch(step, batches, epoch, epochs, output, config) if epoch else EpochCurves()
-            history.append({"error": updates.loss, "dev_sdr_db": _finite_score(step, dev, epoch, output, config)})
+            history.append({"error": updates.loss, "dev_si_sdr_db": _finite_score(step, dev, epoch, output, config)})
             step.processes.from_first(functools.partial(keep, updates))
 
 
@@ -213,7 +213,7 @@ def _save(training: _Training) -> None:
     network = step.to_numpy().canonical()
     network = network.calibrated(dev.sample, network.trained_arrays(config.network))
     model = Model(network, config.features, {**run, "history": history})
-    scores = [entry["dev_sdr_db"] for entry in history]
+    scores = [entry["dev_si_sdr_db"] for entry in history]
     if scores.index(max(scores)) == len(scores) - 1:
         save_model(output / BEST, model)
     save_model(output / LAST, model)
@@ -252,10 +252,10 @@ def _finite_score(step: TrainingStep, dev: FeatureSet, epoch: int, output: Path,
     return score
 
 
-def _line(epoch: int, epochs: int, error: float | None, dev_sdr_db: float) -> str:
+def _line(epoch: int, epochs: int, error: float | None, dev_si_sdr_db: float) -> str:
     """Return the log line of an epoch."""
     step = "start" if error is None else f"error {error:.4f}"
-    return f"epoch {epoch}/{epochs}: {step}, dev SI-SDR {dev_sdr_db:.2f} dB"
+    return f"epoch {epoch}/{epochs}: {step}, dev SI-SDR {dev_si_sdr_db:.2f} dB"
 
 
 def dev_score(step: TrainingStep, data: FeatureSet) -> float:
