@@ -47,6 +47,18 @@ def test_a_stream_equals_the_whole_signal(cuts: list[int]) -> None:
     assert np.array_equal(np.concatenate(parts), levels(magnitudes()))
 
 
+def test_frames_of_a_stream_have_the_level_of_the_whole_signal() -> None:
+    m, tracker = magnitudes(), LevelTracker(0.2, 0.01)
+    np.testing.assert_allclose([tracker.next(frame) for frame in m.T], levels(m), rtol=1e-6)
+
+
+def test_a_scale_is_that_of_the_magnitudes() -> None:
+    m = magnitudes()
+    m[:, :20] *= 1e-7  # below the floor with the scale, above without
+    found = LevelTracker(0.2, 0.01, scale=0.1).push(m * 10)
+    np.testing.assert_allclose(found, levels(m), rtol=1e-6)
+
+
 def test_it_is_causal() -> None:
     changed = magnitudes()
     changed[:, 30:] *= 100

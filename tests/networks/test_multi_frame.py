@@ -53,10 +53,10 @@ def estimated(net: RecurrentDeepNMF, X: np.ndarray, edges: list[int]) -> np.ndar
     parts = []
     for start, stop in itertools.pairwise(edges):
         block = X[:, start:stop]
-        frames, advances = past.push(block[None], UNIT[: block.shape[1]])
+        advances = past.push(block[None], UNIT[: block.shape[1]])
         mask, weights = estimator.push_with_filter(np.abs(block), advances)
         estimate = mask * block
-        estimate[: multi_frame.bins] += mask[: multi_frame.bins] * (weights * frames[0]).sum(axis=1).T
+        estimate[: multi_frame.bins] += mask[: multi_frame.bins] * (weights * past.frames[0]).sum(axis=1).T
         parts.append(estimate)
     return np.concatenate(parts, axis=1)
 
@@ -103,9 +103,10 @@ def test_a_steady_sinusoid_is_its_own_past() -> None:
     spec, bin_of = StftSpec(), 40
     wave = np.cos(2 * np.pi * bin_of / spec.fft_size * np.arange(4000)).astype(np.float32)
     X = stft(wave[None], spec).astype(np.complex64)[:, :, 4:-4]
-    frames, advances = PastFrames(turns(spec, spec.bins, 2), 1).push(X, UNIT[: X.shape[2]])
+    past = PastFrames(turns(spec, spec.bins, 2), 1)
+    advances = past.push(X, UNIT[: X.shape[2]])
     present = np.broadcast_to(X[0, bin_of, 2:, None], (X.shape[2] - 2, 3))
-    np.testing.assert_allclose(frames[0, 2:, :, bin_of], present, rtol=1e-2)
+    np.testing.assert_allclose(past.frames[0, 2:, :, bin_of], present, rtol=1e-2)
     np.testing.assert_allclose(advances[2:, 0, :, bin_of], 1, atol=1e-2)
     np.testing.assert_allclose(advances[2:, 1, :, bin_of], 0, atol=1e-2)
 
@@ -113,15 +114,32 @@ def test_a_steady_sinusoid_is_its_own_past() -> None:
 @given(st.integers(1, 4), st.integers(1, 5))
 def test_copies_of_a_channel_have_its_phase_advances(channels: int, past_frames: int) -> None:
     X, factors = spectra(9), turns(SPEC, SPEC.bins, past_frames)
-    _, of_one = PastFrames(factors, 1).push(X, UNIT[: X.shape[2]])
-    frames, of_copies = PastFrames(factors, channels).push(np.repeat(X, channels, axis=0), UNIT[:9])
+    of_one = PastFrames(factors, 1).push(X, UNIT[: X.shape[2]])
+    past = PastFrames(factors, channels)
+    of_copies = past.push(np.repeat(X, channels, axis=0), UNIT[:9])
     np.testing.assert_allclose(of_copies, of_one, atol=1e-5)
-    assert frames.shape == (channels, 9, 1 + past_frames, SPEC.bins)
+    assert past.frames.shape == (channels, 9, 1 + past_frames, SPEC.bins)
+
+
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, SPEC.bins))
+def test_weighted_sums_are_at_the_level_of_the_spectra(channels: int, past_frames: int, given_bins: int) -> None:
+    X, rng = spectra(7, channels)[:, :given_bins], np.random.default_rng(0)
+    shape = 7, 1 + past_frames, SPEC.bins
+    weights = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    scale = rng.uniform(0.1, 10, 7).astype(np.float32)
+    whole, stream = (PastFrames(turns(SPEC, SPEC.bins, past_frames), channels) for _ in range(2))
+    whole.push(X, scale)
+    expected = ((whole.frames * weights).sum(axis=2).swapaxes(1, 2) / scale)[:, :given_bins]
+    np.testing.assert_allclose(whole.weighted(weights), expected, atol=1e-3, rtol=1e-4)
+    for t in range(7):
+        stream.push(X[:, :, t : t + 1], scale[t])
+        found = stream.weighted(weights[t : t + 1])
+        np.testing.assert_allclose(found, expected[:, :, t : t + 1], atol=1e-3, rtol=1e-4)
 
 
 def test_advances_of_several_channels_are_within_the_unit_circle() -> None:
     X = spectra(9, channels=2)
-    _, advances = PastFrames(turns(SPEC, SPEC.bins, 3), 2).push(X, UNIT[: X.shape[2]])
+    advances = PastFrames(turns(SPEC, SPEC.bins, 3), 2).push(X, UNIT[: X.shape[2]])
     assert np.hypot(advances[:, 0], advances[:, 1]).max() <= 1
 
 

@@ -25,7 +25,7 @@ class RealFourier:
     """
 
     def __init__(self, size: int) -> None:
-        self._size, self._bins = size, size // 2 + 1
+        self._size, self._samples, self._bins = size, (size,), (size // 2 + 1,)
         self._forward = _ufunc("rfft_n_odd" if size % 2 else "rfft_n_even")
         self._backward = _ufunc("irfft")
         self._one, self._part = np.array(1, np.float32), np.array(1 / size, np.float32)
@@ -40,7 +40,7 @@ class RealFourier:
         """
         if self._forward is None:
             return np.fft.rfft(frames, self._size).astype(np.complex64, copy=False)
-        out = np.empty((*frames.shape[:-1], self._bins), np.complex64)
+        out = np.empty(frames.shape[:-1] + self._bins, np.complex64)
         return self._forward(frames, self._one, out)
 
     def frames(self, spectra: np.ndarray) -> np.ndarray:
@@ -54,7 +54,7 @@ class RealFourier:
         """
         if self._backward is None:
             return np.fft.irfft(spectra, self._size).astype(np.float32, copy=False)
-        out = np.empty((*spectra.shape[:-1], self._size), np.float32)
+        out = np.empty(spectra.shape[:-1] + self._samples, np.float32)
         return self._backward(spectra, self._part, out)
 
 

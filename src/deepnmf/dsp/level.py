@@ -22,10 +22,13 @@ class LevelTracker:
         Time constant.
     frame_seconds : float
         Hop.
+    scale : float
+        Factor of the magnitudes whose level is tracked.
     """
 
-    def __init__(self, seconds: float, frame_seconds: float) -> None:
+    def __init__(self, seconds: float, frame_seconds: float, scale: float = 1.0) -> None:
         self._least_weight = min(1.0, frame_seconds / seconds)
+        self._power_scale = scale**2
         self._power = 0.0
         self._counted = 0
 
@@ -37,14 +40,15 @@ class LevelTracker:
         >>> LevelTracker(3.0, 0.01).push(np.full((4, 2), 0.5)).tolist()
         [0.5, 0.5]
         """
-        bins = len(magnitudes)
-        if magnitudes.shape[1] == 1:  # of a stream: without the overhead of a reduction
-            frame = magnitudes[:, 0].astype(np.float64)
-            return np.array([self._next(float(frame.dot(frame)) / bins)], np.float32)
         energies = np.add.reduce(np.square(magnitudes), axis=0, dtype=np.float64)
-        return np.array([self._next(energy / bins) for energy in energies.tolist()], np.float32)
+        return np.array([self._next(energy, len(magnitudes)) for energy in energies.tolist()], np.float32)
 
-    def _next(self, power: float) -> float:
+    def next(self, frame: np.ndarray) -> float:
+        """Return the level at the next frame ``(F,)``: for streams, without the overhead of a reduction."""
+        return self._next(float(frame.dot(frame)), len(frame))
+
+    def _next(self, energy: float, bins: int) -> float:
+        power = self._power_scale * energy / bins
         if power > LEVEL_FLOOR**2:
             self._counted += 1
             self._power += max(1 / self._counted, self._least_weight) * (power - self._power)

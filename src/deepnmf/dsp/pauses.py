@@ -68,7 +68,7 @@ class Pauses:
         rows = [(1 - DECAY) * means.T, np.full((1, bands + 1), 1 - DECAY), DECAY * np.eye(bands + 1)]
         self._next = np.concatenate(rows).astype(np.float32)  # energies of powers, the least one and past energies
         self._frame = np.zeros((2, len(self._next)), np.float32)
-        self._powers, self._energies = self._frame[:, :bins], self._frame[:, bins + 1 :]
+        self._powers, self._energies = tuple(self._frame[:, :bins]), self._frame[:, bins + 1 :]
         self._frame[:, bins] = LEAST_ENERGY
         self._highest = 0.0
 
@@ -80,7 +80,10 @@ class Pauses:
         mask, magnitudes : ndarray
             Of the model, at unit level, ``(F, N)``.
         """
-        if not magnitudes.shape[1]:
+        frames = magnitudes.shape[1]
+        if frames == 1:
+            return self._step(mask, mask[:, 0], magnitudes[:, 0])
+        if not frames:
             return mask
         ratios = self._ratios(mask.T, magnitudes.T)
         shares = [self._share(row) for row in ratios.tolist()]
@@ -92,15 +95,22 @@ class Pauses:
             steady = mask.T + share * (steady - mask.T)
         return steady.T
 
+    def _step(self, mask: np.ndarray, gains: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the mask ``(F, 1)`` to use for a frame ``(F,)`` of a stream: as :meth:`push`, in fewer calls."""
+        mixture, output = self._powers
+        np.multiply(magnitudes, magnitudes, mixture)
+        np.multiply(gains, gains, output)
+        np.multiply(output, mixture, output)
+        energies = self._energies[:] = self._frame.dot(self._next)
+        ratios = energies[1] / energies[0]
+        share = self._share(ratios.tolist())
+        if not share:
+            return mask
+        steady = np.sqrt(ratios[:-1]).dot(self.spread)
+        return (steady if share == 1 else gains + share * (steady - gains))[:, None]
+
     def _ratios(self, mask: np.ndarray, magnitudes: np.ndarray) -> np.ndarray:
         """Return the squared gains ``(N, B + 1)`` of the bands and the whole, given frames ``(N, F)``."""
-        if len(mask) == 1:  # of a stream: a product and no temporaries
-            powers = self._powers
-            powers[0] = magnitudes[0]
-            np.multiply(mask[0], powers[0], out=powers[1])
-            np.square(powers, out=powers)
-            energies = self._energies[:] = self._frame.dot(self._next)
-            return (energies[1] / energies[0])[None]
         frames, bins = mask.shape
         powers = np.empty((2, frames, bins), np.float32)
         powers[0] = magnitudes
@@ -114,10 +124,11 @@ class Pauses:
         return energies[1] / energies[0]
 
     def _share(self, ratios: list[float]) -> float:
-        """Return how far a frame is a pause, 0 to 1, by its squared gains in the bands and as a whole."""
-        gain = max(max(ratios[:-1]), _WHOLE_AS_BAND * ratios[-1])
-        self._highest = max(self._highest, gain)
-        limit = min(_LARGEST, OF_HIGHEST**2 * self._highest)
+        """Return how far a frame is a pause, 0 to 1, by its squared gains in the bands and, last, as a whole."""
+        ratios[-1] *= _WHOLE_AS_BAND
+        gain = max(ratios)
+        highest = self._highest = max(self._highest, gain)
+        limit = min(_LARGEST, OF_HIGHEST**2 * highest)
         return min(1.0, FADE * (1 - math.sqrt(gain / limit))) if gain < limit else 0.0  # also if damaged: not a number
 
 

@@ -57,7 +57,7 @@ class Analyser:
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Return the frames that ``samples`` (channels, n) complete, shape ``(channels, F, frames)``, complex64."""
-        buffer = np.concatenate([self._buffer, samples.astype(np.float32, copy=False)], axis=1)
+        buffer = np.concatenate((self._buffer, samples), 1, dtype=np.float32)
         window, hop = self._length, self._hop
         frames = max(0, (buffer.shape[1] - window) // hop + 1)
         if not frames:

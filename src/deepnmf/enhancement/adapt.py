@@ -122,7 +122,8 @@ def profile_magnitudes(features: FeatureConfig, samples: np.ndarray, rate_hz: in
         raise TooLittleSound("a profile of digital silence; give one with sound")
     spec = spec_at_rate(features.stft, rate_hz)
     power = np.square(np.abs(stft(samples, spec))).mean(axis=0)
-    m = ModelBand(features.stft, spec).of(np.sqrt(power))
+    band = ModelBand(features.stft, spec)
+    m = band.of(np.sqrt(power)) * band.scale
     m = m[:, _sounding(m)]  # before the level is estimated, which silence lowers
     if min(samples.shape[1], m.shape[1] * spec.hop) < SHORTEST_SECONDS * rate_hz:
         raise TooLittleSound("a profile needs at least 0.1 s of sound; 5 s is good")

@@ -42,6 +42,7 @@ better than with zeros, and as good as with the true band."""
 
 TINY_POWER = 1e-30
 """Power of a bin below which what a filter adds has no phase relative to it."""
+FLOAT32 = np.dtype(np.float32)
 
 Observer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 """Called for each piece with its spectrum ``(channels, F, N)``, its gains ``(channels or 1, F, N)``, and the spectrum
@@ -194,12 +195,12 @@ class Enhancer:
         block = np.asarray(block)
         if block.ndim != 2 or len(block) != self.channels:
             raise DeepnmfError(f"a block must have shape ({self.channels}, samples), not {block.shape}")
-        if block.dtype.kind != "f":
+        if block.dtype != FLOAT32 and block.dtype.kind != "f":
             raise DeepnmfError(f"a block must hold floats of full scale 1, not {block.dtype}")
-        energy = np.vdot(block, block)  # not less than any sample's, and not a number if one is not
+        energy = np.vdot(block, block)  # not less than any sample's, and not a number if one is not; a dot would warn
         if not energy <= LARGEST_SAMPLE and not np.abs(block).max() <= LARGEST_SAMPLE:
             raise DeepnmfError(f"a block holds samples that are NaN, infinite or beyond {LARGEST_SAMPLE:.0e}")
-        return block.astype(np.float32, copy=False)
+        return block if block.dtype == FLOAT32 else block.astype(FLOAT32)
 
     def _pieces(self, block: np.ndarray) -> list[np.ndarray]:
         step = self._longest
@@ -211,9 +212,10 @@ class Enhancer:
             return np.zeros((self.channels, 0), np.float32)
         with np.errstate(all="ignore"):  # what is not finite gets an error instead of warnings
             gains, added = self._estimate(spectrum)
-            enhanced = spectrum * gains
+            enhanced = spectrum if self._observer is None else spectrum.copy("K")
             if added is not None:
                 enhanced[:, : added.shape[1]] += added
+            enhanced *= gains.astype(np.complex64)  # the product would convert them in pieces
             parts = enhanced.ravel("K").view(np.float32)
             energy = parts.dot(parts)
         if not math.isfinite(energy):  # before PCM turns it into silence
@@ -223,7 +225,7 @@ class Enhancer:
         return self._synthesiser.push(enhanced)
 
     def _estimate(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return gains ``(channels or 1, F, N)``, and what a filter adds to the lowest bins ``(channels, L, N)``."""
+        """Return gains ``(channels or 1, F, N)``, and what a filter adds to the lowest bins, as :meth:`_Track.push`."""
         gains, added = self._tracks[0].push(spectrum) if self._masks == 1 else self._estimate_each(spectrum)
         return limited(spectrum, gains, added, self._least_gain) if self._least_gain else (gains, added)
 
@@ -238,9 +240,10 @@ class _Track:
 
     def __init__(self, model: Model, spec: StftSpec, channels: int) -> None:
         features = model.features
-        self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz)
+        self._bins, self._band = spec.bins, ModelBand(features.stft, spec)
+        self._level = LevelTracker(features.level_seconds, spec.hop / spec.rate_hz, self._band.scale)
+        self._scale_of_one = np.empty((), np.float32)
         self._estimator = model.estimator()
-        self._bins, self._model_band = spec.bins, ModelBand(features.stft, spec)
         self._above = upper_band(features.stft, spec) if spec.bins > features.stft.bins else None
         self._pauses = Pauses(features.stft.bins) if model.network.ATTENUATES_PAUSES else None
         self._past: PastFrames | None = None
@@ -253,37 +256,41 @@ class _Track:
             self._past.clear()
 
     def push(self, spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the gains ``(1, F, N)`` of spectra ``(channels, F, N)``, and what a filter adds to the lowest bins."""
+        """Return the gains ``(1, F, N)`` of spectra ``(channels, F, N)``, and what a filter adds before them.
+
+        That is of the lowest bins, ``(channels, L, N)``, and of a single frame valid until the next but one.
+        """
         magnitudes = np.abs(spectra)
         magnitudes = magnitudes[0] if len(magnitudes) == 1 else np.sqrt(np.square(magnitudes).mean(axis=0))
-        inside = self._model_band.of(magnitudes)
-        level = self._level.push(inside)
-        inside /= level
+        inside = self._band.of(magnitudes)
+        scale = self._scale(inside)
+        inside = inside * scale
         if self._past is None:
-            mask, added = self._in_pauses(self._estimator.push(inside), inside), None
+            mask, added = self._estimator.push(inside), None
         else:
-            mask, added = self._filtered(spectra, inside, level, self._past)
+            mask, added = self._filtered(spectra, inside, scale, self._past)
+        if self._pauses is not None:
+            mask = self._pauses.push(mask, inside)
         if self._above is None:
             return mask[None, : self._bins], added
         known = self._above.top.stop
         above = self._above.push(mask, inside, np.square(magnitudes[known:]))
         return np.concatenate([mask[:known], above])[None], added
 
-    def _filtered(
-        self, spectra: np.ndarray, inside: np.ndarray, level: np.ndarray, past: PastFrames
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mask ``(F, N)``, and what the filter adds to the lowest bins ``(channels, L, N)``."""
-        scale = self._model_band.scale / level
-        frames, advances = past.push(spectra, scale)
-        mask, weights = cast("FilterEstimator", self._estimator).push_with_filter(inside, advances)
-        mask = self._in_pauses(mask, inside)
-        added = np.add.reduce(frames * weights, 2).swapaxes(1, 2)  # (channels, L, N)
-        added *= mask[: past.bins] / scale
-        return mask, added[:, : spectra.shape[1]]
+    def _scale(self, inside: np.ndarray) -> np.ndarray:
+        """Return the factors ``(N,)`` that bring magnitudes ``(F, N)`` to unit level; of one frame ``()``."""
+        if inside.shape[1] == 1:
+            self._scale_of_one[()] = self._band.scale / self._level.next(inside[:, 0])
+            return self._scale_of_one
+        return self._band.scale / self._level.push(inside)
 
-    def _in_pauses(self, mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
-        """Return the mask ``(F, N)``, with further attenuation in pauses."""
-        return mask if self._pauses is None else self._pauses.push(mask, inside)
+    def _filtered(
+        self, spectra: np.ndarray, inside: np.ndarray, scale: np.ndarray, past: PastFrames
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mask ``(F, N)``, and what the filter adds to the lowest bins before it, ``(channels, L, N)``."""
+        advances = past.push(spectra, scale)
+        mask, weights = cast("FilterEstimator", self._estimator).push_with_filter(inside, advances)
+        return mask, past.weighted(weights)
 
 
 def limited(
@@ -291,7 +298,7 @@ def limited(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Limit the attenuation: raise the part of the output that is in phase with the input to a share of it.
 
-    A floor on the gains is not enough where a filter adds to their product, as it may cancel that. The energy of an
+    A floor on the gains is not enough where a filter adds to the spectrum, as it may cancel that. The energy of an
     output whose part in phase is at least `least` times the input is at least ``least²`` times the input's after
     overlap-add as well, by the inequality of Cauchy and Schwarz, which a floor on its magnitude would not ensure.
 
@@ -302,7 +309,7 @@ def limited(
     gains : ndarray
         ``(channels or 1, F, N)``.
     added : ndarray or None
-        What a filter adds to the lowest bins, ``(channels, L, N)``.
+        What a filter adds to the lowest bins before the gains, ``(channels, L, N)``.
     least : float32
         The least gain, above 0; 1 returns the input.
 
@@ -311,18 +318,18 @@ def limited(
     ndarray
         The gains, at least `least`.
     ndarray or None
-        What is added to the lowest bins, so that the limit holds for the sum.
+        What is added to the lowest bins before these gains, so that the limit holds for their product with the sum.
     """
     floored = np.maximum(gains, least)
     if added is None:
         return floored, None
     bins = added.shape[1]
     lowest, gains = spectrum[:, :bins], gains[:, :bins]
-    added = np.sqrt(1 - least**2) * added
+    added = np.sqrt(1 - least**2) * gains * added
     power = np.square(lowest.real) + np.square(lowest.imag)
     in_phase = gains + (added * lowest.conj()).real / np.maximum(power, TINY_POWER)
     lift = np.maximum(in_phase, least) - in_phase - (floored[:, :bins] - gains)
-    return floored, added + lift * lowest
+    return floored, (added + lift * lowest) / floored[:, :bins]
 
 
 def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:
@@ -335,21 +342,21 @@ class ModelBand:
 
     Attributes
     ----------
-    scale : ndarray
-        Factor, ``()``, float32: a longer window sums more samples.
+    scale : float
+        Factor of the magnitudes: a longer window sums more samples.
     """
 
     def __init__(self, model_spec: StftSpec, spec: StftSpec) -> None:
-        self.scale = np.array(model_spec.window / spec.window, np.float32)
+        self.scale = model_spec.window / spec.window
         self._bins, self._missing = model_spec.bins, model_spec.bins - spec.bins
 
     def of(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the model's bins of magnitudes ``(F, N)``.
+        """Return the model's bins of magnitudes ``(F, N)``, before the factor.
 
         Bins above the band of a recording of lower rate are filled with the upper half of its bins, slightly
         attenuated: an empty upper band does not occur in training, and the model would treat it as a cue.
         """
-        inside = magnitudes[: self._bins] * self.scale
+        inside = magnitudes[: self._bins]
         if self._missing <= 0:
             return inside
         upper = inside[len(inside) // 2 : -1]

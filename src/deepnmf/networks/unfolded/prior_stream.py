@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...dsp.arrays import softplus
+from ...dsp.arrays import ZERO, softplus
 from .. import aligned
 from ..layers import FEATURE_FLOOR
 from ..recurrence import ONE, LSTMBank, LSTMRows, in_blocks
@@ -48,7 +48,9 @@ class PriorStream:
         """Return h⁰ ``(R, N)`` of the next magnitudes ``(F, N)`` at unit level, N ≥ 1."""
         bands = m.T.dot(self._weights.pooling)
         bands += FLOOR
-        return softplus(self._step(bands) if len(bands) == 1 else self._run(bands)).T
+        if len(bands) == 1:  # one call, which is slower for many frames
+            return np.logaddexp(self._step(bands), ZERO).T
+        return softplus(self._run(bands)).T
 
     def _step(self, bands: np.ndarray) -> np.ndarray:
         """Return h⁰ before its softplus, ``(1, R)``, for the bands of a frame ``(1, bands)`` above a floor."""

@@ -233,21 +233,21 @@ class RecurrentEstimator:
         self._network = network
         features = None if network.multi_frame is None else network.multi_frame.features / 2  # of doubled outputs
         self._prior = PriorStream(network.prior, features)
-        self._speech, self._noise = network.output_by_source
+        self._updates, (self._speech, self._noise) = network.updates, network.output_by_source
         self._floor = np.array(epsilon(network.output), np.float32)
         self._filter = _filter_stream(network)
 
     def push(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the mask in [0, 1] of magnitudes ``(F, N)`` at unit level, shape ``(F, N)``."""
-        network = self._network
         if not magnitudes.shape[1]:
             return np.zeros_like(magnitudes)
         h = self._prior.push(magnitudes).T  # (N, R)
-        for W, rates in network.updates:
+        for W, rates in self._updates:
             h = self._updated(magnitudes, W, rates, h)
         product = np.ndarray.dot if len(h) == 1 else np.matmul  # the latter does not copy slices of several rows
-        speech = product(h[:, : network.speech_atoms], self._speech)  # (N, F)
-        total = product(h[:, network.speech_atoms :], self._noise)
+        of_speech = len(self._speech)
+        speech = product(h[:, :of_speech], self._speech)  # (N, F)
+        total = product(h[:, of_speech:], self._noise)
         total += speech
         total += self._floor
         speech /= total
