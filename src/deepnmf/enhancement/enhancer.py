@@ -216,13 +216,14 @@ class Enhancer:
             if added is not None:
                 enhanced[:, : added.shape[1]] += added
             enhanced *= gains.astype(np.complex64)  # the product would convert them in pieces
-            parts = enhanced.ravel("K").view(np.float32)
-            energy = parts.dot(parts)
+            ready = self._synthesiser.push(enhanced)
+            values = ready.ravel()
+            energy = values.dot(values)
         if not math.isfinite(energy):  # before PCM turns it into silence
             raise DeepnmfError("the model's gains are NaN or infinite: its weights are damaged; use another model")
         if self._observer is not None:
             self._observer(spectrum, gains, enhanced)
-        return self._synthesiser.push(enhanced)
+        return ready
 
     def _estimate(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return gains ``(channels or 1, F, N)``, and what a filter adds to the lowest bins, as :meth:`_Track.push`."""
