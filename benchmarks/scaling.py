@@ -1,6 +1,7 @@
 """Training throughput of one process against several of one thread each, and the bytes that they exchange.
 
-    python benchmarks/scaling.py [--processes 2] [--seconds 5] [--repeats 5] [--only CASE …] [-o benchmarks/scaling.md]
+    python benchmarks/scaling.py [--processes 2] [--seconds 5] [--repeats 5] [--only CASE …] [--batches FRAMES …]
+        [-o benchmarks/scaling.md]
 
 Every update is that of the same batch, made up beforehand, so that neither mixing nor disks are measured. The runs are
 started by torchrun and alternate; each trains for a few seconds, as the first updates find neither memory nor caches
@@ -40,8 +41,11 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example] | list[MixedExample]]:
-    """Return the training step of a case, and this process's share of a made-up batch."""
+def parts_of_batch(case: str, processes: Processes, batch: int = 0) -> tuple[Any, list[Example] | list[MixedExample]]:
+    """Return the training step of a case, and this process's share of a made-up batch of some frames.
+
+    The batch is that of the settings by default, of whole segments, and comes in pieces as from stored features.
+    """
     import torch
 
     from deepnmf.training.step import TrainingStep
@@ -57,11 +61,14 @@ def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example] 
     step = TrainingStep(
         config.kind.start(config.network, config.features, dictionary, rng), config, 10**6, processes=processes
     )
-    frames, segments, train = StoredBatches.SEGMENT_FRAMES, 1, config.train
+    train: Any = config.train
     if config.kind.DYNAMIC_MIXING:
-        frames, segments = SEGMENT_FRAMES, getattr(train, "batch_segments", 1)
+        frames = SEGMENT_FRAMES
+        batch = batch or train.batch_segments * frames
     else:
-        segments = getattr(train, "batch_frames", CHUNK_FRAMES) // frames
+        frames = StoredBatches.SEGMENT_FRAMES
+        batch = batch or train.batch_frames
+    segments = max(1, batch // frames)
     speech, noise = rng.exponential(1, (2, segments, bins, frames)).astype(np.float32)
     mixture = np.tile(np.hypot(speech, noise), (1, context, 1))
     own = list(processes.share(range(segments)))
@@ -69,23 +76,23 @@ def parts_of_batch(case: str, processes: Processes) -> tuple[Any, list[Example] 
         turned = noise * np.exp(2j * np.pi * rng.random(noise.shape, np.float32))
         mixed, spoken = (speech + turned).astype(np.complex64), speech.astype(np.complex64)
         return step, [MixedExample(mixed[own], spoken[own])] if own else []
-    if not own:
-        return step, []
-    return step, [Example(*(np.concatenate(x[own], axis=1)[None] for x in (mixture, speech, noise)))]
+    count = CHUNK_FRAMES // frames
+    pieces = [own[start : start + count] for start in range(0, len(own), count)]
+    return step, [Example(*(np.concatenate(x[i], axis=1)[None] for x in (mixture, speech, noise))) for i in pieces]
 
 
-def work(case: str, seconds: float) -> None:
+def work(case: str, seconds: float, batch: int = 0) -> None:
     """Be one of the processes; process 0 prints what it measured."""
     with joined() as processes:
-        step, batch = parts_of_batch(case, processes)
+        step, examples = parts_of_batch(case, processes, batch)
         exchange = _Exchange(processes)
         for _ in range(WARM_UP):
             start = time.perf_counter()
-            step.step(batch)
+            step.step(examples)
         updates = max(LEAST_UPDATES, round(seconds / processes.highest(np.array([time.perf_counter() - start]))))
         exchange.start()
         wall, processor = time.perf_counter(), time.process_time()
-        frames = sum(step.step(batch)[1] for _ in range(updates))
+        frames = sum(step.step(examples)[1] for _ in range(updates))
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
         found = {"frames": frames, "wall": wall, "processor": processor, "update": wall / updates}
         found |= {"bytes": exchange.bytes / updates, "exchange": exchange.seconds / updates}
@@ -112,10 +119,10 @@ class _Exchange:
         self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def run(case: str, processes: int, seconds: float) -> dict[str, float]:
+def run(case: str, batch: int, processes: int, seconds: float) -> dict[str, float]:
     """Return what process 0 of several measured."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*launch, __file__, "--worker", case, "--seconds", str(seconds)]
+    command = [*launch, __file__, "--worker", case, "--seconds", str(seconds), "--batches", str(batch)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(result.stderr)
@@ -123,12 +130,12 @@ def run(case: str, processes: int, seconds: float) -> dict[str, float]:
     return found
 
 
-def row(case: str, processes: int, seconds: float, repeats: int) -> str:
-    """Return the row of a case, with the medians of the repeats."""
+def row(case: str, batch: int, processes: int, seconds: float, repeats: int) -> str:
+    """Return the row of a case and a size of its batch, with the medians of the repeats."""
     found: dict[int, list[dict[str, float]]] = {1: [], processes: []}
     for _ in range(repeats):
         for count, runs in found.items():
-            runs.append(run(case, count, seconds))
+            runs.append(run(case, batch, count, seconds))
     wall = {n: float(np.median([x["frames"] / x["wall"] for x in runs])) for n, runs in found.items()}
     processor = {n: float(np.median([x["frames"] / x["processor"] for x in runs])) for n, runs in found.items()}
     payload = found[processes][0]["bytes"]
@@ -144,7 +151,8 @@ def row(case: str, processes: int, seconds: float, repeats: int) -> str:
         f"{payload / 1e6:.2f}",
         f"{wire / 1e6:.2f}",
     ]
-    return f"| {case} | {' | '.join(cells)} |"
+    title = f"{case}, {batch:,} frames" if batch else case
+    return f"| {title} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -155,10 +163,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--worker", metavar="CASE", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--only", nargs="+", metavar="CASE", choices=CASES, help="networks to measure, by their name")
+    parser.add_argument("--batches", nargs="+", type=int, default=[0], metavar="FRAMES", help="sizes of the batch")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     if options.worker:
-        work(options.worker, options.seconds)
+        work(options.worker, options.seconds, *options.batches)
         return
     n, tables = options.processes, Tables(options.output)
     tables.start(
@@ -173,7 +182,8 @@ def main() -> None:
         "sent by each process, MB",
     )
     for case in options.only or CASES:
-        tables.add(row(case, n, options.seconds, options.repeats))
+        for batch in options.batches:
+            tables.add(row(case, batch, n, options.seconds, options.repeats))
     tables.finish()
 
 

@@ -81,6 +81,8 @@ def test_the_throughput_of_training_is_measured_on_one_shared_batch(capsys: pyte
     case = "deep NMF, K = 4"
     shares = [scaling.parts_of_batch(case, Processes(rank, 3))[1] for rank in range(3)]
     assert sum(len(example.speech) * example.speech.shape[2] for share in shares for example in share) == 1000
+    larger = [scaling.parts_of_batch(case, Processes(rank, 2), 4000)[1] for rank in range(2)]
+    assert [[example.speech.shape[2] for example in share] for share in larger] == [[1000, 1000], [1000, 1000]]
     scaling.work(case, seconds=0)
     found = json.loads(capsys.readouterr().out)
     assert found["frames"] == 1000 * scaling.LEAST_UPDATES
