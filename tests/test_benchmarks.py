@@ -89,6 +89,17 @@ def test_the_throughput_of_training_is_measured_on_one_shared_batch(capsys: pyte
     assert min(found["wall"], found["processor"]) > 0
 
 
+def test_hops_of_engine_and_graph_are_timed(tmp_path: Path) -> None:
+    import streaming
+
+    for package in ("torch", "onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    save_model(tmp_path / "m.safetensors", small_model())
+    found = streaming.hop_seconds(str(tmp_path / "m.safetensors"), 16000, means=1)
+    assert list(found) == ["engine", "graph"]
+    assert min(found.values()) > 0
+
+
 def test_streams_take_turns_with_rnnoise(tmp_path: Path) -> None:
     import streaming
 
