@@ -17,14 +17,14 @@ BANDS = 9
 """Triangles over the model's band, equally spaced, by 1 kHz at 16 kHz; as many as bins if that is less."""
 DECAY = 0.9
 """Decay per frame of the energies of mixture and output whose ratio is the gain: a time constant of 95 ms."""
-WHOLE_GAIN, BAND_GAIN = 0.2, 0.6
+WHOLE_GAIN, BAND_GAIN = 0.4, 0.6
 """Gains below which a frame is in a pause: of its energy, and of each band's."""
-OF_HIGHEST = 0.2
+OF_HIGHEST = 0.3
 """The same, as a share of the highest gain so far: the lower limit counts."""
 FADE = 8.0
 """Slope of the transition: a frame is fully a pause from an eighth below the limit on."""
-PAUSE_GAIN = 0.2
-"""Further gain in a pause: 14 dB."""
+PAUSE_GAIN = 0.03
+"""Further gain in a pause: 30 dB."""
 LEAST_ENERGY = 1e-12, 1e-18
 """Added to the energies of mixture and output at unit level, so that silence has a ratio, a small one."""
 RULES = {
