@@ -177,6 +177,6 @@ def test_a_numeric_option_says_what_it_expects(name: str, value: str) -> None:
             )
         message = refused.value.format_message()
         assert option.opts[-1] in message
-        assert re.search(r"must be a (whole )?number.*, not '", message), message
+        assert re.search(r"must be a (whole|finite) number.*, not '", message), message
         assert len(message.splitlines()) == 1
         assert len(message) < 160

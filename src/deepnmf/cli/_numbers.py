@@ -22,7 +22,7 @@ def describe_numbers(parameter: Any) -> None:
         return
     read: Callable[[Any], int | float] = int if kind.name.startswith("int") else _finite
     low, high = getattr(kind, "min", None), getattr(kind, "max", None)
-    expected = _expected("a whole number" if read is int else "a number", low, high)
+    expected = _expected("a whole number" if read is int else "a finite number", low, high)
 
     def convert(value: Any, option: Any, context: Any) -> int | float:
         with contextlib.suppress(ValueError):
