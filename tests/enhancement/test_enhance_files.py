@@ -242,7 +242,7 @@ def test_speech_and_noise_add_up_to_the_input(enhance: Enhance, tmp_path: Path) 
 @pytest.mark.parametrize("channels", ["shared", "independent"])
 def test_the_gains_written_are_the_gains_applied(enhance: Enhance, tmp_path: Path, channels: str) -> None:
     from deepnmf.dsp.stft import istft, stft
-    from deepnmf.enhancement.enhancer import spec_at_rate
+    from deepnmf.enhancement.rates import spec_at_rate
 
     audio.write(tmp_path / "x.wav", noise(2, 200000), 48000, "FLOAT")
     assert enhance("x.wav", "--output-mask", "m.npy", "--channels", channels) == 0

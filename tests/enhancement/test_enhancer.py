@@ -12,7 +12,7 @@ import soundfile
 import deepnmf
 from deepnmf import DeepnmfError, Enhancer
 from deepnmf.dsp.stft import istft, stft
-from deepnmf.enhancement.enhancer import spec_at_rate
+from deepnmf.enhancement.rates import spec_at_rate
 from deepnmf.enhancement.warm_up import opening
 from deepnmf.model import Model
 from helpers import ROOT

@@ -13,7 +13,7 @@ from deepnmf import Enhancer
 from deepnmf.audio import files as audio
 from deepnmf.dsp.stft import synthesis_window, window
 from deepnmf.enhancement.arrays import enhance_array
-from deepnmf.enhancement.enhancer import spec_at_rate
+from deepnmf.enhancement.rates import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.export.onnx import ATTENUATION, TOLERANCE, ExportOptions, disagreement, export_onnx, state_shapes
 from deepnmf.model import load_model, save_model

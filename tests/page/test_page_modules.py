@@ -17,7 +17,7 @@ from deepnmf.config import StftSpec, to_dict
 from deepnmf.dsp.pauses import RULES as PAUSES_RULES
 from deepnmf.dsp.pauses import Pauses
 from deepnmf.enhancement.arrays import enhance_array
-from deepnmf.enhancement.enhancer import spec_at_rate
+from deepnmf.enhancement.rates import spec_at_rate
 from deepnmf.errors import DeepnmfError
 from deepnmf.page.build import RULES, STATIC, enhancer_settings
 from helpers.enhance_models import hum_and_hiss, recurrent_model

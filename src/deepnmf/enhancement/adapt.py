@@ -19,7 +19,7 @@ from ..model import Model
 from ..networks.unfolded.deep_nmf import DeepNMF, uniform_scale
 from ..networks.unfolded.profile_input import NOISE
 from ..nmf.sparse_nmf import SparseNMF
-from .enhancer import ModelBand, spec_at_rate
+from .rates import ModelBand, spec_at_rate
 
 PROFILE_ATOMS = 64
 RECORDING_ATOMS = 32

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ..audio.formats import LARGEST_SAMPLE, RATE_RANGE_HZ
+from ..audio.formats import LARGEST_SAMPLE
 from ..config import StftSpec
+from ..dsp.attenuation_limit import limited
 from ..dsp.level import LevelTracker
 from ..dsp.past_frames import PastFrames, turns
 from ..dsp.pauses import Pauses
 from ..dsp.stft import Analyser, Synthesiser, padding
-from ..dsp.upper_band import UpperBand
 from ..errors import DeepnmfError
+from .rates import ModelBand, spec_at_rate, upper_band
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -31,17 +32,6 @@ if TYPE_CHECKING:
 
 CHUNK_SECONDS = 2.0
 """Longer blocks are processed in pieces of this length, so that memory stays bounded."""
-TOP_BAND = (0.6, 0.94)
-"""Part of the model's band, as shares of its upper edge, whose gain is extrapolated: 4.8 to 7.5 kHz at 16 kHz. Gains
-of the bins above are not used if the recording has a wider band: resamplers roll off there, so training data has almost
-no energy in them, and the output would have a bright line at the band edge."""
-
-MISSING_BAND_GAIN = 0.7
-"""Gain of the substitute for the band missing from a recording of lower rate. On dev mixtures at 8 kHz SI-SDR is 0.3 dB
-better than with zeros, and as good as with the true band."""
-
-TINY_POWER = 1e-30
-"""Power of a bin below which what a filter adds has no phase relative to it."""
 FLOAT32 = np.dtype(np.float32)
 
 Observer = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
@@ -292,111 +282,3 @@ class _Track:
         advances = past.push(spectra, scale)
         mask, weights = cast("FilterEstimator", self._estimator).push_with_filter(inside, advances)
         return mask, past.weighted(weights)
-
-
-def limited(
-    spectrum: np.ndarray, gains: np.ndarray, added: np.ndarray | None, least: np.float32
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Limit the attenuation: raise the part of the output that is in phase with the input to a share of it.
-
-    A floor on the gains is not enough where a filter adds to the spectrum, as it may cancel that. The energy of an
-    output whose part in phase is at least `least` times the input is at least ``least²`` times the input's after
-    overlap-add as well, by the inequality of Cauchy and Schwarz, which a floor on its magnitude would not ensure.
-
-    Parameters
-    ----------
-    spectrum : ndarray
-        Of the input, ``(channels, F, N)``.
-    gains : ndarray
-        ``(channels or 1, F, N)``.
-    added : ndarray or None
-        What a filter adds to the lowest bins before the gains, ``(channels, L, N)``.
-    least : float32
-        The least gain, above 0; 1 returns the input.
-
-    Returns
-    -------
-    ndarray
-        The gains, at least `least`.
-    ndarray or None
-        What is added to the lowest bins before these gains, so that the limit holds for their product with the sum.
-    """
-    floored = np.maximum(gains, least)
-    if added is None:
-        return floored, None
-    bins = added.shape[1]
-    lowest, gains = spectrum[:, :bins], gains[:, :bins]
-    added = np.sqrt(1 - least**2) * gains * added
-    power = np.square(lowest.real) + np.square(lowest.imag)
-    in_phase = gains + (added * lowest.conj()).real / np.maximum(power, TINY_POWER)
-    lift = np.maximum(in_phase, least) - in_phase - (floored[:, :bins] - gains)
-    return floored, (added + lift * lowest) / floored[:, :bins]
-
-
-def upper_band(model_spec: StftSpec, spec: StftSpec) -> UpperBand:
-    """Return the gains above the model's band for a transform of a wider band."""
-    return UpperBand(slice(*(int(share * model_spec.bins) for share in TOP_BAND)), spec.bins)
-
-
-class ModelBand:
-    """Magnitudes of a transform at any rate as the bins and scale of the model's.
-
-    Attributes
-    ----------
-    scale : float
-        Factor of the magnitudes: a longer window sums more samples.
-    """
-
-    def __init__(self, model_spec: StftSpec, spec: StftSpec) -> None:
-        self.scale = model_spec.window / spec.window
-        self._bins, self._missing = model_spec.bins, model_spec.bins - spec.bins
-
-    def of(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the model's bins of magnitudes ``(F, N)``, before the factor.
-
-        Bins above the band of a recording of lower rate are filled with the upper half of its bins, slightly
-        attenuated: an empty upper band does not occur in training, and the model would treat it as a cue.
-        """
-        inside = magnitudes[: self._bins]
-        if self._missing <= 0:
-            return inside
-        upper = inside[len(inside) // 2 : -1]
-        added = np.float32(MISSING_BAND_GAIN) * np.resize(upper, (self._missing, inside.shape[1]))
-        return np.concatenate([inside, added])
-
-
-def _whole_hz(rate_hz: float) -> int:
-    """Return a rate as an int: libraries and files give floats and NumPy's scalars, too."""
-    try:
-        whole = int(rate_hz)
-        if whole == rate_hz:
-            return whole
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise DeepnmfError(f"a sampling rate must be a whole number of Hz, not {rate_hz!r}")
-
-
-def spec_at_rate(spec: StftSpec, rate_hz: int) -> StftSpec:
-    """Return the transform at another rate with the same window and hop in ms and the same bin spacing in Hz.
-
-    At rates where these are not whole numbers of samples they are rounded; at 44.1 kHz that shifts the bin at 8 kHz by
-    1 Hz.
-
-    Raises
-    ------
-    DeepnmfError
-        If the rate is outside 2 to 768 kHz, or not a whole number.
-
-    Examples
-    --------
-    >>> spec = spec_at_rate(StftSpec(), 48000)
-    >>> spec.window, spec.hop, spec.fft_size
-    (1200, 480, 1536)
-    """
-    rate_hz = _whole_hz(rate_hz)
-    lowest, highest = RATE_RANGE_HZ
-    if not lowest <= rate_hz <= highest:
-        raise DeepnmfError(f"a sampling rate of {rate_hz} Hz is outside {lowest} to {highest} Hz; resample first")
-    fft_size = round(spec.fft_size * rate_hz / spec.rate_hz)
-    window = round(rate_hz * spec.window_ms / 1000)
-    return StftSpec(rate_hz, spec.window_ms, spec.hop_ms, max(fft_size, window))

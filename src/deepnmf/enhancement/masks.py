@@ -19,7 +19,7 @@ def mask_file(path: Path) -> Iterator[Observer]:
     """Yield an observer that collects gains into ``(frames, F)``, or ``(frames, channels, F)`` if channels differ.
 
     F counts the bins at the recording's rate; times the STFT of the recording (:func:`deepnmf.dsp.stft.stft` with
-    :func:`deepnmf.enhancement.enhancer.spec_at_rate`) the gains give the STFT of the output, but for what a filter over
+    :func:`deepnmf.enhancement.rates.spec_at_rate`) the gains give the STFT of the output, but for what a filter over
     several frames adds below 3 kHz. Float32.
 
     Raises

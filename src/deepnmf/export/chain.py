@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..config import StftSpec
+from ..dsp.attenuation_limit import TINY_POWER
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.upper_band import RULES, UpperBand
-from ..enhancement.enhancer import MISSING_BAND_GAIN, TINY_POWER, upper_band
+from ..enhancement.rates import MISSING_BAND_GAIN, upper_band
 from .fourier import Transform
 from .multi_frame import Frames
 from .pauses import PausesStep
@@ -91,7 +92,7 @@ class Estimate:
 
 
 def _limited(spectrum: Tensor, gains: Tensor, filtered: Tensor | None, least: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Return gains ``(F,)`` and what is added to the spectrum: :func:`deepnmf.enhancement.enhancer.limited`.
+    """Return gains ``(F,)`` and what is added to the spectrum: :func:`deepnmf.dsp.attenuation_limit.limited`.
 
     Here the gains include what makes up for the filter. A limit of infinity, where `least` is 0, changes nothing.
     """
@@ -103,7 +104,7 @@ def _limited(spectrum: Tensor, gains: Tensor, filtered: Tensor | None, least: Te
 
 
 def _model_band(magnitudes: Tensor, model_spec: StftSpec, spec: StftSpec) -> Tensor:
-    """Return the model's bins of magnitudes at another rate: :class:`deepnmf.enhancement.enhancer.ModelBand`."""
+    """Return the model's bins of magnitudes at another rate: :class:`deepnmf.enhancement.rates.ModelBand`."""
     inside = magnitudes if spec.bins <= model_spec.bins else magnitudes[: model_spec.bins]
     if spec.window != model_spec.window:
         inside = inside * (model_spec.window / spec.window)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..artifacts import atomic_path
-from ..enhancement.enhancer import spec_at_rate, upper_band
+from ..enhancement.rates import spec_at_rate, upper_band
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, InputError, require
 from ..onnx_runtime import open_session

@@ -13,11 +13,12 @@ from .._version import __version__
 from ..artifacts import write_text
 from ..audio.formats import RATE_RANGE_HZ
 from ..config import to_dict
+from ..dsp.attenuation_limit import TINY_POWER
 from ..dsp.level import LEVEL_FLOOR
 from ..dsp.past_frames import LEAST_POWER
 from ..dsp.pauses import RULES as PAUSES_RULES
 from ..dsp.upper_band import RULES as UPPER_BAND_RULES
-from ..enhancement.enhancer import MISSING_BAND_GAIN, TINY_POWER, TOP_BAND
+from ..enhancement.rates import MISSING_BAND_GAIN, TOP_BAND
 from ..enhancement.record import file_digest
 from ..enhancement.warm_up import WARM_UP_SECONDS
 from ..errors import DeepnmfError, require
