@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def test_cards_that_name_a_model_agree_on_its_scores() -> None:
         found = [row for card in cards if (row := scores(card, system))]
         assert found
         assert all(row == found[0] for row in found)
+
+
+@pytest.mark.parametrize("name", package_models())
+def test_the_card_of_a_model_names_all_of_its_scores(name: str) -> None:
+    written = {
+        f"{value:.3f}" if metric.endswith("stoi") else f"{value:.2f}" for metric, value in package_scores(name).items()
+    }
+    assert written <= set(re.findall(r"\d+\.\d+", package_card(name)))
 
 
 def test_scores_are_read_from_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
