@@ -33,9 +33,9 @@ FILTER_UNITS = 16
 """Of the filter over several frames, as in `default`. On the same corpus, SI-SDR on dev rose from 9.2 to 9.6 dB and
 from 11.3 to 11.8 dB (two seeds, thus two splits), for 1.6 times the time."""
 LOSSES = {"loss_distortion": 4.0, "loss_residue": 2.0, "loss_perceptual": 5.0}
-"""Weights of terms of the loss, as those of `small`. Of the corpus above (two seeds), and of 40 minutes of 191 voices,
-they raised SI-SDR on dev by 0.05, 0.33 and 0.28 dB, PESQ by 0.03, 0.08 and 0.05, and SI-SDR of clean speech by 3.5 to
-5 dB; ESTOI fell by 0.004 to 0.009. The perceptual term alone took 0.4 dB SI-SDR, for 0.12 and 0.21 PESQ."""
+"""Weights of terms of the loss, as for `small`. On the corpus above (two seeds), and on 40 minutes of 191 voices, they
+raised SI-SDR on dev by 0.05, 0.33 and 0.28 dB, PESQ by 0.03, 0.08 and 0.05, and SI-SDR of clean speech by 3.5 to
+5 dB; ESTOI fell by 0.004 to 0.009. The perceptual term alone cost 0.4 dB SI-SDR, for 0.12 and 0.21 PESQ."""
 UNITS, SUBBAND_UNITS, ATOMS = (48, 176), (24, 64), (30, 100)
 """Least number, for a few minutes of speech, and the most, from two hours on."""
 UNITS_A_ROOT_MINUTE, SUBBAND_UNITS_A_ROOT_MINUTE, ATOMS_A_ROOT_MINUTE = 16.0, 6.0, 9.0
